@@ -1,0 +1,1 @@
+"""Frozen plain data: what travels through auditor. Standard library and numpy only."""

@@ -1,0 +1,221 @@
+"""The frame: what is fitted once on a baseline and then frozen, so that rows need to be summarised only once.
+
+A frame says which columns there are, on which grid each numeric column is counted, how vectors are projected, and which
+inputs are compared with each other. Its digest names it; states of different frames never merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.core.identity import digest
+from auditor.core.rows import Floats, Ints
+
+GRID_BINS = 4096
+"""Most bins of a fitted grid: a KS distance on it is off by at most the mass of one bin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSpec:
+    """A column of a frame.
+
+    Attributes
+    ----------
+    name : str
+        Dotted path (`inputs.photo.descriptors.brightness`) or derived (`inputs.photo.confidence`,
+        `pairs.photo~clip.concordance`).
+    kind : str
+        `numeric`, `categorical` or `vector`.
+    view : str
+        Which of the views of a modality it belongs to: `signal` (descriptors), `output` (a head's scores),
+        `embedding`, `uncertainty` (entropy, reconstruction), `pair` (between two inputs) or `service` (latency, tokens).
+    """
+
+    name: str
+    kind: str
+    view: str
+    input: str | None = None
+    modality: str | None = None
+    pair: str | None = None
+    unit: str = "1"
+
+    @property
+    def short(self) -> str:
+        """The last part: what a reader calls it."""
+        return self.name.rsplit(".", 1)[-1]
+
+    def attributes(self) -> dict[str, str]:
+        """The measurement attributes of a figure about this column."""
+        found = {"column": self.short, "input": self.input, "modality": self.modality, "pair": self.pair}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Cut points of one numeric column, fitted on the baseline's values.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (b - 1,)
+        Inner edges, strictly rising: bin i holds edges[i - 1] <= x < edges[i].
+    values : ndarray of float64, shape (b,)
+        What a value in each bin counts as (mean of the baseline's values there), for distances in the column's unit.
+    """
+
+    edges: Floats
+    values: Floats
+
+    def index(self, x: Floats) -> Ints:
+        """Bin of each value, shape (n,); x must be finite."""
+        return np.searchsorted(self.edges, x, side="right").astype(np.int64)
+
+    def value(self, bins: Ints) -> Floats:
+        """What a value in each of these bins counts as."""
+        return self.values[bins]
+
+
+@dataclass(frozen=True, slots=True)
+class LogGrid:
+    """The grid before any baseline: relative bins (DDSketch, Masson et al. 2019) that need no fitting.
+
+    Bin of x > 0 is ceil(log(x) / log(gamma)) with gamma = (1 + accuracy) / (1 - accuracy), mirrored for x < 0; any value
+    is recovered within `accuracy` relative. |x| < 1e-9 counts as zero.
+    """
+
+    accuracy: float = 0.005
+
+    @property
+    def _log_gamma(self) -> float:
+        return float(np.log((1 + self.accuracy) / (1 - self.accuracy)))
+
+    def index(self, x: Floats) -> Ints:
+        """Bin of each value, shape (n,); x must be finite."""
+        magnitude = np.abs(x)
+        near_zero = magnitude < 1e-9
+        # The offset keeps every magnitude's bin positive, so that the sign of the value can be the sign of the bin.
+        offset = np.ceil(-np.log(1e-9) / self._log_gamma) + 1
+        bins = np.ceil(np.log(np.where(near_zero, 1.0, magnitude)) / self._log_gamma) + offset
+        return np.where(near_zero, 0, np.sign(x) * bins).astype(np.int64)
+
+    def value(self, bins: Ints) -> Floats:
+        """What a value in each of these bins counts as."""
+        offset = np.ceil(-np.log(1e-9) / self._log_gamma) + 1
+        middle = 2 * np.exp((np.abs(bins) - offset) * self._log_gamma) / (1 + np.exp(self._log_gamma))
+        return np.where(bins == 0, 0.0, np.sign(bins) * middle)
+
+
+AnyGrid = Grid | LogGrid
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A frozen linear map of a vector column to at most 64 dimensions: y = (x - center) @ matrix.
+
+    Attributes
+    ----------
+    center : ndarray of float64, shape (d,)
+    matrix : ndarray of float64, shape (d, k)
+    frequencies, phases : ndarray of float64, shape (k, D) and (D,)
+        Random Fourier features of y: sqrt(2 / D) cos(y @ frequencies + phases); D = 0 when there are none.
+    """
+
+    center: Floats
+    matrix: Floats
+    frequencies: Floats
+    phases: Floats
+
+    def project(self, x: NDArray[np.float32]) -> Floats:
+        """Projected rows, shape (n, k)."""
+        return (x.astype(np.float64) - self.center) @ self.matrix
+
+    def features(self, y: Floats) -> Floats:
+        """Random Fourier features of projected rows, shape (n, D)."""
+        size = len(self.phases)
+        return np.sqrt(2.0 / max(size, 1)) * np.cos(y @ self.frequencies + self.phases)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a baseline froze; `Frame(model)` alone is the default frame of a model without one.
+
+    Attributes
+    ----------
+    columns : mapping of str to ColumnSpec
+        The baseline's columns; empty in the default frame, where columns are taken as they come.
+    grids : mapping of str to Grid
+        By numeric column; a column without one is counted on the LogGrid.
+    projections : mapping of str to Projection
+        By vector column.
+    pairs : tuple of (str, str)
+        Inputs compared with each other, by name, in sorted order.
+    describers : mapping of str to str
+        By input: `describer|encoder` of the baseline's figures.
+    """
+
+    model: str
+    columns: Mapping[str, ColumnSpec] = field(default_factory=dict)
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    projections: Mapping[str, Projection] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
+    describers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fitted(self) -> bool:
+        return bool(self.columns)
+
+    def grid(self, column: str) -> AnyGrid:
+        """The column's own grid, or the log grid."""
+        return self.grids.get(column, _LOG_GRID)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides how rows are counted."""
+        return digest(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON; floats survive exactly (shortest round-trip form)."""
+        return {
+            "model": self.model,
+            "columns": {
+                name: [spec.kind, spec.view, spec.input, spec.modality, spec.pair, spec.unit]
+                for name, spec in self.columns.items()
+            },
+            "grids": {name: [grid.edges.tolist(), grid.values.tolist()] for name, grid in self.grids.items()},
+            "projections": {
+                name: [p.center.tolist(), p.matrix.tolist(), p.frequencies.tolist(), p.phases.tolist()]
+                for name, p in self.projections.items()
+            },
+            "pairs": [list(pair) for pair in self.pairs],
+            "describers": dict(self.describers),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Frame:
+        """The frame that `as_json` wrote."""
+        return cls(
+            model=data["model"],
+            columns={
+                name: ColumnSpec(name=name, kind=kind, view=view, input=input_, modality=modality, pair=pair, unit=unit)
+                for name, (kind, view, input_, modality, pair, unit) in data["columns"].items()
+            },
+            grids={name: Grid(_array(edges), _array(values)) for name, (edges, values) in data["grids"].items()},
+            projections={
+                name: Projection(_array(c), _array(m).reshape(len(c), -1), _array(f).reshape(-1, len(p)), _array(p))
+                for name, (c, m, f, p) in data["projections"].items()
+            },
+            pairs=tuple((a, b) for a, b in data["pairs"]),
+            describers=data["describers"],
+        )
+
+
+def _array(values: Any) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+_LOG_GRID = LogGrid()

@@ -1,0 +1,236 @@
+"""Verdicts and alerts. A verdict says whether a rule held, never that a law is met; every alert comes from a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from auditor.core.window import format_time, parse_time
+
+
+class Word(StrEnum):
+    """What a verdict says."""
+
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    FAIL = "fail"
+    INSUFFICIENT_EVIDENCE = "insufficient_evidence"
+    ERROR = "error"
+    WAIVED = "waived"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class State(StrEnum):
+    """Where a control x slice stands in its hysteresis; unknown never moves it toward ok."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FIRING = "firing"
+    RECOVERING = "recovering"
+
+
+class Force(StrEnum):
+    """Whether anyone must keep the rule today."""
+
+    BINDING = "binding"
+    READINESS = "readiness"
+    VOLUNTARY = "voluntary"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A provision that a control speaks to."""
+
+    src: str
+    at: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one control says about one slice of one model over one window.
+
+    Attributes
+    ----------
+    slice : str
+        `overall`, or `feature=value` sorted and joined by `&`.
+    input, modality : str or None
+        The input (and its modality) the control was judged for, when its metric belongs to one.
+    underlying : Word
+        What the verdict would be without a waiver.
+    since : datetime
+        End of the window in which the present `state` began (data time).
+    observed, limit : float or None
+        The figure that decided, and what it was held against, in `unit`.
+    evidence : tuple of str
+        Measurement ids, the deciding one first.
+    budget_share : float or None
+        Expected false pages per budget period that this control may cause.
+    kind, severity : str
+        How an alert from it is routed.
+    """
+
+    id: str
+    policy: str
+    policy_digest: str
+    control: str
+    refs: tuple[Ref, ...]
+    model: str
+    slice: str
+    start: datetime
+    end: datetime
+    verdict: Word
+    underlying: Word
+    reason: str
+    force: Force
+    state: State
+    since: datetime
+    observed: float | None
+    limit: float | None
+    unit: str
+    n: int
+    evidence: tuple[str, ...]
+    explanation: str
+    judged: datetime
+    kind: str
+    severity: str
+    input: str | None = None
+    modality: str | None = None
+    budget_share: float | None = None
+    run: str = ""
+    revision: int = 0
+    held_since: datetime | None = None
+    """End of the last window in which evidence was there: how long silence has lasted."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str | None]:
+        """What stays the same from window to window: model, policy, control, slice, input."""
+        return self.model, self.policy, self.control, self.slice, self.input
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's JSON."""
+        return {
+            "id": self.id,
+            "policy": self.policy,
+            "policy_digest": self.policy_digest,
+            "control": self.control,
+            "refs": [{"src": ref.src, "at": ref.at, "relation": ref.relation} for ref in self.refs],
+            "model": self.model,
+            "slice": self.slice,
+            "start": format_time(self.start),
+            "end": format_time(self.end),
+            "verdict": str(self.verdict),
+            "underlying": str(self.underlying),
+            "reason": self.reason,
+            "force": str(self.force),
+            "state": str(self.state),
+            "since": format_time(self.since),
+            "observed": self.observed,
+            "limit": self.limit,
+            "unit": self.unit,
+            "n": self.n,
+            "evidence": list(self.evidence),
+            "explanation": self.explanation,
+            "judged": format_time(self.judged),
+            "kind": self.kind,
+            "severity": self.severity,
+            "input": self.input,
+            "modality": self.modality,
+            "budget_share": self.budget_share,
+            "run": self.run,
+            "revision": self.revision,
+            "held_since": self.held_since and format_time(self.held_since),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """The verdict that `as_json` wrote."""
+        plain = dict(data)
+        for key in ("start", "end", "since", "judged"):
+            plain[key] = parse_time(data[key])
+        plain["held_since"] = parse_time(data["held_since"]) if data.get("held_since") else None
+        plain.update(
+            refs=tuple(Ref(**ref) for ref in data["refs"]),
+            verdict=Word(data["verdict"]),
+            underlying=Word(data["underlying"]),
+            force=Force(data["force"]),
+            state=State(data["state"]),
+            evidence=tuple(data["evidence"]),
+        )
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A control x slice that began to fire and, later, was well again; all its times are data times (ends of windows)."""
+
+    id: str
+    kind: str
+    model: str
+    policy: str
+    control: str
+    slice: str
+    input: str | None
+    modality: str | None
+    severity: str
+    state: str
+    opened: datetime
+    since: datetime
+    renewed: datetime
+    resolved: datetime | None
+    count: int
+    verdict: str
+    budget_share: float | None
+    explanation: str
+    examples: tuple[str, ...] = ()
+    """Ids of records nearest to the change."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str | None]:
+        return self.model, self.policy, self.control, self.slice, self.input
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's JSON."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "model": self.model,
+            "policy": self.policy,
+            "control": self.control,
+            "slice": self.slice,
+            "input": self.input,
+            "modality": self.modality,
+            "severity": self.severity,
+            "state": self.state,
+            "opened": format_time(self.opened),
+            "since": format_time(self.since),
+            "renewed": format_time(self.renewed),
+            "resolved": self.resolved and format_time(self.resolved),
+            "count": self.count,
+            "verdict": self.verdict,
+            "budget_share": self.budget_share,
+            "explanation": self.explanation,
+            "examples": list(self.examples),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Alert:
+        """The alert that `as_json` wrote."""
+        plain = dict(data)
+        for key in ("opened", "since", "renewed"):
+            plain[key] = parse_time(data[key])
+        plain["resolved"] = parse_time(data["resolved"]) if data.get("resolved") else None
+        plain["examples"] = tuple(data.get("examples", ()))
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChange:
+    """What the verdicts of one window did to the alerts."""
+
+    opened: tuple[Alert, ...] = ()
+    renewed: tuple[Alert, ...] = ()
+    resolved: tuple[Alert, ...] = ()

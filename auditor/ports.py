@@ -1,0 +1,303 @@
+"""The seams: what plugins, stores, archives and engines look like to the rest. One or two methods each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+from auditor.core.record import CaptureTally, EnergyReading, Record, Scalar
+
+if TYPE_CHECKING:  # numpy stays out of the agent's import
+    from auditor.core.artifact import Artifact, Rendering
+    from auditor.core.catalogue import MetricSpec
+    from auditor.core.command import Command
+    from auditor.core.frame import Frame
+    from auditor.core.measurement import Measurement, Reading
+    from auditor.core.rows import Rows
+    from auditor.core.run import Audit, AuditRun
+    from auditor.core.state import WindowState
+    from auditor.core.verdict import Alert, Verdict
+    from auditor.core.window import Baseline, Span
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+# -- plugins ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorColumn:
+    """One column a descriptor yields: its name, `numeric` or `categorical`, UCUM unit and meaning."""
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+
+
+@runtime_checkable
+class Descriptor(Protocol):
+    """kind `descriptors`: raw payload -> a few figures. `version` changes whenever the set of columns or a value does."""
+
+    modality: str
+    version: str
+    columns: tuple[DescriptorColumn, ...]
+
+    def describe(self, value: Any, *, rate: float | None = None) -> Mapping[str, Scalar]:
+        """Figures by column name; None where this host lacks the library. Raises DescribeError with a code."""
+        ...
+
+
+@runtime_checkable
+class Measurer(Protocol):
+    """kinds `drift`, `fairness`, `quality`: a window's state, and its baseline's, -> readings.
+
+    Measures only: no threshold, no clock, no I/O. Without a baseline (`baseline is None`) a measurer that needs one yields
+    nothing; `measure` says `no_baseline` once for it.
+    """
+
+    version: str
+    metrics: tuple[MetricSpec, ...]
+    needs_baseline: bool
+
+    def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
+        """Readings in a stable order."""
+        ...
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """A measurer that can also draw: one HTML page from the samples of both states."""
+
+    def render(self, current: WindowState, baseline: WindowState, frame: Frame) -> Rendering | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReading:
+    """What a meter saw since its last reading.
+
+    `joules` by component; `cpu_s` CPU seconds of everything in `scope` (`process` or `machine`); `method` one of measured,
+    calibrated, modelled, sourced.
+    """
+
+    duration_s: float
+    joules: Mapping[str, float]
+    cpu_s: float
+    method: str
+    meter: str
+    scope: str
+    country: str | None = None
+    kg_co2e: float | None = None
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """kind `energy`: what runs beside a model and counts joules. `read` never raises; None when nothing was measured."""
+
+    def start(self) -> None: ...
+    def read(self) -> MeterReading | None: ...
+    def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """kind `sinks`: a copy of an audit, made after it was committed. Raises SinkError; delivering twice is harmless."""
+
+    def deliver(self, audit: Audit, artifacts: Path) -> None:
+        """`artifacts` is the folder that holds the audit's artifact files."""
+        ...
+
+
+# -- intake and archive -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something that could not be read: set aside, counted and named; the rest was processed."""
+
+    what: str
+    where: str
+    lost: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class IntakeReport:
+    """What one drain of spool and journal did."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    labels: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+
+
+class Intake(Protocol):
+    """Takes closed segments of spool and journal into archive, index and store."""
+
+    def drain(self) -> IntakeReport: ...
+
+
+class Archive(Protocol):
+    """Records at rest, by model and day."""
+
+    def models(self) -> Sequence[str]: ...
+
+    def read(self, model: str, span: Span) -> Rows:
+        """Rows of the span with their labels, in the order of their ids; damaged files are set aside and counted."""
+        ...
+
+    def find(self, record_id: str) -> Record | None: ...
+
+    def damage(self) -> Sequence[Damage]:
+        """What could not be read since the last call."""
+        ...
+
+
+class Engine(Protocol):
+    """kind `engines`: where summarising runs. Order is kept; scheduling and retries are the engine's."""
+
+    def map(self, function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]: ...
+
+
+# -- the store ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A record's line in the index, kept as long as the record: what makes twice the same id one record."""
+
+    id: str
+    digest: str
+    model: str
+    day: str
+    segment: str
+
+
+class RecordIndex(Protocol):
+    """Idempotency, for ever."""
+
+    def claim(self, entries: Sequence[IndexEntry]) -> Sequence[str]:
+        """For each entry `new`, `duplicate` or `conflict` (same id, other digest).
+
+        Claiming again from the same segment is `new` again: a drain that was cut short can be repeated.
+        """
+        ...
+
+    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]: ...
+
+
+class StateStore(Protocol):
+    """Hourly states, the readings and tallies that go into them, and the hours that wait to be summarised (again)."""
+
+    def put_readings(
+        self, segment: str, readings: Sequence[EnergyReading], tallies: Sequence[CaptureTally]
+    ) -> None: ...
+    def readings(self, model: str, span: Span) -> tuple[Sequence[EnergyReading], Sequence[CaptureTally]]: ...
+    def mark_dirty(self, model: str, hours: Iterable[datetime]) -> None: ...
+    def dirty(self, model: str) -> Sequence[datetime]: ...
+    def put_states(self, model: str, hours: Sequence[datetime], frame: str, states: Sequence[WindowState]) -> None:
+        """Replace the hours' states for that frame (states of other frames of these hours are dropped) and clean them."""
+        ...
+
+    def states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
+        """Hourly states by hour, then version."""
+        ...
+
+    def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
+        """Hours of the span that are summarised on that frame (with or without records)."""
+        ...
+
+
+class BaselineStore(Protocol):
+    """Pinned baselines, their frames and merged states; re-pinning keeps history."""
+
+    def pin(self, baseline: Baseline, frame: Frame, state: WindowState) -> None: ...
+    def baseline(self, model: str) -> tuple[Baseline, Frame, WindowState] | None:
+        """The newest one."""
+        ...
+
+
+class AuditStore(Protocol):
+    """Audited windows."""
+
+    def commit(self, audit: Audit) -> None:
+        """Run, measurements, verdicts, artifacts and alert changes in one transaction."""
+        ...
+
+    def log_command(self, command: Command) -> bool:
+        """Keep what a person said; False when it was already there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """What a reader wants to know first about a model."""
+
+    name: str
+    versions: Sequence[str]
+    first: datetime
+    last: datetime
+    records: int
+
+
+class Queries(Protocol):
+    """Reads for dashboard, reports, policies and HTTP. Always the newest revision of a window, unless asked otherwise."""
+
+    def models(self) -> Sequence[ModelSummary]: ...
+    def runs(self, model: str, span: Span | None = None) -> Sequence[AuditRun]:
+        """By window start."""
+        ...
+
+    def measurements(
+        self,
+        model: str,
+        *,
+        metric: str | None = None,
+        span: Span | None = None,
+        version: str | None = None,
+        all_versions: bool = False,
+    ) -> Sequence[Measurement]:
+        """By start, then series. `metric` is a name, or a prefix that ends in `.`; windows inside `span`.
+
+        `version=None` means the figures of all versions together; `all_versions` brings those of each version as well.
+        """
+        ...
+
+    def verdicts(self, model: str, *, control: str | None = None, span: Span | None = None) -> Sequence[Verdict]: ...
+    def last_verdicts(self, model: str, before: datetime) -> Sequence[Verdict]:
+        """For each control x slice x input, the newest verdict of a window that ends at or before `before`."""
+        ...
+
+    def alerts(
+        self, model: str | None = None, *, state: str | None = None, span: Span | None = None
+    ) -> Sequence[Alert]:
+        """By time of opening; `span` selects by that time."""
+        ...
+
+    def artifacts(self, model: str, *, span: Span | None = None) -> Sequence[Artifact]: ...
+    def baselines(self, model: str) -> Sequence[Baseline]:
+        """Newest first."""
+        ...
+
+
+class Store(RecordIndex, StateStore, BaselineStore, AuditStore, Queries, Protocol):
+    """Everything that is kept outside the archive: one class, several small faces."""
+
+    def close(self) -> None: ...
+
+
+# -- the agent ----------------------------------------------------------------------------------------------------------
+
+
+class Transport(Protocol):
+    """Where an agent's frames go. `send` is called by the agent's worker thread only."""
+
+    def send(self, frames: Sequence[tuple[str, bytes]]) -> None:
+        """Deliver (kind, payload) frames durably, or raise; kinds: record, label, energy, tally, command."""
+        ...
+
+    def close(self) -> None: ...

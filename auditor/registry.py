@@ -1,0 +1,86 @@
+"""Plugins by kind and name: a file in the kind's folder, or an entry point in group `auditor.<kind>`.
+
+A file that defines `PLUGIN` is a plugin, and its name is the plugin's name. Listing imports nothing; a plugin whose library is missing fails only when asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+from auditor.core.catalogue import CORE_METRICS, MetricSpec
+from auditor.core.errors import PluginError
+
+KINDS: dict[str, str] = {
+    "descriptors": "payload -> descriptor columns, one a modality",
+    "drift": "window against baseline -> readings",
+    "fairness": "window -> readings by group",
+    "quality": "window -> readings of the answers' quality",
+    "energy": "what counts joules beside a model",
+    "sinks": "copies of an audit, made after it was committed",
+    "engines": "where summarising runs",
+}
+MEASURERS = ("drift", "fairness", "quality")
+_PACKAGE = Path(__file__).parent
+
+
+def names(kind: str) -> list[str]:
+    """Names of the plugins of a kind, sorted; nothing is imported."""
+    if kind not in KINDS:
+        raise PluginError("unknown_kind", f"{kind!r} is not a kind of plugin", fix=f"one of {', '.join(KINDS)}")
+    found = {path.stem for path in (_PACKAGE / kind).glob("*.py") if b"\nPLUGIN" in path.read_bytes()}
+    for point in importlib.metadata.entry_points(group=f"auditor.{kind}"):
+        if point.name in found:
+            raise PluginError(
+                "plugin_clash", f"two {kind} plugins are called {point.name!r}", where=point.value, fix="rename one"
+            )
+        found.add(point.name)
+    return sorted(found)
+
+
+def load(kind: str, name: str) -> Any:
+    """The plugin object; PluginError when it is unknown or its library is not installed."""
+    if name not in names(kind):
+        raise PluginError(
+            "unknown_plugin", f"there is no {kind} plugin {name!r}", fix=f"one of {', '.join(names(kind))}"
+        )
+    try:
+        for point in importlib.metadata.entry_points(group=f"auditor.{kind}", name=name):
+            return point.load()
+        return importlib.import_module(f"auditor.{kind}.{name}").PLUGIN
+    except ModuleNotFoundError as error:
+        library = error.name or "a library"
+        raise PluginError(
+            "library_missing",
+            f"the {kind} plugin {name!r} needs {library}",
+            where=kind,
+            fix="pip install 'auditor[all]'",
+        ) from error
+
+
+def available(kind: str) -> dict[str, Any]:
+    """The plugins of a kind whose libraries are installed, by name."""
+    found = {}
+    for name in names(kind):
+        try:
+            found[name] = load(kind, name)
+        except PluginError as error:
+            if error.code != "library_missing":
+                raise
+    return found
+
+
+def catalogue() -> dict[str, MetricSpec]:
+    """Every metric that core and the installed measurers declare, by name; two owners of a name are an error."""
+    found = {spec.name: spec for spec in CORE_METRICS}
+    for kind in MEASURERS:
+        for name, plugin in available(kind).items():
+            for spec in plugin.metrics:
+                if spec.name in found and found[spec.name] != spec:
+                    raise PluginError(
+                        "metric_clash", f"two plugins declare {spec.name!r} differently", where=f"{kind}/{name}"
+                    )
+                found[spec.name] = spec
+    return found

@@ -1,0 +1,271 @@
+"""One frozen Settings from `auditor.toml` and AUDITOR_* variables. Standard library only: the agent reads it too."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from auditor.core.errors import ConfigurationError
+from auditor.core.identity import digest
+from auditor.core.window import DAY, HOUR, parse_duration
+
+FILE = "auditor.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders and files of a home; the contract's layout."""
+
+    root: Path
+
+    spool = property(lambda self: self.root / "spool")
+    journal = property(lambda self: self.root / "journal")
+    archive = property(lambda self: self.root / "archive")
+    quarantine = property(lambda self: self.root / "quarantine")
+    artifacts = property(lambda self: self.root / "artifacts")
+    policies = property(lambda self: self.root / "policies")
+    store = property(lambda self: self.root / "store" / "auditor.db")
+    mlflow = property(lambda self: self.root / "mlflow")
+    outbox = property(lambda self: self.root / "alerts.jsonl")
+    lock = property(lambda self: self.root / "writer.lock")
+    settings = property(lambda self: self.root / FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """[audit]: how traffic is cut into windows and what measures them."""
+
+    window: str = "1d"
+    watermark: str = "2h"
+    """How long a window stays open for late records."""
+    drift: tuple[str, ...] = ()
+    """Names of the drift plugins to run; empty: every one whose library is installed."""
+    evidently: bool = True
+    """Whether Evidently measures and draws each window."""
+    engine: str = "local"
+    min_group: int = 10
+    """Groups smaller than this get `below_min_samples` instead of a rate."""
+
+    @property
+    def step(self) -> timedelta:
+        step = parse_duration(self.window)
+        whole = step % HOUR == timedelta(0) and (
+            DAY % step == timedelta(0) if step < DAY else step % DAY == timedelta(0)
+        )
+        if step <= timedelta(0) or not whole:
+            raise ConfigurationError(
+                "bad_window",
+                f"a window of {self.window} does not fit days",
+                where="[audit] window",
+                fix="use whole hours that divide a day, or whole days",
+            )
+        return step
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """[store]: where measurements live; empty is SQLite in the home."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowSettings:
+    """[mlflow]: where audits are logged; an empty uri is SQLite in the home."""
+
+    uri: str = ""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """[policy]: shipped packs in force beside the files under HOME/policies."""
+
+    packs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySettings:
+    """[energy]: the meter beside the model and the grid it draws from."""
+
+    meter: str = "codecarbon"
+    country: str = ""
+    """ISO 3166-1 alpha-3; empty: energy is reported, carbon is not."""
+    pue: float = 1.0
+    embodied_g_per_request: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """[sinks]: copies made after commit."""
+
+    enabled: tuple[str, ...] = ("jsonl",)
+    webhook_url: str = ""
+    webhook_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """[agent]: defaults for agents that find this home."""
+
+    cpu_share: float = 0.02
+    """Share of one core that describing may use."""
+    queue_records: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+    spool_bytes: int = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """[service]: where `auditor serve` and the dashboard listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+    dashboard_port: int = 8501
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it, frozen; `home` is None only for an agent that has none."""
+
+    home: Path | None = None
+    audit: AuditSettings = AuditSettings()
+    store: StoreSettings = StoreSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    policy: PolicySettings = PolicySettings()
+    energy: EnergySettings = EnergySettings()
+    sinks: SinkSettings = SinkSettings()
+    agent: AgentSettings = AgentSettings()
+    service: ServiceSettings = ServiceSettings()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """[metrics]: a deployment's own metrics, by name."""
+
+    @property
+    def root(self) -> Path:
+        """The home folder, or ConfigurationError `no_home`."""
+        if self.home is None:
+            raise no_home()
+        return self.home
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or f"sqlite:///{Home(self.root).store}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.mlflow.uri or f"sqlite:///{Home(self.root).mlflow / 'mlflow.db'}"
+
+    @property
+    def digest(self) -> str:
+        """Of everything but the home's place and secrets in addresses."""
+        plain = {
+            section.name: _plain(getattr(self, section.name))
+            for section in fields(self)
+            if section.name not in ("home", "store")
+        }
+        return digest(plain)
+
+
+def no_home() -> ConfigurationError:
+    """The error for a command that finds no home."""
+    return ConfigurationError(
+        "no_home",
+        "there is no home",
+        where=f"no --home, no AUDITOR_HOME, no {FILE} here or above",
+        fix="run `auditor init DIR`, or name one with --home DIR",
+    )
+
+
+def find_home(given: str | os.PathLike[str] | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The home: given, else AUDITOR_HOME, else the nearest parent folder with `auditor.toml`, else None."""
+    if given or environ.get("AUDITOR_HOME"):
+        return Path(given or environ["AUDITOR_HOME"]).expanduser().absolute()
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+
+
+def load_settings(home: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of a home (which must hold `auditor.toml`), overridden by AUDITOR_<SECTION>_<KEY>; unknown keys are refused."""
+    if home is not None and not (home / FILE).is_file():
+        raise ConfigurationError(
+            "no_home", f"{home} is not a home", where=str(home / FILE), fix=f"run `auditor init {home}`"
+        )
+    return read_settings(home, environ)
+
+
+def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Like `load_settings`, for a folder that need not be initialised (agents make only `spool/` in it)."""
+    file = home / FILE if home is not None else None
+    data: dict[str, Any] = {}
+    if file is not None and file.is_file():
+        try:
+            data = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                "bad_settings", f"not TOML: {error}", where=str(file), fix="correct the file"
+            ) from error
+    hints = get_type_hints(Settings)
+    sections = {item.name for item in fields(Settings)} - {"home", "metrics"}
+    unknown = set(data) - sections - {"metrics"}
+    if unknown:
+        raise ConfigurationError(
+            "unknown_setting",
+            f"unknown section [{sorted(unknown)[0]}]",
+            where=str(file),
+            fix=f"known: {', '.join(sorted(sections))}, metrics",
+        )
+    built = {name: _section(hints[name], name, data.get(name, {}), str(file or ""), environ) for name in sections}
+    return Settings(home=home, metrics=data.get("metrics", {}), **built)
+
+
+def _section(kind: Any, name: str, data: Any, file: str, environ: Mapping[str, str]) -> Any:
+    if not isinstance(data, dict):
+        raise ConfigurationError("bad_settings", f"[{name}] is not a section", where=file)
+    known = {item.name: item.default for item in fields(kind)}
+    for key in data:
+        if key not in known:
+            raise ConfigurationError(
+                "unknown_setting", f"unknown key {key!r} in [{name}]", where=file, fix=f"known: {', '.join(known)}"
+            )
+    values = {}
+    for key, default in known.items():
+        variable = f"AUDITOR_{name.upper()}_{key.upper()}"
+        if variable in environ:
+            values[key] = _convert(environ[variable], default, variable)
+        elif key in data:
+            values[key] = _convert(data[key], default, f"{file} [{name}] {key}")
+    return kind(**values)
+
+
+def _convert(value: Any, default: Any, where: str) -> Any:
+    try:
+        if isinstance(default, bool):
+            if isinstance(value, bool):
+                return value
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[str(value).lower()]
+        if isinstance(default, tuple):
+            return (
+                tuple(part.strip() for part in value.split(",") if part.strip())
+                if isinstance(value, str)
+                else tuple(value)
+            )
+        if isinstance(default, (int, float)) and not isinstance(value, (int, float, str)):
+            raise ValueError(value)
+        if isinstance(default, str) and not isinstance(value, str):
+            raise ValueError(value)
+        return type(default)(value)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            "bad_setting", f"{value!r} does not fit", where=where, fix=f"give a value like {default!r}"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    return list(value) if isinstance(value, tuple) else value

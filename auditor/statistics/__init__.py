@@ -1,0 +1,1 @@
+"""Pure numerics: numpy and scipy, no input or output."""

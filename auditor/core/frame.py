@@ -47,7 +47,11 @@ class ColumnSpec:
 
     @property
     def short(self) -> str:
-        """The last part: what a reader calls it."""
+        """What a reader calls it beside its input or pair: `brightness`, `confidence`; without either, the whole path."""
+        if ".descriptors." in self.name:
+            return self.name.split(".descriptors.", 1)[1]
+        if self.input is None and self.pair is None:
+            return self.name
         return self.name.rsplit(".", 1)[-1]
 
     def attributes(self) -> dict[str, str]:
@@ -137,7 +141,8 @@ class Projection:
     def features(self, y: Floats) -> Floats:
         """Random Fourier features of projected rows, shape (n, D)."""
         size = len(self.phases)
-        return np.sqrt(2.0 / max(size, 1)) * np.cos(y @ self.frequencies + self.phases)
+        waves: Floats = np.sqrt(2.0 / max(size, 1)) * np.cos(y @ self.frequencies + self.phases)
+        return waves
 
 
 @dataclass(frozen=True)

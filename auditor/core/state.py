@@ -15,9 +15,39 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.core.blocks import (
+    CodedColumns,
+    MatrixColumns,
+    Moments,
+    NumericBlock,
+    NumericState,
+    merge_numeric,
+    union,
+)
 from auditor.core.errors import StoreError
-from auditor.core.rows import Floats, Ints, Strings
+from auditor.core.identity import hash64
+from auditor.core.rows import Floats, Strings
 from auditor.core.window import Span
+
+__all__ = [
+    "MAX_CODES",
+    "OTHER",
+    "SAMPLE_SIZE",
+    "CategoricalState",
+    "Cells",
+    "Energy",
+    "Moments",
+    "NumericState",
+    "Presence",
+    "Sample",
+    "Tally",
+    "VectorState",
+    "WindowState",
+    "empty_sample",
+    "empty_state",
+    "merge",
+    "merge_all",
+]
 
 SAMPLE_SIZE = 2000
 """Rows that a state's sample keeps: those with the smallest hash of their id."""
@@ -26,72 +56,16 @@ OTHER = "\x00other"
 MAX_CODES = 1000
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Count, mean, sum of squared deviations, smallest and largest (Chan, Golub, LeVeque 1983)."""
-
-    n: int
-    mean: float
-    m2: float
-    low: float
-    high: float
-
-    @staticmethod
-    def of(x: Floats) -> Moments:
-        """Moments of the values, shape (n,), n >= 1."""
-        mean = float(x.mean())
-        return Moments(len(x), mean, float(((x - mean) ** 2).sum()), float(x.min()), float(x.max()))
-
-    def merge(self, other: Moments) -> Moments:
-        n = self.n + other.n
-        delta = other.mean - self.mean
-        return Moments(
-            n,
-            self.mean + delta * other.n / n,
-            self.m2 + other.m2 + delta * delta * self.n * other.n / n,
-            min(self.low, other.low),
-            max(self.high, other.high),
-        )
-
-    @property
-    def total(self) -> float:
-        return self.mean * self.n
-
-    @property
-    def variance(self) -> float:
-        """Unbiased; 0 for a single value."""
-        return self.m2 / (self.n - 1) if self.n > 1 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class NumericState:
-    """One numeric column counted on its grid, sparse: rising `bins` with their `counts`, and its moments."""
-
-    bins: Ints
-    counts: Ints
-    moments: Moments
-
-    @property
-    def n(self) -> int:
-        return self.moments.n
-
-    def merge(self, other: NumericState) -> NumericState:
-        bins, place = np.unique(np.concatenate([self.bins, other.bins]), return_inverse=True)
-        counts = np.bincount(place, np.concatenate([self.counts, other.counts]), len(bins)).astype(np.int64)
-        return NumericState(bins, counts, self.moments.merge(other.moments))
-
-    def dense(self, size: int) -> Ints:
-        """Counts by bin, shape (size,); for a fitted grid of that many bins."""
-        full = np.zeros(size, np.int64)
-        full[self.bins] = self.counts
-        return full
+CellKey = tuple[tuple[str | None, ...], str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class CategoricalState:
-    """One categorical column: code to count."""
+    """One categorical column: code to count.
+
+    Of more than `MAX_CODES` codes, those with the smallest hashes are kept and the rest is counted under `OTHER`: a rule
+    on the set of codes alone, so that merging in any order gives the same counts.
+    """
 
     counts: Mapping[str, int]
 
@@ -99,8 +73,17 @@ class CategoricalState:
     def n(self) -> int:
         return sum(self.counts.values())
 
+    @staticmethod
+    def of(counts: Mapping[str, int]) -> CategoricalState:
+        """The state of these counts, folded when there are too many codes."""
+        if len(counts) <= MAX_CODES:
+            return CategoricalState(dict(sorted(counts.items())))
+        codes = sorted((code for code in counts if code != OTHER), key=hash64)
+        kept = {code: counts[code] for code in sorted(codes[: MAX_CODES - 1])}
+        return CategoricalState({OTHER: sum(counts.values()) - sum(kept.values()), **kept})
+
     def merge(self, other: CategoricalState) -> CategoricalState:
-        return CategoricalState(_add(self.counts, other.counts))
+        return CategoricalState.of(_add([self.counts, other.counts]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +127,17 @@ class Cells:
     """
 
     features: tuple[str, ...]
-    counts: Mapping[tuple[tuple[str | None, ...], str | None, str | None], int]
+    counts: Mapping[CellKey, int]
 
     def merge(self, other: Cells) -> Cells:
-        features = tuple(sorted({*self.features, *other.features}))
-        return Cells(features, _add(self._on(features), other._on(features)))
+        return _merge_cells([self, other])
 
-    def _on(self, features: tuple[str, ...]) -> Mapping[tuple[tuple[str | None, ...], str | None, str | None], int]:
+    def on(self, features: tuple[str, ...]) -> Mapping[CellKey, int]:
+        """The counts under a longer list of features; those it lacks are unknown."""
         if features == self.features:
             return self.counts
         position = {name: index for index, name in enumerate(self.features)}
-        moved: dict[tuple[tuple[str | None, ...], str | None, str | None], int] = {}
+        moved: dict[CellKey, int] = {}
         for (groups, truth, prediction), count in self.counts.items():
             key = tuple(groups[position[name]] if name in position else None for name in features), truth, prediction
             moved[key] = moved.get(key, 0) + count
@@ -185,24 +168,16 @@ class Sample:
         return len(self.ids)
 
     def merge(self, other: Sample) -> Sample:
-        hashes = np.concatenate([self.hashes, other.hashes])
-        ids = np.concatenate([self.ids, other.ids])
-        order = np.lexsort((ids.astype(str), hashes))[:SAMPLE_SIZE] if len(ids) else np.empty(0, np.int64)
+        return _merge_samples([self, other])
 
-        def join(a: Mapping[str, NDArray], b: Mapping[str, NDArray], empty: Any, kind: Any) -> dict[str, NDArray]:
-            found = {}
-            for name in sorted({*a, *b}):
-                left = a[name] if name in a else np.full(self.n, empty, kind)
-                right = b[name] if name in b else np.full(other.n, empty, kind)
-                found[name] = np.concatenate([left, right])[order]
-            return found
 
-        return Sample(
-            hashes[order],
-            ids[order],
-            join(self.numeric, other.numeric, np.nan, np.float64),
-            join(self.categorical, other.categorical, None, object),
-        )
+def sample_order(hashes: NDArray[np.uint64], ids: Strings) -> NDArray[np.int64]:
+    """Places of the rows a sample keeps, in its order: by hash, then id."""
+    order = np.argsort(hashes, kind="stable")
+    rising = hashes[order]
+    if len(rising) > 1 and bool((rising[1:] == rising[:-1]).any()):
+        order = np.lexsort((ids.astype(str), hashes))
+    return order[:SAMPLE_SIZE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +203,8 @@ class Energy:
             self.requests + other.requests,
             self.active + other.active,
             self.idle + other.idle,
-            _add(self.by_component, other.by_component),
-            _add(self.by_input, other.by_input),
+            _add([self.by_component, other.by_component]),
+            _add([self.by_input, other.by_input]),
             sum(known) if known else None,
             self.cpu_s + other.cpu_s,
             self.meter or other.meter,
@@ -271,7 +246,7 @@ class Tally:
             self.seen + other.seen,
             self.described + other.described,
             self.delivered + other.delivered,
-            _add(self.dropped, other.dropped),
+            _add([self.dropped, other.dropped]),
             self.undeclared + other.undeclared,
         )
 
@@ -352,60 +327,130 @@ def empty_state(model: str, span: Span, frame: str) -> WindowState:
 
 def merge(a: WindowState, b: WindowState) -> WindowState:
     """The state of both windows' records together; both must be counted on the same frame."""
-    if a.frame != b.frame or a.model != b.model:
-        raise StoreError(
-            "frame_mismatch", "states of different frames or models do not merge", where=f"{a.frame} and {b.frame}"
-        )
-    return WindowState(
-        model=a.model,
-        version=a.version if a.version == b.version else None,
-        start=min(a.start, b.start),
-        end=max(a.end, b.end),
-        frame=a.frame,
-        n=a.n + b.n,
-        described=a.described + b.described,
-        labelled=a.labelled + b.labelled,
-        numeric=_join(a.numeric, b.numeric, NumericState.merge),
-        categorical=_join(a.categorical, b.categorical, CategoricalState.merge),
-        vectors=_join(a.vectors, b.vectors, VectorState.merge),
-        presence=_join_presence(a, b),
-        modality={**a.modality, **b.modality},
-        describers=_join(a.describers, b.describers, _add),
-        cells=a.cells.merge(b.cells),
-        sample=a.sample.merge(b.sample),
-        energy=_join(a.energy, b.energy, Energy.merge),
-        tally=a.tally.merge(b.tally),
-        errors=_add(a.errors, b.errors),
-    )
+    return merge_all([a, b])
 
 
 def merge_all(states: Sequence[WindowState]) -> WindowState:
-    """One state of all, by a balanced tree over the given order: the canonical partition's last step."""
+    """One state of all, as if merged in a balanced tree over the given order: the canonical partition's last step.
+
+    Counts and samples are gathered in one pass, which any order of merging would equal; only float moments need the tree.
+    """
     if not states:
         raise StoreError("nothing_to_merge", "there is no state to merge")
-    layer = list(states)
+    first = states[0]
+    for state in states:
+        if state.frame != first.frame or state.model != first.model:
+            raise StoreError(
+                "frame_mismatch",
+                "states of different frames or models do not merge",
+                where=f"{first.frame} and {state.frame}",
+            )
+    if len(states) == 1:
+        return first
+    versions = {state.version for state in states}
+    modality: dict[str, str] = {}
+    for state in states:
+        modality.update(state.modality)
+    return WindowState(
+        model=first.model,
+        version=first.version if len(versions) == 1 else None,
+        start=min(state.start for state in states),
+        end=max(state.end for state in states),
+        frame=first.frame,
+        n=sum(state.n for state in states),
+        described=sum(state.described for state in states),
+        labelled=sum(state.labelled for state in states),
+        numeric=merge_numeric([NumericBlock.of(state.numeric) for state in states]),
+        categorical=_merge_categorical([state.categorical for state in states]),
+        vectors=_merge_trees([state.vectors for state in states], VectorState.merge),
+        presence=_merge_presence(states),
+        modality=dict(sorted(modality.items())),
+        describers=_each([state.describers for state in states], _add),
+        cells=_merge_cells([state.cells for state in states]),
+        sample=_merge_samples([state.sample for state in states]),
+        energy=_merge_trees([state.energy for state in states], Energy.merge),
+        tally=_tree([state.tally for state in states], Tally.merge),
+        errors=_add([state.errors for state in states]),
+    )
+
+
+def _merge_presence(states: Sequence[WindowState]) -> dict[str, Presence]:
+    # An input that only one side knows was absent from every described record of the other.
+    found = {}
+    for name in sorted({name for state in states for name in state.presence}):
+        parts = [state.presence.get(name) or Presence(absent=state.described) for state in states]
+        found[name] = Presence(
+            sum(part.present for part in parts),
+            sum(part.missing for part in parts),
+            sum(part.failed for part in parts),
+            sum(part.absent for part in parts),
+        )
+    return found
+
+
+def _merge_categorical(parts: Sequence[Mapping[str, CategoricalState]]) -> dict[str, CategoricalState]:
+    def join(columns: Sequence[CategoricalState]) -> CategoricalState:
+        return CategoricalState.of(_add([column.counts for column in columns]))
+
+    return _each(parts, join)
+
+
+def _merge_cells(parts: Sequence[Cells]) -> Cells:
+    features = union([part.features for part in parts])
+    return Cells(features, _add([part.on(features) for part in parts]))
+
+
+def _merge_samples(samples: Sequence[Sample]) -> Sample:
+    filled = [sample for sample in samples if sample.n]
+    if len(filled) < 2:
+        return filled[0] if filled else empty_sample()
+    hashes = np.concatenate([sample.hashes for sample in filled])
+    ids = np.concatenate([sample.ids for sample in filled])
+    order = sample_order(hashes, ids)
+    numeric = [MatrixColumns.of(sample.numeric, sample.n) for sample in filled]
+    coded = [CodedColumns.of(sample.categorical, sample.n) for sample in filled]
+    numbers = union([part.names for part in numeric])
+    words = union([part.names for part in coded])
+    book = union([part.book for part in coded])
+    codes = np.concatenate([part.on(words, book) for part in coded], axis=1)
+    return Sample(
+        hashes[order],
+        ids[order],
+        MatrixColumns(numbers, np.concatenate([part.on(numbers) for part in numeric], axis=1)[:, order]),
+        CodedColumns(words, book, codes).take(order),
+    )
+
+
+def _tree(items: Sequence[T], both: Callable[[T, T], T]) -> T:
+    layer = list(items)
     while len(layer) > 1:
-        layer = [merge(*layer[i : i + 2]) if i + 1 < len(layer) else layer[i] for i in range(0, len(layer), 2)]
+        layer = [both(*layer[i : i + 2]) if i + 1 < len(layer) else layer[i] for i in range(0, len(layer), 2)]
     return layer[0]
 
 
-def _join_presence(a: WindowState, b: WindowState) -> dict[str, Presence]:
-    # An input that only one side knows was absent from every record of the other.
-    found = {}
-    for name in sorted({*a.presence, *b.presence}):
-        found[name] = a.presence.get(name, Presence(absent=a.n)).merge(b.presence.get(name, Presence(absent=b.n)))
+def _merge_trees(parts: Sequence[Mapping[str, T]], both: Callable[[T, T], T]) -> dict[str, T]:
+    """By name, a balanced tree over the given order, in which a state that lacks the name changes nothing."""
+
+    def either(a: T | None, b: T | None) -> T | None:
+        return b if a is None else a if b is None else both(a, b)
+
+    found: dict[str, T] = {}
+    for name in sorted({name for part in parts for name in part}):
+        joined = _tree([part.get(name) for part in parts], either)
+        if joined is not None:
+            found[name] = joined
     return found
 
 
-def _join(a: Mapping[str, T], b: Mapping[str, T], both: Callable[[T, T], T]) -> dict[str, T]:
-    found = {}
-    for name in sorted({*a, *b}):
-        found[name] = both(a[name], b[name]) if name in a and name in b else a[name] if name in a else b[name]
-    return found
+def _each(parts: Sequence[Mapping[str, T]], join: Callable[[Sequence[T]], Any]) -> dict[str, Any]:
+    """By name, `join` of what the parts that know the name hold."""
+    names = sorted({name for part in parts for name in part})
+    return {name: join([part[name] for part in parts if name in part]) for name in names}
 
 
-def _add(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> dict[Any, Any]:
-    total = dict(a)
-    for key, count in b.items():
-        total[key] = total.get(key, 0) + count
+def _add(parts: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
+    total: dict[Any, Any] = {}
+    for part in parts:
+        for key, count in part.items():
+            total[key] = total.get(key, 0) + count
     return total

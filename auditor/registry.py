@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,12 @@ def load(kind: str, name: str) -> Any:
         ) from error
 
 
-def available(kind: str) -> dict[str, Any]:
-    """The plugins of a kind whose libraries are installed, by name."""
+def available(kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
+    """The plugins of a kind (those named in `only`) whose libraries are installed, by name."""
     found = {}
     for name in names(kind):
+        if only is not None and name not in only:
+            continue
         try:
             found[name] = load(kind, name)
         except PluginError as error:

@@ -1,0 +1,111 @@
+"""`auditor baseline pin|list|show`: freeze a reference window and its frame."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from auditor.cli.common import add_common, print_json, settings_for, table
+from auditor.core.errors import ConfigurationError
+from auditor.core.window import Span, format_time, parse_time
+
+if TYPE_CHECKING:
+    from auditor.core.window import Baseline
+
+
+def register(commands: Any) -> None:
+    """Add `baseline` with its three words."""
+    words = commands.add_parser("baseline", help="freeze a reference window").add_subparsers(
+        metavar="pin|list|show", required=True
+    )
+    pin = words.add_parser("pin", help="freeze a window as what is normal")
+    add_common(pin)
+    pin.add_argument("--model", required=True, metavar="M")
+    pin.add_argument("--since", required=True, metavar="T", type=parse_time)
+    pin.add_argument("--until", required=True, metavar="T", type=parse_time)
+    pin.add_argument("--by", metavar="NAME", help="who says so; the user of this process, when absent")
+    pin.set_defaults(run=run_pin)
+    listing = words.add_parser("list", help="every baseline ever pinned, newest first")
+    add_common(listing)
+    listing.add_argument("--model", metavar="M")
+    listing.set_defaults(run=run_list)
+    show = words.add_parser("show", help="the baseline in force")
+    add_common(show)
+    show.add_argument("--model", required=True, metavar="M")
+    show.set_defaults(run=run_show)
+
+
+def run_pin(args: argparse.Namespace) -> int:
+    """Take in spool and journal, then pin; 0."""
+    from auditor.bootstrap import open_app
+    from auditor.pipeline import who
+
+    with open_app(settings_for(args), figures_only=True) as app:
+        baseline = app.pipeline.pin(args.model, Span(args.since, args.until), by=args.by or who(), at=datetime.now(UTC))
+    if args.json:
+        print_json("baseline", as_json(baseline))
+    else:
+        print(f"pinned {baseline.span} of {baseline.model}: {baseline.n} records, by {baseline.by}; id {baseline.id}")
+    return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print them; 0."""
+    from auditor.bootstrap import open_queries
+
+    queries = open_queries(settings_for(args))
+    names = [args.model] if args.model else [model.name for model in queries.models()]
+    found = [as_json(baseline) for name in names for baseline in queries.baselines(name)]
+    if args.json:
+        print_json("baselines", {"items": found})
+    else:
+        print(
+            table(
+                found,
+                {
+                    "model": "model",
+                    "start": "since",
+                    "end": "until",
+                    "n": "records",
+                    "by": "by",
+                    "at": "pinned",
+                    "id": "id",
+                },
+            )
+        )
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print the newest; 0, or exit 2 with `no_baseline`."""
+    from auditor.bootstrap import open_queries
+
+    found = open_queries(settings_for(args)).baselines(args.model)
+    if not found:
+        raise ConfigurationError(
+            "no_baseline", f"no baseline is pinned for {args.model!r}", where="--model", fix="`auditor baseline pin`"
+        )
+    document = as_json(found[0])
+    if args.json:
+        print_json("baseline", document)
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in document.items()))
+    return 0
+
+
+def as_json(baseline: Baseline) -> dict[str, Any]:
+    """A baseline as plain JSON."""
+    return {
+        "id": baseline.id,
+        "model": baseline.model,
+        "start": format_time(baseline.span.start),
+        "end": format_time(baseline.span.end),
+        "n": baseline.n,
+        "versions": list(baseline.versions),
+        "by": baseline.by,
+        "at": format_time(baseline.at),
+        "kind": baseline.kind,
+        "frame": baseline.frame,
+        "describers": dict(baseline.describers),
+    }

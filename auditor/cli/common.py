@@ -1,0 +1,63 @@
+"""What every command shares: --home, --json, settings and printing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from auditor.settings import Settings, find_home, load_settings, no_home
+
+QUIET = {
+    # Nothing that auditor depends on phones home, prints banners or waits long for a server that is away.
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "CODECARBON_LOG_LEVEL": "error",
+    # Small matrices: more threads than one only cost, and CPU time would be blurred over requests.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add --home and --json."""
+    parser.add_argument(
+        "--home", metavar="DIR", help="the home; else AUDITOR_HOME, else the nearest folder with auditor.toml"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+
+def settings_for(args: argparse.Namespace) -> Settings:
+    """Settings of the home that the arguments, the environment or the folder name; ConfigurationError `no_home` if none."""
+    home = find_home(args.home)
+    if home is None:
+        raise no_home()
+    return load_settings(home)
+
+
+def print_json(schema: str, document: dict[str, Any]) -> None:
+    """One JSON document with its schema name; NaN is refused."""
+    print(json.dumps({"schema": f"auditor.{schema}/1", **document}, ensure_ascii=False, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """A line for a person, on stderr, so that stdout stays a result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
+    """Rows as aligned text: `columns` maps keys to headings."""
+    cells = [list(columns.values())] + [[_cell(row.get(key)) for key in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,323 @@
+"""The verbs in order, over ports: take in, summarise, measure, judge, alert, commit, deliver.
+
+Time is an argument. Everything here can be repeated: a run that was cut short is simply run again.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor.alerting import alerts_for
+from auditor.core.artifact import Artifact, Rendering
+from auditor.core.command import Command
+from auditor.core.errors import ConfigurationError
+from auditor.core.frame import Frame
+from auditor.core.identity import digest, uuid7
+from auditor.core.measurement import Measurement
+from auditor.core.run import Audit, AuditRun
+from auditor.core.state import WindowState, empty_state, merge_all
+from auditor.core.verdict import AlertChange
+from auditor.core.window import DAY, HOUR, Baseline, Span, floor_to, format_time, parse_duration, parse_time, to_us
+from auditor.deliver import deliver
+from auditor.judge import judge, needed_durations
+from auditor.measure import measure
+from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Renderer, Sink, Store
+from auditor.settings import Settings
+from auditor.summarise import fit_frame, summarise_hours
+
+if TYPE_CHECKING:
+    from auditor.policy.loader import PolicySet
+
+Pinned = tuple[Baseline, Frame, WindowState]
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What one call of `audit` did: audits by window, what intake took, what was damaged, which sinks failed."""
+
+    audits: list[Audit] = field(default_factory=list)
+    intake: IntakeReport = field(default_factory=IntakeReport)
+    damaged: list[Damage] = field(default_factory=list)
+    failed_sinks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """One home's pipeline, held by its single writer."""
+
+    store: Store
+    archive: Archive
+    intake: Intake
+    engine: Engine
+    measurers: Mapping[str, Measurer]
+    policies: PolicySet
+    sinks: Mapping[str, Sink]
+    artifacts: Path
+    settings: Settings
+    versions: Mapping[str, str]
+
+    # -- taking in -----------------------------------------------------------------------------------------------------
+
+    def take_in(self) -> IntakeReport:
+        """Drain spool and journal, and apply what persons said there."""
+        report = self.intake.drain()
+        for command in report.commands:
+            self._apply(command)
+        return report
+
+    def _apply(self, command: Command) -> None:
+        if self.store.log_command(command) and command.kind == "baseline.pin":
+            said = command.payload
+            self._pin(said["model"], Span(parse_time(said["since"]), parse_time(said["until"])), command)
+
+    # -- baselines -----------------------------------------------------------------------------------------------------
+
+    def pin(self, model: str, span: Span, *, by: str, at: datetime) -> Baseline:
+        """Freeze `span` (widened to whole hours) as what is normal for `model`, on the word of `by`."""
+        self.take_in()
+        payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end)}
+        command = Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=payload)
+        self.store.log_command(command)
+        return self._pin(model, span, command)
+
+    def _pin(self, model: str, span: Span, command: Command) -> Baseline:
+        wide = span.widen(HOUR)
+        rows = self.archive.read(model, wide)
+        if rows.n == 0:
+            known = ", ".join(self.archive.models()) or "none yet"
+            raise ConfigurationError(
+                "no_records", f"no record of {model!r} in {wide}", where="baseline", fix=f"models with records: {known}"
+            )
+        frame = fit_frame(rows)
+        self._summarise(model, wide, frame, everything=True)
+        state = self._window(model, wide, frame)
+        baseline = Baseline(
+            id=digest([model, format_time(wide.start), format_time(wide.end), frame.digest, format_time(command.at)])[
+                :32
+            ],
+            model=model,
+            span=wide,
+            frame=frame.digest,
+            n=state.n,
+            versions=tuple(sorted(set(rows.version.tolist()))),
+            by=command.by,
+            at=command.at,
+            describers=tuple(sorted(frame.describers.items())),
+        )
+        self.store.pin(baseline, frame, state)
+        return baseline
+
+    # -- auditing ------------------------------------------------------------------------------------------------------
+
+    def audit(
+        self,
+        *,
+        now: datetime,
+        model: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        progress: Callable[[str, Span], None] | None = None,
+    ) -> AuditReport:
+        """Measure and judge whole windows, oldest first.
+
+        Without `since`, from the last audited window (the first record, when none) on, and windows that late data
+        changed; without `until`, to the last window that closed `watermark` before `now`.
+        """
+        report = AuditReport(intake=self.take_in())
+        report.damaged += report.intake.damaged
+        for name in self._models(model):
+            pinned = self.store.baseline(name)
+            for span in self._due(name, now, since, until):
+                if progress:
+                    progress(name, span)
+                audit = self._audit_window(name, span, pinned, now)
+                report.audits.append(audit)
+                report.failed_sinks.update(deliver(audit, self.sinks, self.artifacts))
+        report.damaged += self.archive.damage()
+        return report
+
+    def _models(self, model: str | None) -> Sequence[str]:
+        known = self.archive.models()
+        if model is None:
+            return known
+        if model not in known:
+            raise ConfigurationError(
+                "unknown_model",
+                f"no record of {model!r}",
+                where="--model",
+                fix=f"known: {', '.join(known) or 'none yet'}",
+            )
+        return [model]
+
+    def _due(self, model: str, now: datetime, since: datetime | None, until: datetime | None) -> Iterator[Span]:
+        step = self.settings.audit.step
+        runs = self.store.runs(model)
+        late: set[Span] = set()
+        if since is None:
+            audited = {run.span for run in runs}
+            late = {
+                span
+                for hour in self.store.dirty(model)
+                for span in Span(hour, hour + HOUR).tiles(step)
+                if span in audited
+            }
+            since = max((run.span.end for run in runs), default=None) or self._first(model)
+        if until is None:
+            until = floor_to(now - parse_duration(self.settings.audit.watermark), step)
+        ahead = set(Span(since, until).tiles(step)) if since is not None and since < until else set()
+        yield from sorted(late | ahead)
+
+    def _first(self, model: str) -> datetime | None:
+        return next((summary.first for summary in self.store.models() if summary.name == model), None)
+
+    def _audit_window(self, model: str, span: Span, pinned: Pinned | None, now: datetime) -> Audit:
+        started = now
+        baseline = pinned if pinned and not _overlap(pinned[0].span, span) else None
+        frame = pinned[1] if pinned else Frame(model)
+        earlier = self.store.runs(model, span)
+        revision = max((run.revision for run in earlier if run.span == span), default=0) + 1
+        run_id = digest([model, format_time(span.start), format_time(span.end), revision])[:32]
+
+        durations = sorted({span.duration, *needed_durations(self.policies)})
+        measurements: list[Measurement] = []
+        window = empty_state(model, span, frame.digest)
+        for duration in durations:
+            reach = Span(span.end - duration, span.end)
+            self._summarise(model, reach, frame)
+            for version, state in self._by_version(model, reach, frame):
+                measurements += measure(
+                    state,
+                    baseline,
+                    frame,
+                    self.measurers,
+                    span=reach,
+                    run=run_id,
+                    revision=revision,
+                    recorded=now,
+                    version=version,
+                )
+                if version is None and duration == span.duration:
+                    window = state
+
+        previous = self.store.last_verdicts(model, span.start)
+        verdicts = judge(
+            self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
+        )
+        alerts = alerts_for(self.store.alerts(model, state="open"), verdicts) if revision == 1 else AlertChange()
+        run = AuditRun(
+            id=run_id,
+            model=model,
+            span=span,
+            revision=revision,
+            baseline=baseline[0].id if baseline else None,
+            records=window.n,
+            labelled=window.labelled,
+            started=started,
+            ended=now,
+            versions=self.versions,
+            policies={policy.name: policy.digest for policy in self.policies.policies},
+            settings=self.settings.digest,
+            states=digest([window.n, window.labelled, frame.digest, [m.id for m in measurements]]),
+        )
+        audit = Audit(
+            run=run,
+            measurements=tuple(measurements),
+            verdicts=tuple(verdicts),
+            alerts=alerts,
+            artifacts=tuple(self._render(window, baseline, frame, run)),
+        )
+        self.store.commit(audit)
+        return audit
+
+    def _render(self, window: WindowState, baseline: Pinned | None, frame: Frame, run: AuditRun) -> Iterator[Artifact]:
+        if baseline is None or window.n == 0:
+            return
+        for measurer in self.measurers.values():
+            drawn = measurer.render(window, baseline[2], frame) if isinstance(measurer, Renderer) else None
+            if drawn is not None:
+                yield self._keep(drawn, run)
+
+    def _keep(self, drawn: Rendering, run: AuditRun) -> Artifact:
+        artifact = Artifact(
+            sha256=drawn.sha256,
+            extension=drawn.extension,
+            title=drawn.title,
+            made_by=drawn.made_by,
+            model=run.model,
+            start=run.span.start,
+            end=run.span.end,
+            run=run.id,
+            size=len(drawn.data),
+        )
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        path = self.artifacts / artifact.filename
+        if not path.exists():
+            partial_file = path.with_suffix(".part")
+            partial_file.write_bytes(drawn.data)
+            partial_file.replace(path)
+        return artifact
+
+    # -- states --------------------------------------------------------------------------------------------------------
+
+    def _summarise(self, model: str, span: Span, frame: Frame, *, everything: bool = False) -> None:
+        """Bring the hourly states of the span up to date on this frame: only hours that are new or dirty are read."""
+        wide = span.widen(HOUR)
+        dirty = set(self.store.dirty(model))
+        done = set() if everything else set(self.store.hours(model, wide, frame.digest)) - dirty
+        due = [tile.start for tile in wide.tiles(HOUR) if tile.start not in done]
+        days: dict[datetime, list[datetime]] = defaultdict(list)
+        for hour in due:
+            days[floor_to(hour, DAY)].append(hour)
+        work = partial(_summarise_day, self.archive, model, frame)
+        tasks = [(hours, *self.store.readings(model, Span(hours[0], hours[-1] + HOUR))) for hours in days.values()]
+        for (hours, _, _), states in zip(tasks, self.engine.map(work, tasks), strict=True):
+            self.store.put_states(model, hours, frame.digest, states)
+
+    def _window(self, model: str, span: Span, frame: Frame) -> WindowState:
+        states = self.store.states(model, span, frame.digest)
+        return _merge_versions(model, span, frame, states)
+
+    def _by_version(self, model: str, span: Span, frame: Frame) -> Iterator[tuple[str | None, WindowState]]:
+        """The window's state over all versions (version None), then, when there are several, of each alone."""
+        states = self.store.states(model, span, frame.digest)
+        yield None, _merge_versions(model, span, frame, states)
+        versions = sorted({state.version or "" for state in states if state.n})
+        if len(versions) > 1:
+            for version in versions:
+                own = [state for state in states if (state.version or "") == version]
+                yield version, _merge_versions(model, span, frame, own)
+
+
+def _summarise_day(
+    archive: Archive, model: str, frame: Frame, task: tuple[list[datetime], Any, Any]
+) -> list[WindowState]:
+    hours, readings, tallies = task
+    rows = archive.read(model, Span(hours[0], hours[-1] + HOUR))
+    return summarise_hours(rows, frame, hours, readings, tallies)
+
+
+def _merge_versions(model: str, span: Span, frame: Frame, states: Sequence[WindowState]) -> WindowState:
+    """Hours merged in a balanced tree, versions inside each hour first: the canonical partition."""
+    hours: dict[datetime, list[WindowState]] = defaultdict(list)
+    for state in states:
+        hours[state.start].append(state)
+    if not hours:
+        return empty_state(model, span, frame.digest)
+    return merge_all([merge_all(hours[hour]) for hour in sorted(hours)])
+
+
+def _overlap(a: Span, b: Span) -> bool:
+    return a.start < b.end and b.start < a.end
+
+
+def who() -> str:
+    """The name a command is recorded under when none is given."""
+    return os.environ.get("AUDITOR_USER") or getpass.getuser()

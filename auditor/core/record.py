@@ -321,7 +321,7 @@ def parse_label(data: Any, *, now: datetime | None = None) -> Label:
 def parse_energy_reading(data: Mapping[str, Any]) -> EnergyReading:
     """The reading that `EnergyReading.as_json` wrote."""
     plain = dict(
-        data,
+        {"joules": {}} | dict(data),
         model=_parse_model(data["model"], "model"),
         start=_time(data["start"], "start"),
         end=_time(data["end"], "end"),
@@ -332,7 +332,7 @@ def parse_energy_reading(data: Mapping[str, Any]) -> EnergyReading:
 def parse_tally(data: Mapping[str, Any]) -> CaptureTally:
     """The tally that `CaptureTally.as_json` wrote."""
     plain = dict(
-        data,
+        {"dropped": {}} | dict(data),  # `as_json` leaves out what is empty
         model=_parse_model(data["model"], "model"),
         start=_time(data["start"], "start"),
         end=_time(data["end"], "end"),

@@ -133,6 +133,21 @@ class NumericBlock(Mapping[str, NumericState]):
             np.array(moments, np.float64).reshape(-1, 4).T.copy(),
         )
 
+    def without_empty(self) -> NumericBlock:
+        """The same block without the columns that have no value."""
+        keep = self.n > 0
+        if keep.all():
+            return self
+        place = np.cumsum(keep) - 1
+        column = self.places >> _BIN_BITS
+        return NumericBlock(
+            tuple(name for name, kept in zip(self.names, keep.tolist(), strict=True) if kept),
+            self.places + ((place[column] - column) << _BIN_BITS),
+            self.counts,
+            self.n[keep],
+            self.moments[:, keep],
+        )
+
     def on(self, names: tuple[str, ...]) -> NumericBlock:
         """The same figures under a longer list of names; columns it lacks have no value."""
         if names == self.names:

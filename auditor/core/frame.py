@@ -158,7 +158,7 @@ class Frame:
     projections : mapping of str to Projection
         By vector column.
     pairs : tuple of (str, str)
-        Inputs compared with each other, by name, in sorted order.
+        Inputs compared with each other, each pair in the order of the contract's modalities, then by name.
     describers : mapping of str to str
         By input: `describer|encoder` of the baseline's figures.
     """

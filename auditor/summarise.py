@@ -1,0 +1,412 @@
+"""Rows to states: every hour's records counted on a frame, each (hour, version) in one state.
+
+All hours of a day are summarised in one pass over one matrix of columns. Rows are taken in the order (hour, version, id),
+and every figure of an hour is computed from that hour's rows alone, so that an hour gives the same bytes whether it is
+summarised by itself or with its day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, pack_keys
+from auditor.core.frame import Frame
+from auditor.core.identity import hash64
+from auditor.core.record import CaptureTally, EnergyReading
+from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
+from auditor.core.state import (
+    CategoricalState,
+    Cells,
+    Energy,
+    Presence,
+    Sample,
+    Tally,
+    VectorState,
+    WindowState,
+    empty_sample,
+    sample_order,
+)
+from auditor.core.window import HOUR, Span, to_us
+from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
+from auditor.statistics.framing import fit_frame
+
+__all__ = ["fit_frame", "summarise", "summarise_hours"]
+
+_HOUR_US = 3_600_000_000
+
+
+def summarise(
+    rows: Rows,
+    frame: Frame,
+    span: Span,
+    readings: Sequence[EnergyReading] = (),
+    tallies: Sequence[CaptureTally] = (),
+) -> list[WindowState]:
+    """The states of one span, by version.
+
+    Rows outside the span are left out. An energy reading or tally belongs to the span that holds the last microsecond
+    before its end, and to the version it names.
+    """
+    return _summarise(rows, frame, [span], readings, tallies)
+
+
+def summarise_hours(
+    rows: Rows,
+    frame: Frame,
+    hours: Sequence[datetime],
+    readings: Sequence[EnergyReading] = (),
+    tallies: Sequence[CaptureTally] = (),
+) -> list[WindowState]:
+    """The states of these hours (by their starts), by hour, then version; hours without anything have none."""
+    spans = [Span(hour, hour + HOUR) for hour in sorted(set(hours))]
+    return _summarise(rows, frame, spans, readings, tallies)
+
+
+def _summarise(
+    rows: Rows,
+    frame: Frame,
+    spans: Sequence[Span],
+    readings: Sequence[EnergyReading],
+    tallies: Sequence[CaptureTally],
+) -> list[WindowState]:
+    meters = _by_span(readings, spans)
+    counted = _by_span(tallies, spans)
+    metered = {(reading.model.version, hour) for reading in readings for hour in _hours_of(reading)}
+    batch = _Batch.of(rows, frame, spans, metered)
+    states = {} if batch is None else batch.states()
+    for key in meters.keys() | counted.keys():
+        if key not in states:
+            states[key] = _bare_state(rows.model, frame, spans[key[0]], key[1])
+        state = states[key]
+        states[key] = replace(
+            state,
+            energy=_energy_of(state.energy, meters.get(key, ())),
+            tally=_tally_of(counted.get(key, ())),
+        )
+    return [states[key] for key in sorted(states)]
+
+
+def _hours_of(reading: EnergyReading) -> range:
+    """Hours since 1970 that a reading touches."""
+    return range(to_us(reading.start) // _HOUR_US, (to_us(reading.end) - 1) // _HOUR_US + 1)
+
+
+def _by_span(items: Sequence[Any], spans: Sequence[Span]) -> dict[tuple[int, str], list[Any]]:
+    """Readings or tallies by place of their span and version, those of no span left out."""
+    starts = np.array([to_us(span.start) for span in spans], np.int64)
+    ends = np.array([to_us(span.end) for span in spans], np.int64)
+    found: dict[tuple[int, str], list[Any]] = defaultdict(list)
+    for item in sorted(items, key=lambda item: (item.end, item.start, item.session or "")):
+        last = to_us(item.end) - 1
+        place = int(np.searchsorted(starts, last, side="right")) - 1
+        if place >= 0 and last < ends[place]:
+            found[place, item.model.version].append(item)
+    return found
+
+
+def _energy_of(own: Mapping[str, Energy], readings: Sequence[EnergyReading]) -> dict[str, Energy]:
+    found = dict(own)
+    for reading in readings:
+        energy = Energy(
+            reading.requests,
+            reading.active,
+            reading.idle,
+            dict(sorted(reading.joules.items())),
+            {},
+            reading.kg_co2e,
+            reading.cpu_s,
+            reading.meter,
+            reading.country,
+        )
+        found[reading.method] = found[reading.method].merge(energy) if reading.method in found else energy
+    return dict(sorted(found.items()))
+
+
+def _tally_of(tallies: Sequence[CaptureTally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total = total.merge(Tally(tally.seen, tally.described, tally.delivered, dict(tally.dropped)))
+    return total
+
+
+def _bare_state(model: str, frame: Frame, span: Span, version: str) -> WindowState:
+    return WindowState(
+        model=model,
+        version=version,
+        start=span.start,
+        end=span.end,
+        frame=frame.digest,
+        n=0,
+        described=0,
+        labelled=0,
+        sample=empty_sample(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Rows in the order (span, version, id), cut into segments of one state each.
+
+    `first` and `size` are the places and lengths of the segments, `keys` their (span, version); `numeric` is the matrix of
+    `names` x rows, NaN where absent.
+    """
+
+    rows: Rows
+    frame: Frame
+    spans: Sequence[Span]
+    keys: list[tuple[int, str]]
+    first: Ints
+    size: Ints
+    names: tuple[str, ...]
+    numeric: Floats
+    metered: NDArray[np.bool_]
+
+    @staticmethod
+    def of(rows: Rows, frame: Frame, spans: Sequence[Span], metered: set[tuple[str, int]]) -> _Batch | None:
+        starts = np.array([to_us(span.start) for span in spans], np.int64)
+        ends = np.array([to_us(span.end) for span in spans], np.int64)
+        place = np.searchsorted(starts, rows.time_us, side="right") - 1
+        inside = np.flatnonzero((place >= 0) & (rows.time_us < ends[place]))
+        if not len(inside):
+            return None
+        ids = rows.ids[inside].tolist()
+        versions = rows.version[inside].tolist()
+        words = sorted(set(versions))
+        code = {word: index for index, word in enumerate(words)}
+        group = place[inside] * len(words) + np.array([code[version] for version in versions])
+        if any(a > b for a, b in pairwise(ids)):
+            rising = np.array(sorted(range(len(ids)), key=ids.__getitem__))
+            inside, group = inside[rising], group[rising]
+        order = np.argsort(group, kind="stable")
+        group = group[order]
+        rows = rows.take(inside[order])
+        first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+        keys = [(int(value) // len(words), words[int(value) % len(words)]) for value in group[first]]
+        numeric = derive(rows, frame.pairs if frame.fitted else comparable_pairs(rows))
+        hours = (rows.time_us // _HOUR_US).tolist()
+        return _Batch(
+            rows=rows,
+            frame=frame,
+            spans=spans,
+            keys=keys,
+            first=first,
+            size=np.diff(first, append=len(group)),
+            names=tuple(numeric),
+            numeric=np.array(list(numeric.values()), np.float64).reshape(len(numeric), rows.n),
+            metered=np.array([pair in metered for pair in zip(rows.version.tolist(), hours, strict=True)], bool),
+        )
+
+    def states(self) -> dict[tuple[int, str], WindowState]:
+        """One state a segment, by (span, version)."""
+        rows = self.rows
+        known = np.array([truth is not None for truth in rows.truth.tolist()], bool) | np.isfinite(rows.truth_value)
+        described, labelled = self._sums(rows.described), self._sums(known)
+        parts = zip(
+            self._numeric(),
+            self._categorical(),
+            self._vectors(),
+            self._presence(),
+            self._describers(),
+            self._cells(),
+            self._samples(),
+            self._energy(),
+            self._errors(),
+            strict=True,
+        )
+        found = {}
+        for i, (numeric, categorical, vectors, presence, describers, cells, sample, energy, errors) in enumerate(parts):
+            span = self.spans[self.keys[i][0]]
+            found[self.keys[i]] = WindowState(
+                model=rows.model,
+                version=self.keys[i][1],
+                start=span.start,
+                end=span.end,
+                frame=self.frame.digest,
+                n=int(self.size[i]),
+                described=int(described[i]),
+                labelled=int(labelled[i]),
+                numeric=numeric,
+                categorical=categorical,
+                vectors=vectors,
+                presence=presence,
+                modality={name: rows.modality[name] for name in presence if name in rows.modality},
+                describers=describers,
+                cells=cells,
+                sample=sample,
+                energy=energy,
+                errors=errors,
+            )
+        return found
+
+    def _sums(self, x: NDArray[np.bool_]) -> Ints:
+        return np.add.reduceat(x.astype(np.int64), self.first)
+
+    def _slices(self) -> list[slice]:
+        return [slice(a, a + n) for a, n in zip(self.first.tolist(), self.size.tolist(), strict=True)]
+
+    # -- numbers --
+
+    def _numeric(self) -> list[NumericBlock]:
+        x = self.numeric
+        if not len(self.names):
+            return [NumericBlock.of({})] * len(self.keys)
+        valid = np.isfinite(x)
+        n = np.add.reduceat(valid.astype(np.int64), self.first, axis=1)
+        moments = self._moments(np.where(valid, x, 0.0), valid, n)
+        column, row = np.nonzero(valid)
+        segment = np.repeat(np.arange(len(self.keys)), self.size)[row]
+        bins = np.concatenate(
+            [self.frame.grid(name).index(x[i][valid[i]]) for i, name in enumerate(self.names)]
+            or [np.empty(0, np.int64)]
+        )
+        order = np.argsort(segment, kind="stable")
+        cuts = np.searchsorted(segment[order], np.arange(len(self.keys) + 1))
+        keys = pack_keys(column, bins)[order]
+        blocks = []
+        for i in range(len(self.keys)):
+            places, counts = np.unique(keys[cuts[i] : cuts[i + 1]], return_counts=True)
+            block = NumericBlock(self.names, places, counts.astype(np.int64), n[:, i].copy(), moments[:, :, i].copy())
+            blocks.append(block.without_empty())
+        return blocks
+
+    def _moments(self, filled: Floats, valid: NDArray[np.bool_], n: Ints) -> Floats:
+        """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s)."""
+        mean = np.add.reduceat(filled, self.first, axis=1) / np.maximum(n, 1)
+        deviation = np.where(valid, filled - np.repeat(mean, self.size, axis=1), 0.0)
+        return np.stack(
+            [
+                mean,
+                np.add.reduceat(deviation * deviation, self.first, axis=1),
+                np.minimum.reduceat(np.where(valid, filled, np.inf), self.first, axis=1),
+                np.maximum.reduceat(np.where(valid, filled, -np.inf), self.first, axis=1),
+            ]
+        )
+
+    def _vectors(self) -> list[dict[str, VectorState]]:
+        found: list[dict[str, VectorState]] = [{} for _ in self.keys]
+        for name, projection in sorted(self.frame.projections.items()):
+            x = self.rows.vectors.get(name)
+            if x is None or x.shape[1] != len(projection.center):
+                continue
+            whole: NDArray[np.bool_] = np.isfinite(x).all(axis=1)
+            for i, part in enumerate(self._slices()):
+                # By segment: a product of matrices may round differently in a larger batch.
+                own = x[part][whole[part]]
+                if not len(own):
+                    continue
+                y = projection.project(own)
+                features = projection.features(y)
+                mean = y.mean(axis=0)
+                deviation = y - mean
+                found[i][name] = VectorState(
+                    len(own), mean, deviation.T @ deviation, features.sum(axis=0), float((features**2).sum())
+                )
+        return found
+
+    # -- words --
+
+    def _count(self, values: Strings) -> list[Counter[Any]]:
+        """Of each segment, how often each value was seen; None is not a value."""
+        words = values.tolist()
+        counts = [Counter(words[part]) for part in self._slices()]
+        for count in counts:
+            count.pop(None, None)
+        return counts
+
+    def _categorical(self) -> list[dict[str, CategoricalState]]:
+        found: list[dict[str, CategoricalState]] = [{} for _ in self.keys]
+        for name, values in word_columns(self.rows).items():
+            for own, counts in zip(found, self._count(values), strict=True):
+                if counts:
+                    own[name] = CategoricalState.of(counts)
+        return found
+
+    def _errors(self) -> list[dict[str, int]]:
+        total: list[Counter[Any]] = [Counter() for _ in self.keys]
+        for name in filter(is_error, sorted(self.rows.categorical)):
+            for own, counts in zip(total, self._count(self.rows.categorical[name]), strict=True):
+                own.update(counts)
+        return [dict(sorted(own.items())) for own in total]
+
+    def _describers(self) -> list[dict[str, dict[str, int]]]:
+        found: list[dict[str, dict[str, int]]] = [{} for _ in self.keys]
+        for name, values in sorted(self.rows.describer.items()):
+            for own, counts in zip(found, self._count(values), strict=True):
+                if counts:
+                    own[name] = dict(sorted(counts.items()))
+        return found
+
+    def _presence(self) -> list[dict[str, Presence]]:
+        found: list[dict[str, Presence]] = [{} for _ in self.keys]
+        segment = np.repeat(np.arange(len(self.keys)), self.size)[self.rows.described]
+        for name, codes in sorted(self.rows.presence.items()):
+            table = np.bincount(segment * 4 + codes[self.rows.described], minlength=4 * len(self.keys)).reshape(-1, 4)
+            for own, counts in zip(found, table.tolist(), strict=True):
+                # An input that no record of the hour mentions is left to the merge, which counts it absent.
+                if counts[PRESENT] or counts[MISSING] or counts[FAILED]:
+                    own[name] = Presence(counts[PRESENT], counts[MISSING], counts[FAILED], counts[ABSENT])
+        return found
+
+    def _cells(self) -> list[Cells]:
+        rows = self.rows
+        features = tuple(sorted(rows.groups))
+        nothing = [None] * rows.n
+        groups = (
+            list(zip(*(rows.groups[name].tolist() for name in features), strict=True)) if features else [()] * rows.n
+        )
+        answers = rows.categorical["output.label"].tolist() if "output.label" in rows.categorical else nothing
+        keys = list(zip(groups, rows.truth.tolist(), answers, strict=True))
+        return [Cells(features, dict(Counter(keys[part]))) for part in self._slices()]
+
+    # -- the sample and energy --
+
+    def _samples(self) -> list[Sample]:
+        rows = self.rows
+        hashes = np.array([hash64(identifier) for identifier in rows.ids.tolist()], np.uint64)
+        words = {**word_columns(rows), "truth": rows.truth, **{f"groups.{name}": v for name, v in rows.groups.items()}}
+        coded = CodedColumns.of(words, rows.n)
+        samples = []
+        for part in self._slices():
+            order = sample_order(hashes[part], rows.ids[part]) + part.start
+            numeric: NDArray[np.bool_] = np.isfinite(self.numeric[:, part]).any(axis=1)
+            present: NDArray[np.bool_] = (coded.codes[:, part] >= 0).any(axis=1)
+            names = tuple(name for name, keep in zip(coded.names, present.tolist(), strict=True) if keep)
+            samples.append(
+                Sample(
+                    hashes[order],
+                    rows.ids[order],
+                    MatrixColumns(
+                        tuple(name for name, keep in zip(self.names, numeric.tolist(), strict=True) if keep),
+                        self.numeric[np.ix_(numeric, order)],
+                    ),
+                    CodedColumns(names, coded.book, coded.codes[present]).take(order),
+                )
+            )
+        return samples
+
+    def _energy(self) -> list[dict[str, Energy]]:
+        """What records say of their own energy; where a meter covered the hour of their version, only the meter counts."""
+        found: list[dict[str, Energy]] = [{} for _ in self.keys]
+        joules, methods = self.rows.numeric.get("energy.joules"), self.rows.energy_method
+        if joules is None or methods is None:
+            return found
+        by = {name[len("energy.by.") :]: x for name, x in self.rows.numeric.items() if name.startswith("energy.by.")}
+        known = np.isfinite(joules) & ~self.metered
+        for i, part in enumerate(self._slices()):
+            own = known[part]
+            for method in sorted(
+                {m for m, keep in zip(methods[part].tolist(), own.tolist(), strict=True) if keep and m}
+            ):
+                chosen = own & (methods[part] == method)
+                shares = {name: float(np.nansum(x[part][chosen])) for name, x in sorted(by.items())}
+                active = float(joules[part][chosen].sum())
+                found[i][method] = Energy(int(chosen.sum()), active, 0.0, {}, shares, None, 0.0)
+        return found

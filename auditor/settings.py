@@ -54,10 +54,8 @@ class AuditSettings:
     @property
     def step(self) -> timedelta:
         step = parse_duration(self.window)
-        whole = step % HOUR == timedelta(0) and (
-            DAY % step == timedelta(0) if step < DAY else step % DAY == timedelta(0)
-        )
-        if step <= timedelta(0) or not whole:
+        whole_hours = step >= HOUR and step % HOUR == timedelta(0)
+        if not whole_hours or (DAY % step and step % DAY):
             raise ConfigurationError(
                 "bad_window",
                 f"a window of {self.window} does not fit days",
@@ -215,7 +213,7 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
     if unknown:
         raise ConfigurationError(
             "unknown_setting",
-            f"unknown section [{sorted(unknown)[0]}]",
+            f"unknown section or key {sorted(unknown)[0]!r}",
             where=str(file),
             fix=f"known: {', '.join(sorted(sections))}, metrics",
         )

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from auditor.core.errors import AuditorError, RecordError
-from auditor.core.window import format_time, parse_time
+from auditor.core.identity import uuid7
+from auditor.core.window import format_time, parse_time, to_us
 
 MODALITIES = ("text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding")
 ENERGY_METHODS = ("measured", "calibrated", "modelled", "sourced")
@@ -252,7 +253,7 @@ def parse_record(data: Any, *, default_id: str | None = None) -> Record:
     data : mapping
         The contract's record.
     default_id : str, optional
-        Used when `data` carries no id.
+        Used when `data` carries no id; a UUIDv7 of the record's time, when that is absent too.
     """
     _keys(data, _RECORD, {"time", "model", "inputs"}, "record")
     if data.get("sensitive"):
@@ -262,7 +263,8 @@ def parse_record(data: Any, *, default_id: str | None = None) -> Record:
             where="sensitive",
             fix="leave them out: there is no vault yet that may keep them",
         )
-    identifier = data.get("id", default_id)
+    time = _time(data["time"], "time")
+    identifier = data.get("id") if data.get("id") is not None else default_id or uuid7(to_us(time) // 1000)
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= 64:
         raise RecordError(
             "bad_id", f"{identifier!r} is not an id", where="id", fix="give a string of 1 to 64 characters"
@@ -282,7 +284,7 @@ def parse_record(data: Any, *, default_id: str | None = None) -> Record:
         )
     return Record(
         id=identifier,
-        time=_time(data["time"], "time"),
+        time=time,
         model=_parse_model(data["model"], "model"),
         inputs=parsed,
         output=_parse_output(data["output"]) if data.get("output") is not None else None,

@@ -1,0 +1,82 @@
+"""Plugins are found by file name without being imported, and clash loudly."""
+
+import subprocess
+import sys
+
+import pytest
+
+from auditor import registry
+from auditor.core.errors import PluginError
+
+HEAVY = ("evidently", "mlflow", "fairlearn", "codecarbon", "streamlit", "pandas", "sklearn", "torch")
+
+
+def test_listing_imports_no_plugin() -> None:
+    code = (
+        "import sys; from auditor import registry; print([registry.names(kind) for kind in registry.KINDS]);"
+        f"assert not [m for m in {HEAVY} if m in sys.modules]; assert 'auditor.drift.evidently' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_every_kind_has_its_plugins() -> None:
+    assert set(registry.names("descriptors")) == {
+        "text",
+        "image",
+        "audio",
+        "video",
+        "tabular",
+        "series",
+        "point_cloud",
+        "embedding",
+    }
+    assert {"evidently", "univariate", "missingness", "alignment"} <= set(registry.names("drift"))
+    assert "metric_frame" in registry.names("fairness")
+    assert "codecarbon" in registry.names("energy")
+    assert {"mlflow", "jsonl", "webhook", "prometheus"} <= set(registry.names("sinks"))
+    assert "local" in registry.names("engines")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "code"), [("drift", "nonsense", "unknown_plugin"), ("magic", "x", "unknown_kind")]
+)
+def test_an_unknown_plugin_says_what_there_is(kind: str, name: str, code: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        registry.load(kind, name)
+    assert caught.value.code == code
+    assert caught.value.fix.startswith("one of ")
+
+
+def test_the_catalogue_holds_the_contract() -> None:
+    names = set(registry.catalogue())
+    assert {
+        "drift.ks",
+        "drift.psi",
+        "drift.jensen_shannon",
+        "drift.wasserstein",
+        "input.missing_rate",
+        "alignment.concordance",
+        "fairness.accuracy",
+        "fairness.accuracy.difference",
+        "quality.accuracy",
+        "labels.coverage",
+        "labels.delay_p50",
+        "energy.active",
+        "energy.idle",
+        "energy.per_inference",
+        "carbon.emitted",
+        "carbon.sci",
+        "latency.p50",
+        "latency.p95",
+        "capture.seen",
+        "capture.described",
+        "capture.dropped",
+        "capture.coverage",
+    } <= names
+
+
+def test_a_missing_library_fails_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fairlearn", None)
+    monkeypatch.setitem(sys.modules, "fairlearn.metrics", None)
+    monkeypatch.delitem(sys.modules, "auditor.fairness.metric_frame", raising=False)
+    assert "metric_frame" in registry.names("fairness")

@@ -1,0 +1,175 @@
+"""The compliance review: which provision has evidence, which has a hole, and what a person still has to conclude."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from auditor.core.measurement import Measurement
+from auditor.core.verdict import Force, Verdict, Word
+from auditor.core.window import Span
+from auditor.ports import Queries
+from auditor.reports import parts, words
+from auditor.reports.evidence import Evidence, gather
+from auditor.reports.model import Report, Section, Table
+
+
+def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+    """The review of one model at the end of a period: the newest verdict of every rule, by provision."""
+    evidence = gather(queries, model, span)
+    return parts.report(
+        evidence,
+        kind="compliance",
+        title="Compliance review",
+        question="Which provision has evidence, which has a hole, and what is left for a person to conclude?",
+        generated=generated,
+        summary=_summary(evidence),
+        sections=[
+            parts.alerts_section(evidence),
+            *(_framework_section(evidence, source) for source in frameworks(evidence)),
+            _rules(evidence),
+            _waivers(evidence),
+            parts.capture_section(evidence),
+            _conclusion(evidence),
+        ],
+        method=(
+            "A rule is a file with a digest; it names the figure, the limit and the number of records it needs before it may "
+            "say anything. Measuring, judging and showing are separate steps.",
+            "A provision shows the gravest word among its rules: fail, error, insufficient evidence, warn, waived, pass, in "
+            "that order. One that no rule speaks to is not covered, which is not a pass.",
+            "A waiver changes nothing in law. It records who accepted what until when, and the verdict underneath stays.",
+        ),
+    )
+
+
+def frameworks(evidence: Evidence) -> list[str]:
+    """Sources of rules that the current verdicts refer to: the AI Act first."""
+    found = {ref.src for verdict in evidence.current for ref in verdict.refs}
+    return sorted(found, key=lambda source: (source != "eu-ai-act", source))
+
+
+def provisions(evidence: Evidence, source: str) -> dict[str, list[Verdict]]:
+    """By provision of one source: the verdicts of the rules that speak to it, gravest first."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in evidence.current:
+        for at in dict.fromkeys(ref.at for ref in verdict.refs if ref.src == source):
+            found.setdefault(at, []).append(verdict)
+    return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+
+
+def combined(verdicts: Sequence[Verdict]) -> Word:
+    """The word of a provision: the gravest among its rules."""
+    said = {verdict.verdict for verdict in verdicts}
+    return next((word for word in words.WORDS if word in said), Word.NOT_APPLICABLE)
+
+
+def evidence_count(verdicts: Sequence[Verdict]) -> str:
+    """`4 of 6` verdicts that have evidence: counts, never a percentage."""
+    silent = (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)
+    asked = [verdict for verdict in verdicts if verdict.verdict is not Word.NOT_APPLICABLE]
+    if not asked:
+        return "does not apply"
+    able = sum(verdict.underlying not in silent for verdict in asked)
+    return f"{able} of {len(asked)}"
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """`Art. 9` before `Art. 10`."""
+    digits = "".join(character if character.isdigit() else " " for character in text).split()
+    return [(int(part), "") for part in digits[:2]] + [(0, text)]
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    if not evidence.current:
+        return ["No rule judged this model in the period: there is nothing to review but the gaps."]
+    counts = evidence.counts()
+    told = [f"{count} {words.WORDS[word][0].lower()}" for word, count in counts.items() if count]
+    sentences = [
+        f"At the end of the period the newest verdicts of {words.plural(len(evidence.current), 'rule and slice', 'rules and slices')} say: "
+        f"{words.listing(told, most=9)}. These are counts, not a score."
+    ]
+    binding = [v for v in evidence.current if v.force is Force.BINDING]
+    if binding:
+        bad = [v for v in binding if v.verdict is Word.FAIL]
+        unknown = [v for v in binding if v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)]
+        sentences.append(
+            f"Of {words.plural(len(binding), 'verdict')} on duties that bind today, {len(bad) or 'none'} "
+            f"{'are fails' if len(bad) > 1 else 'is a fail'} and {len(unknown) or 'none'} cannot be decided."
+        )
+    else:
+        sentences.append("No rule in force speaks to a duty that binds this system today.")
+    sentences.append(
+        parts.alert_counts(evidence, evidence.alerts)
+        if evidence.alerts
+        else "No alert was open at any time in the period."
+    )
+    return sentences
+
+
+def _framework_section(evidence: Evidence, source: str) -> Section:
+    by_provision = provisions(evidence, source)
+    rows = tuple(
+        (
+            at,
+            words.WORDS[combined(verdicts)][0],
+            words.listing(sorted({str(verdict.force) for verdict in verdicts})),
+            evidence_count(verdicts),
+            words.listing(list(dict.fromkeys(words.title_of(verdict.control) for verdict in verdicts)), most=4),
+        )
+        for at, verdicts in by_provision.items()
+    )
+    verdicts = tuple({v.id: v for group in by_provision.values() for v in group}.values())
+    return Section(
+        id=f"framework-{source}",
+        title=words.framework(source),
+        text=(
+            "Each line is a provision that at least one rule speaks to. A rule gives data about a provision; it does not by "
+            "itself fulfil it.",
+        ),
+        tables=(Table(columns=("Provision", "Verdict", "Force", "With evidence", "Rules"), rows=rows),),
+        verdicts=verdicts,
+        cards=False,
+        measurements=_behind(evidence, verdicts),
+    )
+
+
+def _rules(evidence: Evidence) -> Section | None:
+    if not evidence.current:
+        return None
+    return Section(
+        id="rules",
+        title="Rule by rule",
+        text=(
+            "The newest verdict of every rule, the gravest first. A rule is binding when it speaks to a duty that is in force "
+            "today; readiness means that the duty is not in force yet; internal rules are the operator's own.",
+        ),
+        verdicts=evidence.current,
+        measurements=_behind(evidence, evidence.current),
+    )
+
+
+def _waivers(evidence: Evidence) -> Section:
+    waived = parts.verdicts_where(evidence, lambda verdict: verdict.verdict is Word.WAIVED)
+    text = (
+        "Each waiver below stands beside the verdict it covers; the finding has not gone away."
+        if waived
+        else "No waiver was in effect at the end of the period."
+    )
+    return Section(id="waivers", title="Waivers", text=(text,), verdicts=waived)
+
+
+def _conclusion(evidence: Evidence) -> Section:
+    return Section(
+        id="conclusion",
+        title="Human conclusion",
+        text=(
+            f"About {evidence.model}, {words.window(evidence.span)}: what follows from the evidence and the gaps above, and "
+            "what will be done.",
+        ),
+        conclusion=True,
+    )
+
+
+def _behind(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Measurement, ...]:
+    found = {m.id: m for verdict in verdicts for m in evidence.evidence_of(verdict)}
+    return tuple(found.values())

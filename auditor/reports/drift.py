@@ -1,0 +1,184 @@
+"""The drift report: what changed against the baseline, by input and between inputs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from auditor.core.measurement import Measurement
+from auditor.core.window import Span
+from auditor.ports import Queries
+from auditor.reports import parts, words
+from auditor.reports.evidence import Evidence, gather, is_open
+from auditor.reports.model import Report, Section, Table
+from auditor.reports.stories import headline
+
+FAMILIES = ("drift", "input", "alignment", "capture")
+HEADLINE = "drift.ks"
+"""The distance that stands for a column in drawings; others are in the tables."""
+
+
+def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+    """The report about one model over one period; only what is stored, nothing recomputed."""
+    evidence = gather(queries, model, span)
+    return parts.report(
+        evidence,
+        kind="drift",
+        title="Drift report",
+        question="Is what the model receives and answers still like its baseline, and if not, where and since when?",
+        generated=generated,
+        families=FAMILIES,
+        summary=_summary(evidence),
+        sections=[
+            parts.alerts_section(evidence, parts.DRIFT_KINDS),
+            *(_input_section(evidence, name) for name in inputs(evidence)),
+            _missing(evidence),
+            _alignment(evidence),
+            parts.capture_section(evidence),
+        ],
+        method=(
+            "A distance of 0 means that window and baseline have the same distribution, 1 that they do not overlap. "
+            "Chance alone keeps it above 0: with few records, more so.",
+        ),
+    )
+
+
+def inputs(evidence: Evidence) -> list[str]:
+    """Names of inputs with drift figures, in alphabetical order; `` stands for the model's own output and service."""
+    found = {m.attributes.get("input", "") for m in evidence.of("drift.") if "pair" not in m.attributes}
+    return sorted(found - {""}) + ([""] if "" in found else [])
+
+
+def modality_of(evidence: Evidence, name: str) -> str:
+    """The modality of an input, or ``."""
+    return next((m.attributes["modality"] for m in evidence.of("drift.", input=name) if "modality" in m.attributes), "")
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    chosen = [alert for alert in evidence.alerts if alert.kind in parts.DRIFT_KINDS]
+    standing = [alert for alert in chosen if is_open(alert, evidence.span.end)]
+    figures = evidence.latest(HEADLINE)
+    known = [m for m in figures if m.value is not None]
+    sentences = [
+        f"{words.plural(len(evidence.runs), 'window')} of {evidence.model} "
+        f"{'was' if len(evidence.runs) == 1 else 'were'} compared with {parts.baseline_text(evidence)}.",
+        parts.alert_counts(evidence, chosen) if chosen else "No drift alert was open at any time in the period.",
+    ]
+    if standing:
+        sentences.append(f"Open: {words.listing([headline(alert) for alert in standing])}.")
+    if known:
+        top = max(known, key=lambda m: m.value or 0.0)
+        sentences.append(
+            f"In the last window ({parts.last_window(evidence)}) {words.plural(len(known), 'column')} had a figure; the "
+            f"furthest from its baseline is {words.subject(top.attributes)}, {words.figure(top)}."
+        )
+    elif figures:
+        sentences.append(f"In the last window no column had a figure: {words.reason(figures[0].reason)}.")
+    return sentences
+
+
+def _input_section(evidence: Evidence, name: str) -> Section | None:
+    figures = [m for m in evidence.of("drift.") if m.attributes.get("input", "") == name and "pair" not in m.attributes]
+    main = [m for m in figures if m.metric == HEADLINE]
+    marks, limits = parts.firing(evidence)
+    modality = modality_of(evidence, name) if name else ""
+    title = f"Input {name} ({modality.replace('_', ' ')})" if modality else f"Input {name}" if name else "Answers"
+    drawing = parts.trends(
+        evidence,
+        main,
+        "Distance to the baseline, window by window (Kolmogorov-Smirnov)",
+        label=lambda m: m.attributes.get("column", "").replace("_", " ") or words.metric_name(m.metric),
+        marks=marks,
+        limits=limits,
+        shared=True,
+        note="Red dots: windows in which a rule was broken. Dashed: the rule's limit, where a rule looked at that column. "
+        "At the right: the last window.",
+    )
+    return Section(
+        id=f"input-{name}" if name else "output",
+        title=title,
+        drawings=(drawing,) if drawing else (),
+        tables=(_table(evidence, figures),) if evidence.last else (),
+        measurements=tuple(m for m in figures if evidence.last and m.end == evidence.last.end) + tuple(main),
+    )
+
+
+def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
+    assert evidence.last is not None
+    latest = [m for m in figures if m.end == evidence.last.end]
+    by_column: dict[str, list[Measurement]] = {}
+    for m in latest:
+        by_column.setdefault(m.attributes.get("column", ""), []).append(m)
+    lines = [(column, _headline(mine), mine) for column, mine in by_column.items()]
+    lines.sort(key=lambda line: (line[1].p_value if line[1].p_value is not None else 2.0, -(line[1].value or 0.0)))
+    rows = tuple(
+        (
+            column.replace("_", " ") or "all columns together",
+            f"{_short(main)} {main.metric.removeprefix('drift.')}" if main.value is not None else _short(main),
+            words.chance(main.p_value) if main.p_value is not None else "no p-value",
+            "; ".join(f"{m.metric.removeprefix('drift.')} {_short(m)}" for m in mine if m is not main) or "–",
+            f"{main.n:,}",
+            main.note or "–",
+        )
+        for column, main, mine in lines
+    )
+    return Table(
+        caption=f"Last window, {parts.last_window(evidence)}. By chance alone: how often unchanged data would look as different.",
+        columns=("Column", "Distance", "By chance alone", "Other distances", "n", "In figures"),
+        numeric=("n",),
+        rows=rows,
+    )
+
+
+def _headline(figures: list[Measurement]) -> Measurement:
+    """The figure that stands for a column: the distance of the drawings, else one with a p-value, else the first."""
+    return min(figures, key=lambda m: (m.metric != HEADLINE, m.p_value is None))
+
+
+def _short(m: Measurement) -> str:
+    return words.quantity(m.value, m.unit, m.metric) if m.value is not None else words.reason(m.reason)
+
+
+def _missing(evidence: Evidence) -> Section | None:
+    figures = evidence.of("input.missing_rate")
+    if not figures:
+        return None
+    marks, limits = parts.firing(evidence)
+    drawing = parts.trends(
+        evidence, figures, "Share of records without the input", marks=marks, limits=limits, shared=True
+    )
+    rows = tuple((words.subject(m.attributes), words.figure(m)) for m in evidence.latest("input.missing_rate"))
+    return Section(
+        id="missing",
+        title="Missing inputs",
+        text=("An input counts as missing when the baseline has it and a record lacks it.",),
+        drawings=(drawing,) if drawing else (),
+        tables=(Table(columns=("Input", "Last window"), rows=rows),),
+        measurements=tuple(figures),
+    )
+
+
+def _alignment(evidence: Evidence) -> Section | None:
+    figures = evidence.of("alignment.")
+    if not figures:
+        return None
+    marks, limits = parts.firing(evidence)
+
+    def label(m: Measurement) -> str:
+        return f"{words.subject(m.attributes)}: {m.metric.removeprefix('alignment.')}"
+
+    drawing = parts.trends(evidence, figures, "Agreement between inputs", label=label, marks=marks, limits=limits)
+    rows = tuple(
+        (words.subject(m.attributes), words.metric_name(m.metric), words.figure(m), words.how_sure(m))
+        for m in evidence.latest("alignment.")
+    )
+    return Section(
+        id="alignment",
+        title="Do the inputs still belong together?",
+        text=(
+            "Each input can look as it always did while the pairs no longer match: pictures and texts of different cases, "
+            "for example. These figures look at the pairs.",
+        ),
+        drawings=(drawing,) if drawing else (),
+        tables=(Table(columns=("Pair", "Figure", "Last window", "How sure"), rows=rows),),
+        measurements=tuple(figures),
+    )

@@ -1,0 +1,185 @@
+"""The energy footprint report: joules, watt-hours and carbon, each with how it was obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from auditor.core.measurement import Measurement
+from auditor.core.window import Span
+from auditor.ports import Queries
+from auditor.reports import parts, words
+from auditor.reports.evidence import Evidence, gather
+from auditor.reports.model import Report, Section, Table
+
+FAMILIES = ("energy", "carbon", "capture")
+J_PER_WH = 3600.0
+
+
+def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+    """The report about one model over one period."""
+    evidence = gather(queries, model, span)
+    return parts.report(
+        evidence,
+        kind="energy",
+        title="Energy footprint report",
+        question="What do the model's answers cost in energy and carbon, and how sure is that?",
+        generated=generated,
+        families=FAMILIES,
+        summary=_summary(evidence),
+        sections=[
+            _per_answer(evidence),
+            _totals(evidence),
+            _versions(evidence),
+            _carbon(evidence),
+            parts.alerts_section(evidence, ("energy",)),
+        ],
+        method=(
+            "Active energy is what calls used; idle energy is what the same process or machine used while no call ran. "
+            "Energy per answer counts the active part alone.",
+            "1 Wh = 3,600 J; per 1,000 answers in Wh = joules per answer x 1,000 / 3,600.",
+            "Carbon is location-based: energy times the yearly average intensity of the country's grid.",
+        ),
+    )
+
+
+def wh_per_1000(joules: float) -> float:
+    """Joules for one answer as watt-hours for a thousand.
+
+    >>> wh_per_1000(3.6)
+    1.0
+    """
+    return joules * 1000.0 / J_PER_WH
+
+
+def total(measurements: Sequence[Measurement]) -> tuple[float | None, int, int]:
+    """Sum of the known values, with how many windows had one and how many had none; the sum of none is None."""
+    known = [m.value for m in measurements if m.value is not None]
+    return (sum(known) if known else None), len(known), len(measurements) - len(known)
+
+
+def weighted_mean(measurements: Sequence[Measurement]) -> float | None:
+    """Mean over the period, each window weighted by its n; None when no window has a figure.
+
+    The windows' figures are means over their n calls, so this is the mean over all calls.
+    """
+    known = [(m.value, m.n) for m in measurements if m.value is not None and m.n > 0]
+    count = sum(n for _, n in known)
+    return sum(value * n for value, n in known) / count if count else None
+
+
+def _per_call(evidence: Evidence) -> list[Measurement]:
+    return [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    figures = _per_call(evidence)
+    mean = weighted_mean(figures)
+    if mean is None:
+        why = figures[-1].reason if figures else "not_measured"
+        return [f"The energy of an answer is not known: {words.reason(why)}."]
+    how = parts.how_words(figures)
+    sentences = [
+        f"One answer used {words.quantity(mean, 'J')} on average over the period: {words.number(wh_per_1000(mean))} Wh per "
+        f"1,000 answers ({how})."
+    ]
+    last = figures[-1]
+    if last.value is not None:
+        sentences.append(f"In the last window ({parts.last_window(evidence)}) it was {words.figure(last)}.")
+    ratio = evidence.latest("energy.per_inference.ratio")
+    if ratio and ratio[0].value is not None:
+        sentences.append(f"That is {words.number(ratio[0].value)} times what an answer used in the baseline.")
+    kg, _, unknown = total(evidence.of("carbon.emitted"))
+    if kg is None:
+        absent = evidence.of("carbon.emitted")
+        why = words.reason(absent[-1].reason) if absent else "no country is set, so no grid intensity is known"
+        sentences.append(f"Carbon is not known: {why}.")
+    else:
+        sentences.append(
+            f"All energy counted in the period emitted {words.number(kg * 1000)} g CO2e"
+            f"{f', with {unknown} windows unknown' if unknown else ''}."
+        )
+    return sentences
+
+
+def _per_answer(evidence: Evidence) -> Section:
+    figures = [*evidence.of("energy.per_inference"), *evidence.of("energy.per_inference.ratio")]
+    marks, limits = parts.firing(evidence)
+
+    def label(m: Measurement) -> str:
+        if m.metric.endswith(".ratio"):
+            return "relative to the baseline"
+        return f"for {m.attributes['input']}" if "input" in m.attributes else "joules per answer"
+
+    drawing = parts.trends(
+        evidence, figures, f"Energy per answer ({parts.how_words(figures)})", label=label, marks=marks, limits=limits
+    )
+    return Section(
+        id="per-answer",
+        title="Energy per answer",
+        text=() if figures else ("No energy was counted in the period.",),
+        drawings=(drawing,) if drawing else (),
+        measurements=tuple(figures),
+    )
+
+
+def _totals(evidence: Evidence) -> Section | None:
+    figures = [*evidence.of("energy.active"), *evidence.of("energy.idle")]
+    if not figures:
+        return None
+    rows = []
+    for key in sorted({(m.metric, m.attributes.get("component", ""), m.attributes.get("input", "")) for m in figures}):
+        metric, component, name = key
+        mine = [
+            m for m in figures if (m.metric, m.attributes.get("component", ""), m.attributes.get("input", "")) == key
+        ]
+        joules, known, unknown = total(mine)
+        what = ", ".join(part for part in (words.metric_name(metric), component, name) if part)
+        shown = f"{words.number(joules / J_PER_WH)} Wh" if joules is not None else words.reason(mine[-1].reason)
+        rows.append((what, shown, f"{known} known, {unknown} unknown", parts.how_words(mine)))
+    return Section(
+        id="totals",
+        title="Energy of the period",
+        tables=(Table(columns=("What", "Energy", "Windows", "How obtained"), numeric=("Energy",), rows=tuple(rows)),),
+        measurements=tuple(figures),
+    )
+
+
+def _versions(evidence: Evidence) -> Section | None:
+    figures = [m for m in evidence.of("energy.per_inference", by_version=True) if "input" not in m.attributes]
+    if not figures:
+        return None
+    rows = []
+    for version in dict.fromkeys(m.version for m in figures):
+        mine = [m for m in figures if m.version == version]
+        mean = weighted_mean(mine)
+        count = sum(m.n for m in mine if m.value is not None)
+        shown = (
+            (words.quantity(mean, "J"), words.number(wh_per_1000(mean)))
+            if mean is not None
+            else (words.reason(mine[-1].reason), "not known")
+        )
+        rows.append((version or "unnamed", *shown, f"{count:,}", parts.how_words(mine)))
+    columns = ("Version", "Per answer", "Wh per 1,000 answers", "n", "How obtained")
+    return Section(
+        id="versions",
+        title="By version",
+        tables=(Table(columns=columns, numeric=columns[1:4], rows=tuple(rows)),),
+        measurements=tuple(figures),
+    )
+
+
+def _carbon(evidence: Evidence) -> Section:
+    figures = evidence.of("carbon.")
+    rows = tuple((words.metric_name(m.metric), words.figure(m), words.HOW[m.how]) for m in evidence.latest("carbon."))
+    known = [m for m in figures if m.value is not None]
+    text = () if known else ("Carbon is not known: without a country there is no grid intensity to multiply with.",)
+    drawing = parts.trends(evidence, known, "Carbon, window by window", label=lambda m: words.metric_name(m.metric))
+    return Section(
+        id="carbon",
+        title="Carbon",
+        text=text,
+        tables=(Table(columns=("What", "Last window", "How obtained"), rows=rows),) if rows else (),
+        drawings=(drawing,) if drawing else (),
+        measurements=tuple(figures),
+    )

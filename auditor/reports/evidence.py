@@ -1,0 +1,201 @@
+"""All that is stored about one model over one period, read once; reports and dashboard pages are views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from auditor.core.artifact import Artifact
+from auditor.core.errors import ConfigurationError
+from auditor.core.measurement import Measurement, Status
+from auditor.core.run import AuditRun
+from auditor.core.verdict import Alert, Verdict, Word
+from auditor.core.window import Baseline, Span
+from auditor.ports import ModelSummary, Queries
+from auditor.reports.words import WORDS
+
+_ORDER = {word: place for place, word in enumerate(WORDS)}
+_SEVERITY = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the store holds about `model` in `span`.
+
+    Attributes
+    ----------
+    measurements : tuple of Measurement
+        All versions together and each version apart, by window.
+    verdicts : tuple of Verdict
+        Of every window in the span.
+    current : tuple of Verdict
+        The newest verdict of each control x slice x input at the end of the span, gravest first.
+    alerts : tuple of Alert
+        Those that were open at some time in the span, as they stood at its end: open ones first, then newest first.
+    """
+
+    model: str
+    span: Span
+    summary: ModelSummary | None
+    runs: tuple[AuditRun, ...]
+    measurements: tuple[Measurement, ...]
+    verdicts: tuple[Verdict, ...]
+    current: tuple[Verdict, ...]
+    alerts: tuple[Alert, ...]
+    artifacts: tuple[Artifact, ...]
+    baselines: tuple[Baseline, ...]
+
+    @cached_property
+    def by_id(self) -> dict[str, Measurement]:
+        return {m.id: m for m in self.measurements}
+
+    @cached_property
+    def windows(self) -> tuple[Span, ...]:
+        """Audited windows, in order."""
+        return tuple(run.span for run in self.runs)
+
+    @cached_property
+    def _edges(self) -> set[tuple[datetime, datetime]]:
+        return {(span.start, span.end) for span in self.windows}
+
+    @property
+    def last(self) -> Span | None:
+        """The last audited window."""
+        return self.windows[-1] if self.windows else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The newest baseline that the period's runs were measured against, else the newest pinned before its end."""
+        used = {run.baseline for run in self.runs}
+        pinned = [item for item in self.baselines if item.id in used] or list(self.baselines)
+        return pinned[0] if pinned else None
+
+    @property
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """Alerts that were open when the period ended."""
+        return tuple(alert for alert in self.alerts if is_open(alert, self.span.end))
+
+    @cached_property
+    def versions(self) -> tuple[str, ...]:
+        """Model versions with figures of their own in the period, in order of appearance."""
+        seen = dict.fromkeys(m.version for m in self.measurements if m.version is not None)
+        return tuple(version for version in seen if version) or tuple(self.summary.versions if self.summary else ())
+
+    def of(self, metric: str, *, by_version: bool = False, **attributes: str) -> list[Measurement]:
+        """Measurements of a metric (or of a family: a name that ends in `.`), by audited window.
+
+        All versions together, or each apart; `attributes` narrow to series that carry them. Figures over longer stretches,
+        which some rules ask for, are left out: they would count the same records twice.
+        """
+        pool = self._families.get(metric.split(".", 1)[0], ())
+        family = metric.endswith(".")
+        return [
+            m
+            for m in pool
+            if (m.metric.startswith(metric) if family else m.metric == metric)
+            and (m.version is not None) == by_version
+            and (m.start, m.end) in self._edges
+            and all(m.attributes.get(key) == value for key, value in attributes.items())
+        ]
+
+    def latest(self, metric: str, **attributes: str) -> list[Measurement]:
+        """The metric's measurements of the last audited window."""
+        return [m for m in self.of(metric, by_version=False, **attributes) if self.last and m.end == self.last.end]
+
+    @cached_property
+    def _families(self) -> dict[str, list[Measurement]]:
+        found: dict[str, list[Measurement]] = {}
+        for m in self.measurements:
+            found.setdefault(m.metric.split(".", 1)[0], []).append(m)
+        return found
+
+    @cached_property
+    def _verdicts_by_id(self) -> dict[str, Verdict]:
+        return {verdict.id: verdict for verdict in self.verdicts}
+
+    def verdict_of(self, alert: Alert) -> Verdict | None:
+        """The verdict that an alert speaks from: the one it names, else the last one of its key that was firing."""
+        if found := self._verdicts_by_id.get(alert.verdict):
+            return found
+        return next(
+            (item for item in reversed(self.verdicts) if item.key == alert.key and item.end <= alert.renewed), None
+        )
+
+    def deciding(self, verdict: Verdict | None) -> Measurement | None:
+        """The measurement that decided a verdict, when it lies in the period."""
+        return self.by_id.get(verdict.evidence[0]) if verdict is not None and verdict.evidence else None
+
+    def evidence_of(self, verdict: Verdict) -> list[Measurement]:
+        """The measurements behind a verdict, the deciding one first."""
+        return [self.by_id[item] for item in verdict.evidence if item in self.by_id]
+
+    def counts(self) -> dict[Word, int]:
+        """How many of the current verdicts say each word; every word is there, so that a zero is a zero."""
+        return {word: sum(verdict.verdict is word for verdict in self.current) for word in WORDS}
+
+
+def is_open(alert: Alert, at: datetime) -> bool:
+    """Whether the alert was open at that (data) time."""
+    return alert.opened <= at and (alert.resolved is None or alert.resolved > at)
+
+
+def gravest_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """By word, then severity, then name."""
+    return sorted(
+        verdicts,
+        key=lambda v: (_ORDER[v.verdict], _SEVERITY.get(v.severity, 4), v.policy, v.control, v.slice, v.input or ""),
+    )
+
+
+def series_of(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
+    """Measurements by series, each in the order of its windows."""
+    found: dict[str, list[Measurement]] = {}
+    for m in sorted(measurements, key=lambda m: m.start):
+        found.setdefault(m.series, []).append(m)
+    return found
+
+
+def absences(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Those without a number."""
+    return [m for m in measurements if m.status is not Status.OK]
+
+
+def gather(queries: Queries, model: str, span: Span) -> Evidence:
+    """Everything stored about `model` in the windows inside `span`."""
+    summary = next((item for item in queries.models() if item.name == model), None)
+    alerts = [a for a in queries.alerts(model) if a.opened <= span.end and (not a.resolved or a.resolved > span.start)]
+    alerts.sort(key=lambda a: a.opened, reverse=True)
+    alerts.sort(key=lambda a: (not is_open(a, span.end), _SEVERITY.get(a.severity, 4) if is_open(a, span.end) else 9))
+    return Evidence(
+        model=model,
+        span=span,
+        summary=summary,
+        runs=tuple(queries.runs(model, span)),
+        measurements=tuple(queries.measurements(model, span=span, all_versions=True)),
+        verdicts=tuple(sorted(queries.verdicts(model, span=span), key=lambda v: v.end)),
+        current=tuple(gravest_first(queries.last_verdicts(model, span.end))),
+        alerts=tuple(alerts),
+        artifacts=tuple(queries.artifacts(model, span=span)),
+        baselines=tuple(item for item in queries.baselines(model) if item.span.end <= span.end),
+    )
+
+
+def audited_span(queries: Queries, model: str, *, back: timedelta | None = None) -> Span:
+    """From the first audited window to the last one, or the last `back` of it; ConfigurationError when there is none."""
+    runs = queries.runs(model)
+    if not runs:
+        known = [item.name for item in queries.models()]
+        if model not in known:
+            raise ConfigurationError(
+                "unknown_model",
+                f"there is no model {model!r}",
+                fix=f"one of {', '.join(known)}" if known else "send records first, for example with `auditor demo`",
+            )
+        raise ConfigurationError(
+            "not_audited", f"no window of {model!r} was audited yet", fix=f"run `auditor audit --model {model}`"
+        )
+    end = runs[-1].span.end
+    start = runs[0].span.start
+    return Span(start if back is None else max(start, end - back), end)

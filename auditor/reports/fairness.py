@@ -1,0 +1,162 @@
+"""The fairness report: outcomes by group with their intervals. It assesses; it does not call anything fair."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from auditor.core.measurement import Measurement
+from auditor.core.window import Span
+from auditor.ports import Queries
+from auditor.reports import parts, words
+from auditor.reports.evidence import Evidence, gather
+from auditor.reports.model import Bar, Intervals, Report, Section, Table
+from auditor.reports.stories import headline
+
+FAMILIES = ("fairness", "quality", "labels")
+
+
+def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+    """The report about one model over one period."""
+    evidence = gather(queries, model, span)
+    return parts.report(
+        evidence,
+        kind="fairness",
+        title="Fairness report",
+        question="How do the model's outcomes differ between groups, and how sure can one be with so many records?",
+        generated=generated,
+        families=FAMILIES,
+        summary=_summary(evidence),
+        sections=[
+            parts.alerts_section(evidence, ("bias",)),
+            *(_feature_section(evidence, feature) for feature in features(evidence)),
+            _unfeatured(evidence),
+        ],
+        method=(
+            "Rates of groups carry Wilson intervals. A group with fewer records than the rule asks for is listed with its "
+            "n and left out of the gap: it is too small to judge, which is not the same as unharmed.",
+            "The largest difference between groups is above zero even where all groups are treated alike; its p-value says "
+            "how often chance alone would show as much.",
+            "There is no single definition of fairness. Which rate matters, and which difference is acceptable, depends on "
+            "who is harmed by which error.",
+        ),
+    )
+
+
+def features(evidence: Evidence) -> list[str]:
+    """Features whose groups have figures, in alphabetical order."""
+    return sorted({m.attributes["feature"] for m in evidence.of("fairness.") if "feature" in m.attributes})
+
+
+def rates(evidence: Evidence, feature: str) -> list[str]:
+    """Metrics that have a figure by group of this feature: accuracy first."""
+    found = {m.metric for m in evidence.of("fairness.", feature=feature) if "group" in m.attributes}
+    return sorted(found, key=lambda name: (name != "fairness.accuracy", name))
+
+
+def groups(measurements: list[Measurement]) -> list[Measurement]:
+    """Those of groups: figures first, lowest at the top, then groups that are too small, then `unknown`."""
+    by_group = [m for m in measurements if "group" in m.attributes]
+    return sorted(by_group, key=lambda m: (m.value is None, m.value or 0.0, m.attributes["group"]))
+
+
+def gap_sentence(m: Measurement) -> str:
+    """The gap of a feature in one paragraph."""
+    name = words.metric_name(m.metric)
+    start = f"{name[0].upper()}{name[1:]} ({words.subject(m.attributes)})"
+    if m.value is None:
+        return f"{start} is not known: {words.reason(m.reason)}."
+    note = f" {m.note[0].upper()}{m.note[1:].rstrip('.')}." if m.note else ""
+    return f"{start}: {words.quantity(m.value, m.unit, m.metric)}.{note} {words.how_sure(m)}"
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    names = features(evidence)
+    if not names:
+        return ["No feature was given with the records, so outcomes cannot be compared between groups."]
+    sentences = [f"Outcomes were compared between groups of {words.listing(names)}."]
+    standing = [alert for alert in evidence.open_alerts if alert.kind == "bias"]
+    sentences.append(
+        f"Open: {words.listing([headline(alert) for alert in standing])}."
+        if standing
+        else "No rule about differences between groups was being broken when the period ended."
+    )
+    gaps = [m for m in evidence.latest("fairness.") if m.metric.endswith(".difference") and m.value is not None]
+    if gaps:
+        widest = max(gaps, key=lambda m: m.value or 0.0)
+        sentences.append(f"Widest in the last window ({parts.last_window(evidence)}): {gap_sentence(widest)}")
+    small = [m for m in evidence.latest("fairness.") if m.reason == "below_min_samples" and "group" in m.attributes]
+    if small:
+        unique = sorted({f"{words.subject(m.attributes)} (n = {m.n})" for m in small})
+        sentences.append(f"Too small to judge in the last window: {words.listing(unique)}.")
+    return sentences
+
+
+def _feature_section(evidence: Evidence, feature: str) -> Section:
+    mine = evidence.of("fairness.", feature=feature)
+    marks, limits = parts.firing(evidence)
+    latest = [m for m in mine if evidence.last is not None and m.end == evidence.last.end]
+    drawings = [
+        chart
+        for metric in rates(evidence, feature)
+        if (chart := group_intervals([m for m in latest if m.metric == metric], parts.last_window(evidence)))
+    ]
+    gaps = [m for m in mine if m.metric.endswith(".difference")]
+    over_time = parts.trends(
+        evidence,
+        gaps,
+        "Largest difference between groups, window by window",
+        label=lambda m: m.metric.removeprefix("fairness.").removesuffix(".difference").replace("_", " "),
+        marks=marks,
+        limits=limits,
+        note="Red dots: windows in which a rule was broken. Dashed: the rule's limit.",
+    )
+    rows = tuple(
+        (m.attributes["group"], words.metric_name(m.metric), words.figure(m))
+        for metric in rates(evidence, feature)
+        for m in groups([m for m in latest if m.metric == metric])
+    )
+    return Section(
+        id=f"feature-{feature}",
+        title=f"By {feature.replace('_', ' ')}",
+        text=tuple(gap_sentence(m) for m in latest if m.metric.endswith(".difference")),
+        drawings=(*drawings, *([over_time] if over_time else [])),
+        tables=(Table(columns=("Group", "Outcome", "Last window"), rows=rows),) if rows else (),
+        measurements=tuple(mine),
+    )
+
+
+def group_intervals(measurements: list[Measurement], when: str) -> Intervals | None:
+    """Groups side by side, each with its interval; one without a figure shows why."""
+    chosen = groups(measurements)
+    if not chosen:
+        return None
+    bars = tuple(
+        Bar(
+            label=m.attributes["group"],
+            value=m.value,
+            lower=m.interval.lower if m.interval else None,
+            upper=m.interval.upper if m.interval else None,
+            text=f"{words.quantity(m.value, m.unit, m.metric)}, n = {m.n:,}"
+            if m.value is not None
+            else f"{'too few records' if m.reason == 'below_min_samples' else words.reason(m.reason)}, n = {m.n:,}",
+        )
+        for m in chosen
+    )
+    edges = [edge for bar in bars for edge in (bar.value, bar.lower, bar.upper) if edge is not None]
+    low = min([*edges, 1.0])
+    return Intervals(
+        title=f"{words.metric_name(chosen[0].metric).capitalize()} by group, {when}, with intervals",
+        bars=bars,
+        low=max(0.0, low - 0.05),
+        high=max([*edges, 0.0]) or 1.0,
+    )
+
+
+def _unfeatured(evidence: Evidence) -> Section | None:
+    if features(evidence):
+        return None
+    return Section(
+        id="features",
+        title="Groups",
+        text=('Name features on each record (`record.group(site="north")`) to compare outcomes between their groups.',),
+    )

@@ -1,0 +1,192 @@
+"""The gap register: what the evidence does not show. Every export begins with it, and no page hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditor.core.measurement import How, Measurement
+from auditor.core.verdict import Verdict, Word
+from auditor.core.window import Span
+from auditor.reports import words
+from auditor.reports.evidence import Evidence, absences
+from auditor.reports.model import Gap
+
+_FIX = {
+    "no_system_profile": "Add a SystemProfile that lists this model under policies/ of the home.",
+    "below_min_samples": "Wait for more records, or audit longer windows.",
+    "unlabelled": "Send ground truth: `auditor label FILE`.",
+    "attestation_missing": "A responsible person signs: `auditor attest`.",
+    "attestation_expired": "A responsible person signs again: `auditor attest`.",
+    "no_baseline": "Pin a baseline: `auditor baseline pin`.",
+    "no_country": "Set `[energy] country` to the country whose grid feeds the machine.",
+    "extra_missing": "Install the library: `pip install 'auditor[all]'`.",
+    "interval_straddles_threshold": "Wait for more records, or audit longer windows.",
+}
+
+
+def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, ...]:
+    """Everything in the period that is missing, undecided or weaker than it looks, the gravest first.
+
+    Parameters
+    ----------
+    families : tuple of str
+        First parts of metric names (`drift`, `energy`) that the reader asked about; empty means all.
+    """
+
+    def about(*names: str) -> bool:
+        return not families or any(name in families for name in names)
+
+    found: list[Gap] = [*_time(evidence)]
+    if evidence.runs:
+        found += _rules(v for v in evidence.current if about(_family(evidence, v)))
+        found += _capture(evidence)
+        if about("quality", "fairness"):
+            found += _labels(evidence)
+        if about("energy", "carbon"):
+            found += _energy(evidence)
+        found += _figures(evidence, families)
+    return tuple({(gap.code, gap.text): gap for gap in found}.values())
+
+
+def _family(evidence: Evidence, verdict: Verdict) -> str:
+    deciding = evidence.deciding(verdict)
+    if deciding is not None:
+        return deciding.metric.split(".", 1)[0]
+    return {"bias": "fairness", "energy": "energy", "missing": "input", "alignment": "alignment"}.get(
+        verdict.kind, verdict.kind if verdict.kind in ("quality", "capture", "policy") else "drift"
+    )
+
+
+def _time(evidence: Evidence) -> Iterable[Gap]:
+    if not evidence.runs:
+        yield Gap(
+            code="not_audited",
+            text=f"No window was audited between {words.moment(evidence.span.start)} and "
+            f"{words.moment(evidence.span.end)}: nothing is known about this period.",
+            fix=f"Run `auditor audit --model {evidence.model}`.",
+        )
+        return
+    holes = _holes(evidence)
+    if holes:
+        yield Gap(
+            code="not_audited",
+            text=f"{words.plural(len(holes), 'stretch', 'stretches')} of the period not audited: "
+            f"{words.listing([words.window(hole) for hole in holes])}.",
+            fix=f"Run `auditor audit --model {evidence.model} --since T --until T` for them.",
+        )
+    empty = [run.span for run in evidence.runs if run.records == 0]
+    if empty:
+        yield Gap(
+            code="no_data",
+            text=f"No record at all in {words.plural(len(empty), 'audited window')}: "
+            f"{words.listing([words.window(span) for span in empty])}.",
+            fix="Find out whether the model was idle or its agent was silent.",
+        )
+    if evidence.baseline is None:
+        yield Gap(
+            code="no_baseline",
+            text="No baseline is pinned, so nothing can be said about change.",
+            fix=f"Run `auditor baseline pin --model {evidence.model} --since T --until T`.",
+        )
+    if not evidence.current:
+        yield Gap(
+            code="not_covered",
+            text="No rule judged this model: the figures stand without a verdict.",
+            fix="Put a policy in force: files under policies/ of the home, or `[policy] packs`.",
+        )
+
+
+def _holes(evidence: Evidence) -> list[Span]:
+    holes, reached = [], evidence.span.start
+    for span in evidence.windows:
+        if span.start > reached:
+            holes.append(Span(reached, span.start))
+        reached = max(reached, span.end)
+    return [*holes, Span(reached, evidence.span.end)] if reached < evidence.span.end else holes
+
+
+def _rules(verdicts: Iterable[Verdict]) -> Iterable[Gap]:
+    for verdict in verdicts:
+        if verdict.verdict not in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR):
+            continue
+        code = verdict.reason or str(verdict.verdict)
+        said = "could not be evaluated" if verdict.verdict is Word.ERROR else "is undecided"
+        yield Gap(
+            code=code,
+            text=f"{words.title_of(verdict.control)} ({words.where(verdict)}) {said}: {words.reason(code)}"
+            f"{f' (n = {verdict.n:,})' if verdict.n else ''}.",
+            fix=_FIX.get(code, ""),
+            articles=tuple((ref.src, ref.at) for ref in verdict.refs),
+            control=verdict.control,
+            slice=verdict.slice,
+            input=verdict.input,
+        )
+
+
+def _capture(evidence: Evidence) -> Iterable[Gap]:
+    lost: dict[str, float] = {}
+    for m in evidence.of("capture.dropped"):
+        if m.value and m.attributes.get("reason") != "sampled":
+            code = m.attributes.get("reason", "unknown")
+            lost[code] = lost.get(code, 0.0) + m.value
+    for code, count in sorted(lost.items(), key=lambda item: -item[1]):
+        yield Gap(
+            code=code,
+            text=f"{words.plural(round(count), 'call')} of the period left no record: {words.reason(code)}.",
+            fix="See the agent's log on the host.",
+        )
+    sampled = sum(m.value or 0.0 for m in evidence.of("capture.dropped", reason="sampled"))
+    if sampled:
+        yield Gap(
+            code="sampled",
+            text=f"{words.plural(round(sampled), 'call')} counted but not described: {words.reason('sampled')}.",
+            fix="Raise `[agent] cpu_share` to describe more of them.",
+        )
+
+
+def _labels(evidence: Evidence) -> Iterable[Gap]:
+    records = sum(run.records for run in evidence.runs)
+    labelled = sum(run.labelled for run in evidence.runs)
+    if labelled < records:
+        yield Gap(
+            code="unlabelled",
+            text=f"Ground truth is known for {labelled:,} of {records:,} records "
+            f"({100 * labelled / records:.0f} %); accuracy and bias are known for those alone.",
+            fix=_FIX["unlabelled"],
+        )
+
+
+def _energy(evidence: Evidence) -> Iterable[Gap]:
+    if any(m.how is How.MODELLED for m in evidence.of("energy.")):
+        yield Gap(
+            code="modelled",
+            text="Joules are modelled from processor use, not read from a meter; published errors of such models "
+            "reach 40 % and more, so compare them with each other and not with a bill.",
+            fix="Run where the processor's energy counters can be read, or calibrate against a wall meter.",
+        )
+    if not evidence.of("energy."):
+        yield Gap(
+            code="not_measured",
+            text="No energy was counted for this model.",
+            fix='Start the agent with `energy="codecarbon"`.',
+        )
+
+
+def _figures(evidence: Evidence, families: tuple[str, ...]) -> Iterable[Gap]:
+    """Figures without a number in the last window, one gap for each metric and reason."""
+    grouped: dict[tuple[str, str], list[Measurement]] = {}
+    for m in absences(evidence.measurements):
+        if m.version is None and evidence.last is not None and m.end == evidence.last.end:
+            grouped.setdefault((m.metric, m.reason), []).append(m)
+    for (metric, code), items in grouped.items():
+        if families and metric.split(".", 1)[0] not in families:
+            continue
+        named = [(words.subject(m.attributes), f" (n = {m.n:,})" if m.n else "") for m in items]
+        names = [name + count for name, count in named if name]
+        of = f" for {words.listing(names)}" if names else ""
+        name = words.metric_name(metric)
+        yield Gap(
+            code=code,
+            text=f"{name[:1].upper()}{name[1:]}{of} is not known in the last window: {words.reason(code)}.",
+            fix=_FIX.get(code, ""),
+        )

@@ -1,0 +1,236 @@
+"""What every report has: its head, the story of its alerts, the completeness of its record, its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from auditor import __version__
+from auditor.core.measurement import How, Measurement
+from auditor.core.verdict import Alert, Verdict, Word
+from auditor.core.window import Span
+from auditor.reports import words
+from auditor.reports.evidence import Evidence, is_open, series_of
+from auditor.reports.gaps import find_gaps
+from auditor.reports.model import Report, Section, Table, Timeline, Trend, Trends
+from auditor.reports.stories import headline, tell
+
+MODALITIES = ("image", "text", "audio", "video", "tabular", "series", "point_cloud", "embedding")
+DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
+
+
+def report(
+    evidence: Evidence,
+    *,
+    kind: str,
+    title: str,
+    question: str,
+    generated: datetime,
+    summary: Sequence[str],
+    sections: Iterable[Section | None],
+    families: tuple[str, ...] = (),
+    method: Sequence[str] = (),
+) -> Report:
+    """The report around its own sections; sections that are None are left out."""
+    kept = tuple(section for section in sections if section is not None)
+    return Report(
+        kind=kind,
+        title=title,
+        question=question,
+        model=evidence.model,
+        span=evidence.span,
+        generated=generated,
+        engine=__version__,
+        versions=evidence.versions,
+        baseline=baseline_text(evidence),
+        records=sum(run.records for run in evidence.runs),
+        windows=len(evidence.runs),
+        digests=digests(evidence),
+        gaps=find_gaps(evidence, families),
+        summary=tuple(summary),
+        sections=kept,
+        method=(*method, *methods(m for section in kept for m in section.measurements), *_ALWAYS),
+    )
+
+
+_ALWAYS = (
+    "Times are UTC. A window holds the records from its first moment up to, but not including, its last.",
+    "A p-value says how often data that had not changed would look at least as different; it is given as such a "
+    "frequency. It is not the probability that nothing changed, and it says nothing about how large a change is.",
+    "An interval covers the true value in the stated share of cases. n is the number of records behind a figure.",
+    "Where a figure is absent, its reason stands in its place: an absence is never counted as a zero or as a pass.",
+    "Every figure has an id, its method and the method's version in the JSON and CSV forms of this report.",
+)
+
+
+def methods(measurements: Iterable[Measurement]) -> list[str]:
+    """One sentence for each method that made a figure of the report."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for m in measurements:
+        found.setdefault((m.method.name, m.method.version), set()).add(m.metric)
+    return [
+        f"{name} (version {version}) gave {words.listing(sorted(metrics), most=8)}."
+        for (name, version), metrics in sorted(found.items())
+    ]
+
+
+def baseline_text(evidence: Evidence) -> str:
+    """The baseline as a reader names it, or that there is none."""
+    found = evidence.baseline
+    if found is None:
+        return "nothing: no baseline is pinned"
+    return (
+        f"the baseline of {words.window(found.span)} ({words.plural(found.n, 'record')}), pinned by {found.by} "
+        f"on {words.day(found.at)}"
+    )
+
+
+def digests(evidence: Evidence) -> dict[str, str]:
+    """Digests of the policies, settings, frame and data that the last run stood on."""
+    found: dict[str, str] = {}
+    for run in evidence.runs:
+        found.update({f"policy {name}": value for name, value in run.policies.items()})
+    for verdict in evidence.current:
+        found.setdefault(f"policy {verdict.policy}", verdict.policy_digest)
+    if evidence.baseline is not None:
+        found["frame"] = evidence.baseline.frame
+    if evidence.runs:
+        found["settings"] = evidence.runs[-1].settings
+        found["last state"] = evidence.runs[-1].states
+    return {name: value for name, value in found.items() if value}
+
+
+def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None) -> Section:
+    """Every alert of the period (of these kinds), with its timeline."""
+    chosen = [alert for alert in evidence.alerts if kinds is None or alert.kind in kinds]
+    told = tuple(tell(evidence, alert) for alert in chosen)
+    if not told:
+        text = "No alert of this kind was open at any time in the period."
+        if any(v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR) for v in evidence.current):
+            text += " Rules that lacked evidence raise none: see the gaps above."
+        return Section(id="alerts", title="Alerts", text=(text,))
+    behind = {m.id: m for story in told for m in story.measurements}
+    return Section(
+        id="alerts",
+        title="Alerts",
+        text=(alert_counts(evidence, chosen),),
+        stories=told,
+        measurements=tuple(behind.values()),
+        drawings=(timeline(evidence, chosen),),
+    )
+
+
+def alert_counts(evidence: Evidence, alerts: Sequence[Alert]) -> str:
+    """`2 alerts were open at the end of the period; 3 more came and went.`"""
+    standing = sum(is_open(alert, evidence.span.end) for alert in alerts)
+    gone = len(alerts) - standing
+    first = f"{words.plural(standing, 'alert')} {'was' if standing == 1 else 'were'} open when the period ended"
+    first = first[0].upper() + first[1:]
+    return f"{first}; {gone} {'more ' if standing else ''}came and went during it." if gone else f"{first}."
+
+
+def timeline(evidence: Evidence, alerts: Sequence[Alert]) -> Timeline:
+    """The alerts as bars over the period, in the order in which they opened."""
+    rows = []
+    for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
+        standing = is_open(alert, evidence.span.end)
+        rows.append((headline(alert), alert.since, None if standing else alert.resolved))
+    return Timeline(title="From first seen to resolved (red: still open)", span=evidence.span, rows=tuple(rows))
+
+
+def trends(
+    evidence: Evidence,
+    measurements: Sequence[Measurement],
+    title: str,
+    *,
+    label: Callable[[Measurement], str] | None = None,
+    limits: Mapping[str, float] | None = None,
+    marks: Mapping[str, set[datetime]] | None = None,
+    shared: bool = False,
+    note: str = "",
+) -> Trends | None:
+    """Each series as a row over the audited windows; None when there is nothing to draw."""
+    found = series_of(measurements)
+    if not found or not evidence.windows:
+        return None
+    place = {window.end: i for i, window in enumerate(evidence.windows)}
+    rows = []
+    for key, series in found.items():
+        values: list[float | None] = [None] * len(place)
+        for m in series:
+            if m.end in place:
+                values[place[m.end]] = m.value
+        last = series[-1]
+        shown = words.quantity(last.value, last.unit, last.metric) if last.value is not None else "not known"
+        rows.append(
+            Trend(
+                label=label(last) if label else words.subject(last.attributes) or words.metric_name(last.metric),
+                values=tuple(values),
+                last=shown,
+                limit=(limits or {}).get(key),
+                marks=tuple(sorted(place[end] for end in (marks or {}).get(key, ()) if end in place)),
+            )
+        )
+    rows.sort(key=lambda row: -max((value for value in row.values if value is not None), default=-1.0))
+    return Trends(title=title, windows=evidence.windows, rows=tuple(rows), shared=shared, note=note)
+
+
+def firing(evidence: Evidence) -> tuple[dict[str, set[datetime]], dict[str, float]]:
+    """By series: ends of the windows in which it decided a fail, and the newest limit it was held against."""
+    marks: dict[str, set[datetime]] = {}
+    limits: dict[str, float] = {}
+    for verdict in evidence.verdicts:
+        m = evidence.deciding(verdict)
+        if m is None:
+            continue
+        if verdict.limit is not None:
+            limits[m.series] = verdict.limit
+        if Word.FAIL in (verdict.verdict, verdict.underlying):
+            marks.setdefault(m.series, set()).add(verdict.end)
+    return marks, limits
+
+
+def capture_section(evidence: Evidence) -> Section:
+    """How complete the record is: seen, described, lost, labelled."""
+    rows = []
+    for metric in ("capture.seen", "capture.described", "capture.dropped"):
+        figures = [m for m in evidence.of(metric) if m.value is not None]
+        total = sum(m.value or 0.0 for m in figures)
+        said = f"{total:,.0f}" if figures else "not known: nothing reported this figure"
+        rows.append((words.metric_name(metric).capitalize(), said))
+    rows.append(("Records in the audited windows", f"{sum(run.records for run in evidence.runs):,}"))
+    rows.append(("Records with ground truth", f"{sum(run.labelled for run in evidence.runs):,}"))
+    coverage = evidence.of("capture.coverage")
+    drawing = trends(evidence, coverage, "Share of the calls seen that reached the archive")
+    return Section(
+        id="record",
+        title="How complete the record is",
+        text=(
+            "Every figure rests on the records that arrived. The agent counts what it loses, by reason, so that silence "
+            "can be told from loss.",
+        ),
+        tables=(Table(columns=("In the period", "Count"), rows=tuple(rows), numeric=("Count",)),),
+        drawings=(drawing,) if drawing else (),
+        measurements=tuple(m for metric in ("capture.", "labels.coverage") for m in evidence.of(metric)),
+    )
+
+
+def how_words(measurements: Iterable[Measurement]) -> str:
+    """How the figures were obtained, in words: `measured`, or `modelled, not metered`."""
+    kinds = sorted({m.how for m in measurements if m.value is not None}, key=list(How).index)
+    return words.listing([words.HOW[how] for how in kinds]) or "not known"
+
+
+def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tuple[Verdict, ...]:
+    """Current verdicts that satisfy `wanted`, gravest first."""
+    return tuple(verdict for verdict in evidence.current if wanted(verdict))
+
+
+def last_window(evidence: Evidence) -> str:
+    """The last audited window in words."""
+    return words.window(evidence.last) if evidence.last is not None else "no audited window"
+
+
+def whole(span: Span) -> str:
+    """The period in words."""
+    return words.window(span)

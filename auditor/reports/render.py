@@ -1,0 +1,135 @@
+"""A report as one self-contained HTML file, as JSON, or as CSV of its measurements."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from auditor.core.errors import ConfigurationError
+from auditor.core.verdict import Verdict, Word
+from auditor.core.window import Span, format_time
+from auditor.reports import svg, words
+from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
+
+FORMATS = ("html", "json", "csv")
+
+
+def render(report: Report, format: str) -> str:
+    """The report in one of `FORMATS`; ConfigurationError `unknown_format` for any other."""
+    if format == "html":
+        return to_html(report)
+    if format == "json":
+        return to_json(report)
+    if format == "csv":
+        return to_csv(report)
+    raise ConfigurationError("unknown_format", f"{format!r} is not a format", fix=f"one of {', '.join(FORMATS)}")
+
+
+def to_json(report: Report) -> str:
+    """The contract's document; a NaN would be an error, never a silent null."""
+    return json.dumps(report.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+_COLUMNS = (
+    "kind", "metric", "value", "unit", "status", "reason", "n", "n_baseline", "lower", "upper", "level", "p_value", "how", "exact",
+    "bound", "version", "start", "end", "revision", "attributes", "method", "method_version", "note", "id",
+)  # fmt: skip
+
+
+def to_csv(report: Report) -> str:
+    """The gap register, then one line for each measurement that the report rests on; absent numbers are empty cells."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerow({"kind": "statement", "note": words.STATEMENT})
+    for gap in report.gaps:
+        writer.writerow({"kind": "gap", "reason": gap.code, "note": _cell(gap.text)})
+    for m in report.measurements:
+        interval = m.interval
+        writer.writerow(
+            {
+                "kind": "measurement",
+                "metric": m.metric,
+                "value": m.value,
+                "unit": m.unit,
+                "status": str(m.status),
+                "reason": m.reason,
+                "n": m.n,
+                "n_baseline": m.n_baseline,
+                "lower": interval and interval.lower,
+                "upper": interval and interval.upper,
+                "level": interval and interval.level,
+                "p_value": m.p_value,
+                "how": str(m.how),
+                "exact": str(m.exact).lower(),
+                "bound": m.bound,
+                "version": m.version,
+                "start": format_time(m.start),
+                "end": format_time(m.end),
+                "revision": m.revision,
+                "attributes": json.dumps(dict(sorted(m.attributes.items())), ensure_ascii=False),
+                "method": m.method.name,
+                "method_version": m.method.version,
+                "note": _cell(m.note),
+                "id": m.id,
+            }
+        )
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Free text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def to_html(report: Report) -> str:
+    """One file: styles and drawings inside, no script, no request to anywhere; it prints on A4."""
+    return str(
+        _environment().get_template("report.html.j2").render(report=report, words=words, Word=Word, span_of=_span_of)
+    )
+
+
+def draw(drawing: Drawing) -> str:
+    """The drawing as inline SVG."""
+    if isinstance(drawing, Trends):
+        return svg.trends(drawing)
+    if isinstance(drawing, Intervals):
+        return svg.intervals(drawing)
+    assert isinstance(drawing, Timeline)
+    return svg.timeline(drawing)
+
+
+def _prose(text: str) -> str:
+    """Text as markup: escaped, with `code` between back-ticks."""
+    from markupsafe import Markup, escape
+
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    marked = [Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece) for i, piece in enumerate(pieces)]
+    return Markup("").join(marked)
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["draw"] = lambda drawing: Markup(draw(drawing))  # noqa: S704 - svg.py escapes its labels
+    environment.filters["prose"] = _prose
+    environment.filters["moment"] = words.moment
+    environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in words.WORDS.items()}
+    return environment
+
+
+def _span_of(verdict: Verdict) -> Span:
+    return Span(verdict.start, verdict.end)

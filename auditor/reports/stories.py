@@ -1,0 +1,80 @@
+"""Alerts told so that a stranger can act: what changed, since when, how sure, what to do next."""
+
+from __future__ import annotations
+
+from auditor.core.measurement import Measurement
+from auditor.core.verdict import Alert, Verdict
+from auditor.reports import words
+from auditor.reports.evidence import Evidence, is_open
+from auditor.reports.model import Story
+
+
+def stories(evidence: Evidence) -> tuple[Story, ...]:
+    """Every alert of the period, open ones first."""
+    return tuple(tell(evidence, alert) for alert in evidence.alerts)
+
+
+def tell(evidence: Evidence, alert: Alert) -> Story:
+    """One alert, with the verdict and the measurements it came from."""
+    verdict = evidence.verdict_of(alert)
+    behind = evidence.evidence_of(verdict) if verdict is not None else []
+    deciding = behind[0] if behind else None
+    return Story(
+        alert=alert,
+        title=headline(alert),
+        what=_what(alert, verdict, deciding),
+        since=_since(evidence, alert),
+        sure=_sure(alert, verdict, deciding),
+        next=words.NEXT.get(alert.kind, words.NEXT["policy"]),
+        is_open=is_open(alert, evidence.span.end),
+        verdict=verdict,
+        measurements=tuple(behind),
+    )
+
+
+def headline(alert: Alert) -> str:
+    """`Images changed: photo`, `Outcomes differ between groups: site`."""
+    place = [alert.input] if alert.input else []
+    if alert.slice != "overall":
+        place.append(alert.slice.replace("&", " and ").replace("=", " = "))
+    base = words.KINDS.get(alert.kind, words.title_of(alert.control))
+    return f"{base}: {', '.join(place)}" if place else base
+
+
+def _what(alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
+    if m is None:
+        return alert.explanation
+    sentence = words.finding(m)
+    sentence = sentence[0].upper() + sentence[1:]
+    if verdict is not None and verdict.limit is not None:
+        bound = "at least" if m.value is not None and m.value < verdict.limit else "at most"
+        sentence += f"; the rule {alert.control} allows {bound} {words.quantity(verdict.limit, m.unit, m.metric)}"
+    if m.note:
+        sentence += f". In figures: {m.note.rstrip('.')}"
+    return sentence + "."
+
+
+def _since(evidence: Evidence, alert: Alert) -> str:
+    begun = words.window_ending(alert.since, evidence.windows)
+    told = words.window_ending(alert.opened, evidence.windows)
+    text = f"First seen in the window of {begun}" if begun[0].isdigit() else f"First seen in {begun}"
+    if alert.opened != alert.since:
+        text += f", alerted after {told}"
+    if is_open(alert, evidence.span.end):
+        return f"{text}; seen in {words.plural(alert.count, 'window')} since then, and still open. All times UTC."
+    assert alert.resolved is not None
+    well = words.window_ending(alert.resolved, evidence.windows)
+    return f"{text}; seen in {words.plural(alert.count, 'window')}, resolved with the window of {well}. All times UTC."
+
+
+def _sure(alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
+    text = words.how_sure(m)
+    others = len(verdict.evidence) - 1 if verdict is not None else 0
+    if others > 0:
+        text += f" It is the clearest of {others + 1} figures that the rule looked at."
+    if alert.budget_share:
+        text += (
+            f" The rule may raise {words.number(alert.budget_share, 2)} false alarms per budget period, "
+            "and was held to that."
+        )
+    return text

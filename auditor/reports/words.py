@@ -1,0 +1,436 @@
+"""Plain words for figures, times, doubts and verdicts; dashboard and reports say the same thing the same way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from auditor.core.catalogue import REASONS
+from auditor.core.measurement import How, Measurement, Status
+from auditor.core.verdict import Force, Ref, Verdict, Word
+from auditor.core.window import DAY, Span, utc
+
+STATEMENT = (
+    "This is evidence, not a conformity assessment. A pass says that a rule held on the data that was seen; "
+    "whether a law is met is for a person to conclude."
+)
+
+WORDS: dict[Word, tuple[str, str]] = {
+    Word.FAIL: ("Fail", "the rule was broken, long enough and clearly enough to say so"),
+    Word.ERROR: ("Error", "the rule could not be evaluated; whoever operates the monitor should look first"),
+    Word.INSUFFICIENT_EVIDENCE: ("Insufficient evidence", "the data cannot show whether the rule held"),
+    Word.WARN: ("Warn", "near the limit, broken only briefly so far, or an advisory rule that did not hold"),
+    Word.WAIVED: ("Waived", "a named person accepted it until a date; the verdict underneath stays on record"),
+    Word.PASS: ("Pass", "the rule held on the data that was seen; it does not mean that a law is met"),
+    Word.NOT_APPLICABLE: ("Not applicable", "the rule does not speak to this system"),
+}
+"""Each verdict's display name and meaning, in the order in which a reader should look at them."""
+
+FORCES: dict[Force, str] = {
+    Force.BINDING: "binding today",
+    Force.READINESS: "readiness: a duty that is not in force yet",
+    Force.VOLUNTARY: "voluntary",
+    Force.INTERNAL: "the operator's own rule",
+}
+
+HOW: dict[How, str] = {
+    How.MEASURED: "measured",
+    How.CALIBRATED: "calibrated against a meter",
+    How.MODELLED: "modelled, not metered",
+    How.SOURCED: "taken from a published source",
+}
+
+FRAMEWORKS = {
+    "eu-ai-act": "EU AI Act, Regulation (EU) 2024/1689",
+    "gdpr": "GDPR, Regulation (EU) 2016/679",
+    "nist-ai-rmf": "NIST AI Risk Management Framework",
+    "iso-42001": "ISO/IEC 42001",
+    "iso-21031": "ISO/IEC 21031 (SCI)",
+    "iso-ts-12791": "ISO/IEC TS 12791",
+    "internal": "The operator's own rules",
+}
+
+RELATIONS = {
+    "requires": "is the duty itself",
+    "evidences": "gives data about",
+    "supports": "helps with",
+    "voluntary": "is voluntary under",
+}
+
+KINDS: dict[str, str] = {
+    "image": "Images changed",
+    "audio": "Audio changed",
+    "text": "Text changed",
+    "video": "Video changed",
+    "tabular": "Table inputs changed",
+    "series": "Sensor series changed",
+    "point_cloud": "Point clouds changed",
+    "embedding": "Embeddings changed",
+    "bias": "Outcomes differ between groups",
+    "alignment": "Inputs stopped belonging together",
+    "missing": "An input is missing more often",
+    "energy": "Energy per answer rose",
+    "quality": "Quality of the answers changed",
+    "capture": "Records are being lost",
+    "policy": "A rule was broken",
+}
+"""Headline of an alert, by kind."""
+
+NEXT: dict[str, str] = {
+    "image": "Look at the newest images from each source, and ask what changed at the camera, scanner or upload path. "
+    "If the change is meant to stay, pin a new baseline; if not, repair the source and watch whether the alert resolves.",
+    "audio": "Listen to the newest clips from each source, and check microphone, gain, codec and sample rate. "
+    "If the change is meant to stay, pin a new baseline.",
+    "text": "Read recent texts beside texts of the baseline: a new language, template, form or population of writers?",
+    "video": "Watch recent clips and check camera, frame rate and encoding.",
+    "tabular": "Compare the changed columns with the systems that fill them: a new code, unit or default value?",
+    "series": "Check the sensor: its rate, gain, mounting and stuck values.",
+    "point_cloud": "Check the scanner: its mounting, range filter and occlusions.",
+    "embedding": "Check whether the encoder was updated; if not, look at the payloads nearest to the change.",
+    "bias": "Look at the cases of the group with the lowest figure and compare how its data reach the model. "
+    "Assess the harm before changing anything, and decide on a mitigation with the people concerned.",
+    "alignment": "Check that the inputs of one record belong to the same case: join keys, queues and upload order.",
+    "missing": "Check the path on which this input arrives: uploader, permissions, time-outs.",
+    "energy": "Compare versions, batch sizes and retries before and after the change; a new release is a usual cause.",
+    "quality": "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
+    "capture": "Look at the reasons of the losses below; until they are repaired, other figures rest on fewer records.",
+    "policy": "Read the rule and its evidence, and decide who should act.",
+}
+"""What to do next, by alert kind; a policy's own words win where it has them."""
+
+MORE_REASONS = {
+    "interval_straddles_threshold": "the interval reaches over the limit: more data is needed to decide",
+    "no_system_profile": "no system profile says which law this system falls under",
+    "stale": "the newest figure is older than the rule allows",
+    "held_no_data": "it was firing when the data stopped, and silence is not recovery",
+    "not_a_number": "the figure is not a number",
+    "labels_not_due": "ground truth is not due yet",
+    "metric_not_produced": "nothing produced the figure that the rule needs",
+    "no_p_value": "the figure came without a p-value, which the rule needs",
+    "window_before_policy": "the window began before the policy was in effect",
+    "attestation_missing": "nobody has signed the statement that the rule needs",
+    "attestation_expired": "the signed statement has expired",
+    "attestation_invalidated": "a fact that the signed statement rested on has changed",
+    "sampled": "left out on purpose, to stay within the budget of the host",
+    "queue_full": "the agent's queue was full",
+    "queue_bytes": "the agent's queue held too many bytes",
+    "transport_failed": "the record could not be delivered",
+    "spool_full": "the spool on disk was full",
+    "describe_failed": "the payload could not be described",
+    "at_exit": "the process ended before delivery",
+    "no_destination": "the agent had no destination",
+    "one_class": "only one class is present",
+    "no_country": "no country is set, so no grid intensity is known",
+    "no_vault": "sensitive features are dropped until a vault exists",
+    "not_audited": "no audit was run for this stretch of time",
+    "not_covered": "no rule in force speaks to it",
+}
+
+_METRICS = {
+    "drift.ks": "distance to the baseline (Kolmogorov-Smirnov)",
+    "drift.psi": "population stability index",
+    "drift.jensen_shannon": "distance to the baseline (Jensen-Shannon)",
+    "drift.wasserstein": "distance to the baseline (Wasserstein)",
+    "drift.mmd2": "distance to the baseline (kernel MMD, squared)",
+    "drift.frechet": "distance to the baseline (Frechet)",
+    "drift.kid": "distance to the baseline (KID)",
+    "drift.domain_auc": "how well a classifier tells window from baseline (AUC)",
+    "drift.e_value": "evidence against no change (e-value)",
+    "input.missing_rate": "share of records without this input",
+    "alignment.concordance": "agreement between the two inputs",
+    "alignment.concordance.ratio": "agreement between the two inputs relative to the baseline",
+    "alignment.cosine": "cosine between the two embeddings",
+    "quality.accuracy": "accuracy",
+    "quality.estimated_accuracy": "accuracy, estimated without ground truth",
+    "labels.coverage": "share of records with ground truth",
+    "labels.delay_p50": "median delay of ground truth",
+    "energy.active": "energy that calls used",
+    "energy.idle": "energy used while idle",
+    "energy.per_inference": "energy per answer",
+    "energy.per_inference.ratio": "energy per answer relative to the baseline",
+    "carbon.emitted": "emissions (location-based)",
+    "carbon.sci": "Software Carbon Intensity per answer",
+    "latency.p50": "median latency",
+    "latency.p95": "latency, 95th percentile",
+    "capture.seen": "calls seen",
+    "capture.described": "calls described",
+    "capture.dropped": "calls lost",
+    "capture.coverage": "share of the calls seen that reached the archive",
+}
+
+_SHARES = (
+    "input.missing_rate",
+    "capture.coverage",
+    "labels.coverage",
+    "quality.accuracy",
+    "quality.estimated_accuracy",
+)
+_UNITS = {
+    "kg{CO2e}": "kg CO2e",
+    "g{CO2e}/{R}": "g CO2e per answer",
+    "{inference}": "calls",
+    "1": "",
+}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` to so many significant digits, thousands set apart, powers of ten only where zeros would not be read.
+
+    >>> number(0.61874), number(12345), number(3.2e-12), number(0.0)
+    ('0.619', '12,345', '3.2e-12', '0')
+    """
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 1e-4 or size >= 1e9:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    if size >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    places = digits - 1 - math.floor(math.log10(size))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and places > digits - 1 else text
+
+
+def is_share(metric: str) -> bool:
+    """Whether readers expect the metric as a percentage."""
+    return metric in _SHARES or (metric.startswith("fairness.") and not metric.endswith(".ratio"))
+
+
+def quantity(value: float, unit: str, metric: str = "") -> str:
+    """A figure with its unit as a reader writes it.
+
+    >>> quantity(0.0425, "1", "input.missing_rate"), quantity(0.31, "1", "fairness.accuracy.difference")
+    ('4.2 %', '31 percentage points')
+    >>> quantity(0.0021, "J"), quantity(0.2, "s"), quantity(4.5e-5, "kg{CO2e}")
+    ('0.0021 J', '200 ms', '0.045 g CO2e')
+    """
+    if is_share(metric):
+        shown = f"{100 * value:.1f}".removesuffix(".0")
+        return f"{shown} percentage points" if metric.endswith(".difference") else f"{shown} %"
+    if unit == "s" and 0 < abs(value) < 1:
+        return f"{number(1000 * value)} ms"
+    if unit == "kg{CO2e}" and abs(value) < 1:
+        return f"{number(1000 * value)} g CO2e"
+    return " ".join(part for part in (number(value), _UNITS.get(unit, unit)) if part)
+
+
+def reason(code: str) -> str:
+    """A reason code in words."""
+    return REASONS.get(code) or MORE_REASONS.get(code) or code.replace("_", " ")
+
+
+def metric_name(metric: str) -> str:
+    """What a reader calls the metric."""
+    if metric in _METRICS:
+        return _METRICS[metric]
+    family, _, rest = metric.partition(".")
+    if family == "fairness":
+        stem, _, kind = rest.partition(".")
+        plain = stem.replace("_", " ")
+        return {
+            "difference": f"largest difference in {plain} between groups",
+            "ratio": f"smallest over largest {plain} of the groups",
+        }.get(kind, plain)
+    return rest.replace("_", " ").replace(".", ", ") if family == "quality" else metric
+
+
+def subject(attributes: Mapping[str, str]) -> str:
+    """Which series, in words: `brightness of photo`, `photo with clip`, `site = north`; empty for the whole model."""
+    parts = []
+    if "pair" in attributes:
+        parts.append(attributes["pair"].replace("~", " with "))
+    if "column" in attributes:
+        of = f" of {attributes['input']}" if "input" in attributes else ""
+        parts.append(attributes["column"].replace("_", " ") + of)
+    elif "input" in attributes:
+        parts.append(attributes["input"])
+    if "feature" in attributes:
+        group = f" = {attributes['group']}" if "group" in attributes else ""
+        parts.append(attributes["feature"] + group)
+    known = {"pair", "column", "input", "modality", "feature", "group"}
+    parts += [f"{key} {value}" for key, value in sorted(attributes.items()) if key not in known]
+    return ", ".join(parts)
+
+
+def finding(m: Measurement) -> str:
+    """What a figure says about the model, as a clause without a full stop; its doubt is told apart, by `how_sure`."""
+    about, name = subject(m.attributes), metric_name(m.metric)
+    if m.value is None:
+        return f"the {name}{f' ({about})' if about else ''} is not known: {reason(m.reason)}"
+    shown = quantity(m.value, m.unit, m.metric)
+    family, _, rest = m.metric.partition(".")
+    if family == "drift" and m.metric in _METRICS and "distance" in name:
+        return f"the distribution of {about or 'the records'} has moved: {name} {shown}, where 0 is no change"
+    if m.metric == "input.missing_rate":
+        return f"{shown} of the records lack the input {about}"
+    if m.metric.endswith(".ratio") and family in ("alignment", "energy"):
+        what = f"{about} agree" if family == "alignment" else "an answer uses"
+        return f"{what} {shown} times as much {'energy ' if family == 'energy' else ''}as in the baseline"
+    if family == "fairness" and rest.endswith(".difference"):
+        return f"{metric_name(m.metric.removesuffix('.difference'))} differs by {shown} between groups of {about}"
+    return f"the {name}{f' of {about}' if about else ''} is {shown}"
+
+
+def figure(m: Measurement) -> str:
+    """The figure with its doubt, or why there is none; never a bare number, never a zero for an absence."""
+    if m.value is None:
+        return f"not known: {reason(m.reason)}{count_of(m)}"
+    shown = quantity(m.value, m.unit, m.metric)
+    doubts = [interval_text(m), count_of(m).removeprefix(" (").removesuffix(")")]
+    if m.how is not How.MEASURED:
+        doubts.append(HOW[m.how])
+    if not m.exact and m.bound:
+        doubts.append(f"approximate within {number(m.bound, 2)}")
+    inside = "; ".join(part for part in doubts if part)
+    return f"{shown} ({inside})" if inside else shown
+
+
+def interval_text(m: Measurement) -> str:
+    """`95 % interval 61 to 78 %`, or nothing."""
+    if m.interval is None:
+        return ""
+    low, high = (quantity(edge, m.unit, m.metric) for edge in (m.interval.lower, m.interval.upper))
+    unit = low.partition(" ")[2]
+    if unit and high.endswith(unit):
+        low = low.removesuffix(unit).rstrip()
+    return f"{100 * m.interval.level:g} % interval {low} to {high}"
+
+
+def count_of(m: Measurement) -> str:
+    """` (n = 400, baseline n = 2,800)`, or nothing where no record was counted."""
+    if not m.n and m.status is not Status.OK:
+        return ""
+    base = f", baseline n = {m.n_baseline:,}" if m.n_baseline else ""
+    return f" (n = {m.n:,}{base})"
+
+
+def chance(p: float) -> str:
+    """A p-value as a frequency: how often unchanged data would show as much.
+
+    >>> chance(0.04)
+    'about once in 25 comparisons'
+    >>> chance(2e-11)
+    'less than once in a billion comparisons'
+    >>> chance(0.7)
+    'in most comparisons'
+    """
+    if p > 0.5:
+        return "in most comparisons"
+    for limit, word in ((1e-9, "a billion"), (1e-6, "a million")):
+        if p < limit:
+            return f"less than once in {word} comparisons"
+    times = 1 / p
+    if times > 100:
+        times = round(times, 1 - math.floor(math.log10(times)))
+    return f"about once in {times:,.0f} comparisons"
+
+
+def how_sure(m: Measurement | None) -> str:
+    """One sentence about the doubt behind a figure: interval, p-value as a frequency, and n."""
+    if m is None:
+        return "The figure behind this verdict is not in the chosen period."
+    if m.value is None:
+        return f"Nothing can be said: {reason(m.reason)}{count_of(m)}."
+    parts = []
+    if m.p_value is not None:
+        parts.append(
+            f"if nothing had changed, data like these would show as much {chance(m.p_value)} (p = {number(m.p_value, 2)})"
+            if not m.metric.startswith("fairness.")
+            else f"if the groups did not differ, chance alone would show as much {chance(m.p_value)} "
+            f"(p = {number(m.p_value, 2)})"
+        )
+    if text := interval_text(m):
+        parts.append(text)
+    base = f" in the window, {m.n_baseline:,} in the baseline" if m.n_baseline else ""
+    parts.append(f"{m.n:,} records{base}")
+    if m.how is not How.MEASURED:
+        parts.append(HOW[m.how])
+    sentence = "; ".join(parts)
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def moment(at: datetime) -> str:
+    """A time in UTC, said so.
+
+    >>> from datetime import UTC
+    >>> moment(datetime(2026, 11, 3, 4, 5, tzinfo=UTC))
+    '3 Nov 2026, 04:05 UTC'
+    """
+    at = utc(at)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def day(at: datetime) -> str:
+    """A date.
+
+    >>> from datetime import UTC
+    >>> day(datetime(2026, 11, 3, tzinfo=UTC))
+    '3 Nov 2026'
+    """
+    return f"{utc(at).day} {utc(at):%b %Y}"
+
+
+def window(span: Span) -> str:
+    """One window: the day itself where it is one, else its two ends."""
+    midnight = (span.start - span.start.replace(hour=0, minute=0, second=0, microsecond=0)) == timedelta(0)
+    if midnight and span.duration == DAY:
+        return day(span.start)
+    if midnight and span.duration % DAY == timedelta(0):
+        return f"{day(span.start)} to {day(span.end - DAY)}"
+    return f"{moment(span.start)} to {moment(span.end)}"
+
+
+def window_ending(end: datetime, windows: Sequence[Span]) -> str:
+    """The window that ended at `end`, as a reader names it; the end itself where no such window is known."""
+    return next((window(span) for span in reversed(windows) if span.end == end), f"the window up to {moment(end)}")
+
+
+def title_of(control: str) -> str:
+    """A control's id as a heading.
+
+    >>> title_of("drift-image")
+    'Drift image'
+    """
+    plain = control.replace("-", " ").replace("_", " ").strip()
+    return plain[:1].upper() + plain[1:]
+
+
+def where(item: Verdict) -> str:
+    """What part of the traffic a verdict speaks of."""
+    parts = [f"input {item.input}"] if item.input else []
+    if item.slice != "overall":
+        parts.append(item.slice.replace("&", " and ").replace("=", " = "))
+    return ", ".join(parts) or "all traffic"
+
+
+def framework(src: str) -> str:
+    """The full name of a source of rules."""
+    return FRAMEWORKS.get(src, src)
+
+
+def provision(ref: Ref) -> str:
+    """`Art. 15(1)` with its framework's short key."""
+    return f"{ref.at} ({ref.src})"
+
+
+def plural(count: int, word: str, many: str = "") -> str:
+    """`1 alert`, `3 alerts`, `no alerts`.
+
+    >>> plural(1, "alert"), plural(0, "alert"), plural(2, "verdict")
+    ('1 alert', 'no alerts', '2 verdicts')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{f'{count:,}' if count else 'no'} {many or word + 's'}"
+
+
+def listing(items: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`, cut with a count where it is long.
+
+    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2)
+    ('a, b and c', 'a, b and 1 more')
+    """
+    shown = list(items[:most])
+    if len(items) > most:
+        shown.append(f"{len(items) - most} more")
+    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)

@@ -296,7 +296,7 @@ class _Batch:
             x = self.rows.vectors.get(name)
             if x is None or x.shape[1] != len(projection.center):
                 continue
-            whole: NDArray[np.bool_] = np.isfinite(x).all(axis=1)
+            whole = np.asarray(np.isfinite(x).all(axis=1))
             for i, part in enumerate(self._slices()):
                 # By segment: a product of matrices may round differently in a larger batch.
                 own = x[part][whole[part]]
@@ -376,8 +376,8 @@ class _Batch:
         samples = []
         for part in self._slices():
             order = sample_order(hashes[part], rows.ids[part]) + part.start
-            numeric: NDArray[np.bool_] = np.isfinite(self.numeric[:, part]).any(axis=1)
-            present: NDArray[np.bool_] = (coded.codes[:, part] >= 0).any(axis=1)
+            numeric = np.asarray(np.isfinite(self.numeric[:, part]).any(axis=1))
+            present = np.asarray((coded.codes[:, part] >= 0).any(axis=1))
             names = tuple(name for name, keep in zip(coded.names, present.tolist(), strict=True) if keep)
             samples.append(
                 Sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -69,19 +69,19 @@ def comparable_pairs(rows: Rows) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found, key=lambda pair: (rank(pair[0]), rank(pair[1]))))
 
 
-def column_spec(name: str, kind: str, rows: Rows) -> ColumnSpec:
-    """What a column is, read off its path."""
+def column_spec(name: str, kind: str, modality: Mapping[str, str]) -> ColumnSpec:
+    """What a column is, read off its path; `modality` by input."""
     parts = name.split(".")
     if parts[0] == "pairs":
         return ColumnSpec(name=name, kind=kind, view="pair", pair=parts[1])
     if parts[0] == "inputs":
         # An input's own name may hold dots.
-        given = max((i for i in rows.modality if name.startswith(f"inputs.{i}.")), key=len, default=parts[1])
+        given = max((i for i in modality if name.startswith(f"inputs.{i}.")), key=len, default=parts[1])
         rest = name[len(f"inputs.{given}.") :]
-        return ColumnSpec(name=name, kind=kind, view=_view(rest), input=given, modality=rows.modality.get(given))
+        return ColumnSpec(name=name, kind=kind, view=_view(rest), input=given, modality=modality.get(given))
     if name.startswith("output.text."):
         return ColumnSpec(name=name, kind=kind, view="output", modality="text")
-    if parts[0] == "output" and not name.startswith(("output.tokens.", "output.error")):
+    if parts[0] == "output" and not name.startswith("output.error"):
         return ColumnSpec(name=name, kind=kind, view="uncertainty" if parts[-1] == "entropy" else "output")
     return ColumnSpec(name=name, kind=kind, view="service", unit="s" if name.endswith("_s") else "1")
 

@@ -22,19 +22,19 @@ def fit_frame(rows: Rows) -> Frame:
     """
     pairs = comparable_pairs(rows)
     numeric = derive(rows, pairs)
-    specs = {name: column_spec(name, "categorical", rows) for name in word_columns(rows)}
+    specs = {name: column_spec(name, "categorical", rows.modality) for name in word_columns(rows)}
     grids = {}
     for name, values in numeric.items():
         finite = values[np.isfinite(values)]
         if len(finite):
             grids[name] = fit_grid(finite)
-            specs[name] = column_spec(name, "numeric", rows)
+            specs[name] = column_spec(name, "numeric", rows.modality)
     projections = {}
     for name, vectors in rows.vectors.items():
         known = vectors[np.isfinite(vectors).all(axis=1)]
         if len(known):
             projections[name] = fit_projection(known, seed=hash64(name) % 2**32)
-            specs[name] = column_spec(name, "vector", rows)
+            specs[name] = column_spec(name, "vector", rows.modality)
     return Frame(
         rows.model,
         columns=dict(sorted(specs.items())),

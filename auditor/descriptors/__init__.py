@@ -1,0 +1,1 @@
+"""Describers: a raw payload becomes a few figures with units, one file a modality; the payload itself is not kept."""

@@ -1,0 +1,134 @@
+"""Images: tones, colours, structure and size, from decoded pixels or from a file (Pillow)."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from auditor.core.errors import DescribeError
+from auditor.core.record import Scalar
+from auditor.descriptors._common import bytes_of, category, figure, is_encoded, number
+from auditor.descriptors._pixels import colours, pixels_of, structure, tones
+from auditor.ports import DescriptorColumn
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused before they are decoded."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
+"""What Pillow may open: decoders that stay inside this process."""
+_ORIENTATION = 0x0112
+
+
+class ImageDescriptor:
+    """Describes a PIL image, an array (H, W[, C]) or (C, H, W), or the bytes or path of an encoded file.
+
+    Pixels are taken as they are stored: EXIF orientation is reported, not applied.
+    """
+
+    modality = "image"
+    version = "1"
+    columns: tuple[DescriptorColumn, ...] = (
+        number("brightness", "1", "Mean luma, share of full scale."),
+        number("contrast", "1", "Standard deviation of the luma, share of full scale."),
+        number("p01", "1", "1st percentile of the luma: how black the darkest parts are."),
+        number("p99", "1", "99th percentile of the luma: how bright the lightest parts are."),
+        number("entropy", "bit", "Entropy of the luma's histogram of 256 levels, at most 8."),
+        number(
+            "foreground_share", "1", "Share of pixels whose luma is more than 0.2 off the median of the image's border."
+        ),
+        number("saturation", "1", "Mean HSV saturation; none for a grey image."),
+        number("colourfulness", "1", "Hasler and Suesstrunk's M3 on 8-bit values: 0 grey, 109 extremely colourful."),
+        number("red_green", "1", "Mean of red minus green, share of full scale: a colour cast, or swapped channels."),
+        number("yellow_blue", "1", "Mean of yellow minus blue, share of full scale."),
+        number("sharpness", "1", "Variance of the Laplacian of the luma on a scale of 0 to 1; falls with blur."),
+        number("noise", "1", "Standard deviation of the noise by Immerkaer's method, share of full scale."),
+        number(
+            "blockiness",
+            "1",
+            "Steps across the 8-pixel grid of JPEG against steps inside it, (b - w) / (b + w); 0 without blocks.",
+        ),
+        number("width", "{pixel}", "Pixels in a row, as stored."),
+        number("height", "{pixel}", "Rows of pixels, as stored."),
+        number("aspect", "1", "Width by height."),
+        number("channels", "{channel}", "Channels as stored, alpha included."),
+        category("exif_orientation", "EXIF orientation, 1 to 8; none when the file has no such tag."),
+    )
+
+    def describe(self, value: Any, *, rate: float | None = None) -> Mapping[str, Scalar]:
+        """Figures by column; DescribeError for what is no image, too large, truncated or not decodable."""
+        orientation: str | None = None
+        channels: int | None = None
+        if is_encoded(value) or _is_pil(value):
+            array, channels, orientation = _decode(value)
+        else:
+            array = value
+        with np.errstate(all="ignore"):
+            pixels = pixels_of(array)
+            found = {**tones(pixels), **colours(pixels), **structure(pixels)}
+        found.update(
+            width=pixels.width,
+            height=pixels.height,
+            aspect=pixels.width / pixels.height,
+            channels=channels or pixels.channels,
+        )
+        figures: dict[str, Scalar] = {name: figure(number) for name, number in found.items()}
+        figures["exif_orientation"] = orientation
+        return figures
+
+
+def _is_pil(value: Any) -> bool:
+    module = sys.modules.get("PIL.Image")  # nobody has a PIL image without having imported it
+    return module is not None and isinstance(value, module.Image)
+
+
+def _decode(value: Any) -> tuple[np.ndarray, int, str | None]:
+    """Pixels, stored channels and orientation of a PIL image or an encoded file."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DescribeError(
+            "extra_missing", "Pillow is not installed", fix="pip install 'auditor[service]', or give decoded arrays"
+        ) from error
+    try:
+        image = value if _is_pil(value) else Image.open(io.BytesIO(bytes_of(value)), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise DescribeError(
+                "too_large", f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}", fix="scale it down"
+            )
+        orientation = _orientation(image)
+        channels = len(image.getbands())
+        return np.asarray(_plain(image)), channels, orientation
+    except DescribeError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DescribeError("too_large", "more pixels than Pillow agrees to decode", fix="scale it down") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
+        code = "truncated" if "truncated" in str(error).lower() else "decode_failed"
+        raise DescribeError(code, f"the image cannot be decoded ({type(error).__name__})") from error
+
+
+def _plain(image: Any) -> Any:
+    """The image in a mode whose array is grey or RGB."""
+    if image.mode in ("L", "LA", "RGB", "RGBA", "I;16"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("I", "F", "I;16B", "I;16L"):
+        # 32-bit modes have no agreed full scale; PNG and TIFF use them for 16 bits.
+        array = np.asarray(image)
+        return array.astype(np.uint16) if array.size and array.min() >= 0 and array.max() <= 65535 else array
+    return image.convert("RGBA" if "transparency" in image.info else "RGB")
+
+
+def _orientation(image: Any) -> str | None:
+    try:
+        tag = image.getexif().get(_ORIENTATION)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return None
+    return str(tag) if isinstance(tag, int) and 1 <= tag <= 8 else None
+
+
+PLUGIN = ImageDescriptor()

@@ -1,0 +1,111 @@
+"""Rows of features: each feature is its own column; numbers stay numbers, short strings become categories."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from auditor.core.errors import DescribeError
+from auditor.core.record import Scalar
+from auditor.descriptors._common import array_of, number, refuse_type
+from auditor.ports import DescriptorColumn
+
+MAX_FEATURES = 2000
+MAX_CATEGORY = 64
+"""Longer strings are no categories but somebody's words: they are counted, not kept."""
+MAX_NAME = 200
+
+
+class TabularDescriptor:
+    """Describes a mapping of feature to value, a named tuple, or a 1-D array (features `x0`, `x1`, ...).
+
+    Numbers are kept exactly as floats (NaN and infinity are None), truth values become `true` and `false`, dates the day
+    in seconds since 1970. A value of another kind gives None and counts in `n_unusable`. A feature that is called like one
+    of the columns below takes its place.
+    """
+
+    modality = "tabular"
+    version = "1"
+    columns: tuple[DescriptorColumn, ...] = (
+        number("n_features", "{feature}", "Features of the row, present or not."),
+        number("n_missing", "{feature}", "Features without a value: None, NaN or infinite."),
+        number("n_unusable", "{feature}", "Features whose value is neither a number nor a string of at most 64."),
+    )
+
+    def describe(self, value: Any, *, rate: float | None = None) -> Mapping[str, Scalar]:
+        """One figure a feature, and the columns above; DescribeError for what is no row or has too many features."""
+        found: dict[str, Scalar] = {}
+        missing = unusable = 0
+        for key, entry in _features(value):
+            name = key if isinstance(key, str) else str(key)
+            if not name or len(name) > MAX_NAME or name in found:
+                unusable += 1
+                continue
+            figure, usable = _figure(entry)
+            found[name] = figure
+            if not usable:
+                unusable += 1
+            elif figure is None:
+                missing += 1
+        total = {"n_features": float(len(found)), "n_missing": float(missing), "n_unusable": float(unusable)}
+        return {**total, **found}
+
+
+def _features(value: Any) -> Iterable[tuple[Any, Any]]:
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        _check_size(len(value))
+        return list(value.items())
+    if isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "__array__"):
+        if isinstance(value, (list, tuple)):
+            _check_size(len(value))
+            return [(f"x{index}", entry) for index, entry in enumerate(value)]
+        row = array_of(value, "a row of features")
+        if row.ndim == 2 and row.shape[0] == 1:
+            row = row[0]
+        if row.ndim != 1:
+            raise DescribeError(
+                "bad_shape", f"shape {row.shape} is not a row", fix="give one row of features at a time"
+            )
+        _check_size(len(row))
+        return [(f"x{index}", entry) for index, entry in enumerate(row.tolist())]
+    raise refuse_type(value, "a mapping of features")
+
+
+def _check_size(n: int) -> None:
+    if n > MAX_FEATURES:
+        raise DescribeError("too_large", f"{n} features are more than {MAX_FEATURES}", fix="name the features to watch")
+
+
+def _figure(value: Any) -> tuple[Scalar, bool]:
+    """The column's figure, and whether the value was of a usable kind."""
+    if value is None:
+        return None, True
+    if isinstance(value, (bool, np.bool_)):
+        return ("true" if value else "false"), True
+    if isinstance(value, str):
+        return (value, True) if len(value) <= MAX_CATEGORY else (None, False)
+    if isinstance(value, (numbers.Real, Decimal)):
+        return _finite(value)
+    if isinstance(value, (datetime, date)):
+        return _finite((date(value.year, value.month, value.day) - date(1970, 1, 1)).days * 86400)
+    if isinstance(value, np.generic):
+        return _figure(value.item()) if value.dtype.kind in "biufU" else (None, False)
+    return None, False
+
+
+def _finite(value: Any) -> tuple[Scalar, bool]:
+    try:
+        plain = float(value)
+    except (OverflowError, ValueError, TypeError):
+        return None, False
+    return (plain if plain - plain == 0.0 else None), True
+
+
+PLUGIN = TabularDescriptor()

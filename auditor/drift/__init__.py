@@ -1,0 +1,1 @@
+"""Plugins that compare a window with its baseline; they measure only, thresholds live in policies."""

@@ -1,0 +1,100 @@
+"""Whether the inputs of one record still belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from auditor.core.catalogue import MetricSpec
+from auditor.core.frame import Frame
+from auditor.core.measurement import Reading, Status
+from auditor.core.state import WindowState
+from auditor.drift.compared import Column, pairs
+from auditor.statistics.distances import ks
+from auditor.statistics.intervals import mean_interval
+from auditor.statistics.nulls import ks_p
+
+_KEYS = ("pair",)
+SMALLEST = 0.05
+"""Baseline mean below which a ratio to it is not reported: it would be mostly noise."""
+
+
+class Alignment:
+    """Mean agreement of two inputs of the same record, and its ratio to the baseline's.
+
+    `alignment.concordance` compares what each input's own head says, sum_k p(k) q(k); `alignment.cosine` compares
+    embeddings of one shared space. Both see inputs that were paired wrongly, which no test of one input alone can.
+
+    The p-value is the Kolmogorov-Smirnov test of the pair's column against the baseline. A test of the means would find
+    more, but these columns are skewed, and it does not keep its level far into the tail; this one does.
+    """
+
+    version = "1"
+    needs_baseline = True
+    metrics = (
+        MetricSpec("alignment.concordance", "1", "Mean agreement of two inputs' own heads.", "lower", _KEYS, 0, 1),
+        MetricSpec("alignment.concordance.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS, 0),
+        MetricSpec("alignment.cosine", "1", "Mean cosine of two inputs' embeddings.", "lower", _KEYS, -1, 1),
+        MetricSpec("alignment.cosine.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS),
+    )
+
+    def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
+        """Readings by pair: the mean, then its ratio."""
+        if baseline is None:
+            return
+        for column in pairs(current, baseline, frame):
+            yield from _agreement(column, current, baseline, frame)
+
+
+def _agreement(column: Column, current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Reading]:
+    metric = f"alignment.{column.spec.short}"
+    attributes = {"pair": column.spec.pair or ""}
+    grid = frame.grids.get(column.spec.name)
+    if column.reason or grid is None:
+        for name in (metric, f"{metric}.ratio"):
+            yield Reading(
+                metric=name,
+                status=column.status,
+                reason=column.reason or "absent_in_baseline",
+                n=column.n,
+                n_baseline=column.n_baseline,
+                attributes=attributes,
+            )
+        return
+    now, then = current.numeric[column.spec.name], baseline.numeric[column.spec.name]
+    distance, _ = ks(then.dense(len(grid.values)), now.dense(len(grid.values)))
+    p_value = ks_p(distance, then.n, now.n)
+    mean, before = now.moments.mean, then.moments.mean
+    note = f"mean {before:.3f} in the baseline, {mean:.3f} now"
+    yield Reading(
+        metric=metric,
+        value=mean,
+        n=now.n,
+        n_baseline=then.n,
+        attributes=attributes,
+        interval=mean_interval(now.n, mean, now.moments.m2),
+        p_value=p_value,
+        note=note,
+    )
+    if before < SMALLEST:
+        yield Reading(
+            metric=f"{metric}.ratio",
+            status=Status.NOT_APPLICABLE,
+            reason="undefined",
+            n=now.n,
+            n_baseline=then.n,
+            attributes=attributes,
+            note=note,
+        )
+    else:
+        yield Reading(
+            metric=f"{metric}.ratio",
+            value=mean / before,
+            n=now.n,
+            n_baseline=then.n,
+            attributes=attributes,
+            p_value=p_value,
+            note=note,
+        )
+
+
+PLUGIN = Alignment()

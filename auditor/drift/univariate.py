@@ -1,0 +1,165 @@
+"""Column by column: Kolmogorov-Smirnov, PSI, Jensen-Shannon and Wasserstein, from the counts of two states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from auditor.core.blocks import NumericState
+from auditor.core.catalogue import MetricSpec
+from auditor.core.frame import Frame, Grid
+from auditor.core.measurement import Reading, Status
+from auditor.core.rows import Ints
+from auditor.core.state import WindowState
+from auditor.drift.compared import Column, compared
+from auditor.statistics import distances
+from auditor.statistics.nulls import chi_square_p, ks_p
+
+_KEYS = ("column", "input", "modality")
+NUMERIC = ("drift.ks", "drift.psi", "drift.jensen_shannon", "drift.wasserstein")
+CATEGORICAL = ("drift.psi", "drift.jensen_shannon")
+PSI_BINS = 10
+
+
+class Univariate:
+    """Distances of each column from its baseline.
+
+    - `drift.ks`: largest gap between distribution functions; asymptotic p-value, conservative for ties and for the grid.
+    - `drift.psi`, `drift.jensen_shannon`: over ten bins of equal baseline mass (numeric) or over categories; their p-value
+      is Pearson's chi-square test on the same counts, to which PSI / (1/n + 1/m) converges and which keeps its level far
+      into the tail, where the PSI form exceeds it.
+    - `drift.wasserstein`: earth mover's distance in standard deviations of the baseline; no p-value.
+
+    Rows without a value are not counted: a missing input is the business of `input.missing_rate`.
+    """
+
+    version = "1"
+    needs_baseline = True
+    metrics = (
+        MetricSpec("drift.ks", "1", "Largest gap between the column's distribution functions.", "higher", _KEYS, 0, 1),
+        MetricSpec("drift.psi", "1", "Population stability index over ten bins or the categories.", "higher", _KEYS, 0),
+        MetricSpec(
+            "drift.jensen_shannon", "1", "Jensen-Shannon distance (base 2) over the same bins.", "higher", _KEYS, 0, 1
+        ),
+        MetricSpec(
+            "drift.wasserstein",
+            "1",
+            "Earth mover's distance in standard deviations of the baseline.",
+            "higher",
+            _KEYS,
+            0,
+        ),
+    )
+
+    def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
+        """Readings by column, then metric."""
+        if baseline is None:
+            return
+        for column in compared("numeric", current, baseline, frame):
+            grid = frame.grids.get(column.spec.name)
+            if column.reason or grid is None:
+                yield from _without(column, NUMERIC)
+            else:
+                yield from _numeric(column, grid, current, baseline)
+        for column in compared("categorical", current, baseline, frame):
+            if column.reason:
+                yield from _without(column, CATEGORICAL)
+            else:
+                yield from _categorical(column, current, baseline)
+
+
+def _without(column: Column, metrics: tuple[str, ...]) -> Iterator[Reading]:
+    for metric in metrics:
+        yield Reading(
+            metric=metric,
+            status=column.status,
+            reason=column.reason or "absent_in_baseline",
+            n=column.n,
+            n_baseline=column.n_baseline,
+            attributes=column.spec.attributes(),
+        )
+
+
+def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowState) -> Iterator[Reading]:
+    now, then = current.numeric[column.spec.name], baseline.numeric[column.spec.name]
+    size = len(grid.values)
+    a, b = then.dense(size), now.dense(size)
+    note = f"mean {then.moments.mean:.4g} in the baseline, {now.moments.mean:.4g} now"
+
+    def reading(
+        metric: str, value: float, p_value: float | None = None, bound: float | None = None, exact: bool = False
+    ) -> Reading:
+        return Reading(
+            metric=metric,
+            value=value,
+            n=now.n,
+            n_baseline=then.n,
+            attributes=column.spec.attributes(),
+            p_value=p_value,
+            exact=exact,
+            bound=bound,
+            note=note,
+        )
+
+    distance, bound = distances.ks(a, b)
+    yield reading("drift.ks", distance, ks_p(distance, then.n, now.n), bound)
+    groups = distances.collapse(a, PSI_BINS)
+    coarse_a, coarse_b = distances.grouped(a, groups), distances.grouped(b, groups)
+    p_value = chi_square_p(coarse_a, coarse_b)
+    # The bins are part of these figures' definition, and their counts are exact.
+    yield reading("drift.psi", distances.psi(coarse_a, coarse_b), p_value, exact=True)
+    yield reading("drift.jensen_shannon", distances.jensen_shannon(coarse_a, coarse_b), p_value, exact=True)
+    value, bound = _wasserstein(grid, then, a, now, b)
+    scale = float(np.sqrt(then.moments.variance))
+    if scale > 0:
+        yield reading("drift.wasserstein", value / scale, None, bound / scale)
+    else:
+        yield Reading(
+            metric="drift.wasserstein",
+            status=Status.NOT_APPLICABLE,
+            reason="undefined",
+            n=now.n,
+            n_baseline=then.n,
+            attributes=column.spec.attributes(),
+            note="the baseline has a single value",
+        )
+
+
+def _wasserstein(grid: Grid, then: NumericState, a: Ints, now: NumericState, b: Ints) -> tuple[float, float]:
+    """Distance and the bound of its error, both in the column's unit."""
+    # The distance is never below the difference of the means, which are exact.
+    on_grid = distances.wasserstein(a, b, grid.values)
+    value = max(on_grid, abs(now.moments.mean - then.moments.mean))
+    bound = sum(
+        distances.displacement(counts, grid.edges, grid.values, side.moments.low, side.moments.high)
+        for counts, side in ((a, then), (b, now))
+    )
+    return value, bound
+
+
+def _categorical(column: Column, current: WindowState, baseline: WindowState) -> Iterator[Reading]:
+    now, then = current.categorical[column.spec.name].counts, baseline.categorical[column.spec.name].counts
+    codes = sorted({*now, *then})
+    a = np.array([then.get(code, 0) for code in codes], np.int64)
+    b = np.array([now.get(code, 0) for code in codes], np.int64)
+    p_value = chi_square_p(a, b)
+    change = b / b.sum() - a / a.sum()
+    most = int(np.abs(change).argmax())
+    note = f"{codes[most]!r} {a[most] / a.sum():.3g} in the baseline, {b[most] / b.sum():.3g} now"
+    for metric, value in (
+        ("drift.psi", distances.psi(a, b)),
+        ("drift.jensen_shannon", distances.jensen_shannon(a, b)),
+    ):
+        yield Reading(
+            metric=metric,
+            value=value,
+            n=int(b.sum()),
+            n_baseline=int(a.sum()),
+            attributes=column.spec.attributes(),
+            p_value=p_value,
+            note=note,
+        )
+
+
+PLUGIN = Univariate()

@@ -1,0 +1,191 @@
+"""Core objects to rows of the tables and back; what comes back equals what went in."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from auditor.core.artifact import Artifact
+from auditor.core.codec import decode_state, encode_state
+from auditor.core.command import Command
+from auditor.core.errors import StoreError
+from auditor.core.frame import Frame
+from auditor.core.identity import digest
+from auditor.core.measurement import How, Interval, Measurement, Method, Status
+from auditor.core.run import AuditRun
+from auditor.core.state import WindowState
+from auditor.core.verdict import Alert, Force, Ref, State, Verdict, Word
+from auditor.core.window import Baseline, Span
+
+Row = Mapping[str, Any]
+
+_MEASUREMENT = tuple(item.name for item in fields(Measurement))
+_VERDICT = tuple(item.name for item in fields(Verdict))
+_ALERT = tuple(item.name for item in fields(Alert))
+_RUN = tuple(item.name for item in fields(AuditRun) if item.name != "span")
+
+
+def run_row(run: AuditRun) -> dict[str, Any]:
+    row = {name: getattr(run, name) for name in _RUN}
+    return {**row, "start": run.span.start, "end": run.span.end}
+
+
+def run_from(row: Row) -> AuditRun:
+    return AuditRun(**{name: row[name] for name in _RUN}, span=Span(row["start"], row["end"]))
+
+
+def measurement_row(measurement: Measurement) -> dict[str, Any]:
+    row = {name: getattr(measurement, name) for name in _MEASUREMENT}
+    interval, method = measurement.interval, measurement.method
+    row["interval"] = interval and {
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "level": interval.level,
+        "method": interval.method,
+    }
+    row["method"] = {"name": method.name, "version": method.version}
+    row["attributes"] = dict(measurement.attributes)
+    row["status"] = str(measurement.status)
+    row["how"] = str(measurement.how)
+    return row
+
+
+def measurement_from(row: Row) -> Measurement:
+    plain = {name: row[name] for name in _MEASUREMENT}
+    if interval := plain["interval"]:
+        # JSONB hands 1e16 back as a whole number.
+        plain["interval"] = Interval(
+            float(interval["lower"]), float(interval["upper"]), float(interval["level"]), interval["method"]
+        )
+    plain["method"] = Method(**plain["method"])
+    plain["status"] = Status(plain["status"])
+    plain["how"] = How(plain["how"])
+    return Measurement(**plain)
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    row = {name: getattr(verdict, name) for name in _VERDICT}
+    row["refs"] = [{"src": ref.src, "at": ref.at, "relation": ref.relation} for ref in verdict.refs]
+    row["evidence"] = list(verdict.evidence)
+    for name in ("verdict", "underlying", "force", "state"):
+        row[name] = str(row[name])
+    return row
+
+
+def verdict_from(row: Row) -> Verdict:
+    plain = {name: row[name] for name in _VERDICT}
+    plain.update(
+        refs=tuple(Ref(**ref) for ref in plain["refs"]),
+        evidence=tuple(plain["evidence"]),
+        verdict=Word(plain["verdict"]),
+        underlying=Word(plain["underlying"]),
+        force=Force(plain["force"]),
+        state=State(plain["state"]),
+    )
+    return Verdict(**plain)
+
+
+def alert_row(alert: Alert) -> dict[str, Any]:
+    return {**{name: getattr(alert, name) for name in _ALERT}, "examples": list(alert.examples)}
+
+
+def alert_from(row: Row) -> Alert:
+    return Alert(**{**{name: row[name] for name in _ALERT}, "examples": tuple(row["examples"])})
+
+
+def artifact_row(artifact: Artifact) -> dict[str, Any]:
+    row = {item.name: getattr(artifact, item.name) for item in fields(Artifact)}
+    row["made_by"] = {"name": artifact.made_by.name, "version": artifact.made_by.version}
+    return row
+
+
+def artifact_from(row: Row) -> Artifact:
+    plain = {item.name: row[item.name] for item in fields(Artifact)}
+    return Artifact(**{**plain, "made_by": Method(**plain["made_by"])})
+
+
+def command_row(command: Command) -> dict[str, Any]:
+    return {
+        "id": command.id,
+        "kind": command.kind,
+        "by": command.by,
+        "at": command.at,
+        "payload": dict(command.payload),
+    }
+
+
+def command_from(row: Row) -> Command:
+    return Command(id=row["id"], kind=row["kind"], by=row["by"], at=row["at"], payload=row["payload"])
+
+
+def baseline_row(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "id": baseline.id,
+        "model": baseline.model,
+        "start": baseline.span.start,
+        "end": baseline.span.end,
+        "frame": baseline.frame,
+        "n": baseline.n,
+        "versions": list(baseline.versions),
+        "by": baseline.by,
+        "at": baseline.at,
+        "kind": baseline.kind,
+        "describers": [list(pair) for pair in baseline.describers],
+    }
+
+
+def baseline_from(row: Row) -> Baseline:
+    return Baseline(
+        id=row["id"],
+        model=row["model"],
+        span=Span(row["start"], row["end"]),
+        frame=row["frame"],
+        n=row["n"],
+        versions=tuple(row["versions"]),
+        by=row["by"],
+        at=row["at"],
+        kind=row["kind"],
+        describers=tuple((name, version) for name, version in row["describers"]),
+    )
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """JSON in the frame's own order of columns, compressed; floats survive exactly."""
+    body = json.dumps(frame.as_json(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return zlib.compress(body.encode(), 6)
+
+
+def unpack_frame(body: bytes, expected: str) -> Frame:
+    """The frame, or StoreError `frame_damaged`."""
+    try:
+        frame = Frame.from_json(json.loads(zlib.decompress(body)))
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        raise _damaged("frame", expected) from error
+    if frame.digest != expected:
+        raise _damaged("frame", expected)
+    return frame
+
+
+def pack_state(state: WindowState) -> tuple[bytes, str]:
+    """The encoded state and its digest."""
+    payload = encode_state(state)
+    return payload, digest(payload)
+
+
+def unpack_state(payload: bytes, expected: str) -> WindowState:
+    """The state, or StoreError `state_damaged` when its bytes are not those that were written."""
+    if digest(payload) != expected:
+        raise _damaged("state", expected)
+    return decode_state(payload)
+
+
+def _damaged(what: str, expected: str) -> StoreError:
+    return StoreError(
+        f"{what}_damaged",
+        f"a stored {what} is not what was written",
+        where=f"digest {expected[:16]}",
+        fix="restore a backup; see the backup-and-restore how-to",
+    )

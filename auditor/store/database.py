@@ -1,0 +1,195 @@
+"""A connection to SQLite or PostgreSQL, set up so that a commit is durable and readers never block the writer.
+
+SQLite: write-ahead log, `synchronous=FULL` (a commit survives power loss), writers begin IMMEDIATE so that two of them queue
+instead of deadlocking, readers open the file `mode=ro`. A connection must not be carried across a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+
+from auditor.core.errors import StoreError
+from auditor.core.identity import canonical_json
+
+BUSY_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5
+_WRITES = "auditor_writes"
+_SCHEMES = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+class Database:
+    """One SQLAlchemy engine with two ways in: `reading()` and `writing()`; every failure is a StoreError.
+
+    Parameters
+    ----------
+    url : str
+        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+    read_only : bool
+        SQLite: the file must exist and is opened `mode=ro`; PostgreSQL: transactions are READ ONLY.
+    foreign_keys : bool
+        Whether SQLite checks them; a migration that rebuilds a table must not.
+
+    Raises
+    ------
+    StoreError
+        `bad_url`, `driver_missing`, `no_store`.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False, foreign_keys: bool = True) -> None:
+        self.url = parse_url(url)
+        self.name = self.url.render_as_string(hide_password=True)
+        self.read_only = read_only
+        self.dialect = self.url.get_backend_name()
+        self.path = Path(self.url.database or "") if self.dialect == "sqlite" else None
+        self.engine = self._sqlite(foreign_keys) if self.path else self._postgres()
+
+    def _sqlite(self, foreign_keys: bool) -> Engine:
+        assert self.path is not None
+        if self.read_only and not self.path.is_file():
+            raise StoreError(
+                "no_store", "there is no store yet", where=str(self.path), fix="run `auditor audit`, which makes it"
+            )
+        if not self.read_only:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError("store_unavailable", str(error), where=str(self.path)) from error
+        mode = "ro" if self.read_only else "rwc"
+        url = URL.create(
+            "sqlite", database=f"file:{quote(str(self.path.absolute()))}", query={"mode": mode, "uri": "true"}
+        )
+        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_serializer=_dump)
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # the driver starts no transaction of its own: `begin` below does
+            connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+            if not self.read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get(_WRITES)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def _postgres(self) -> Engine:
+        try:
+            return create_engine(
+                self.url,
+                pool_pre_ping=True,  # a server that was restarted costs a reconnect, not an error
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "auditor"},
+                execution_options={"postgresql_readonly": True} if self.read_only else {},
+                json_serializer=_dump,
+            )
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                "driver_missing",
+                f"PostgreSQL needs {error.name}",
+                where=self.name,
+                fix="pip install 'auditor[postgres]'",
+            ) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection in a transaction that sees one state of the store throughout."""
+        with self._failures(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection whose transaction commits at the end of the block, durably, or not at all."""
+        if self.read_only:
+            raise StoreError("read_only", "the store was opened for reading", where=self.name)
+        with self._failures(), self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            raise self.failure(error) from error
+
+    def failure(self, error: Exception) -> StoreError:
+        """What the database said, as a StoreError; never with the values of the statement or the password."""
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        if "locked" in said or "busy" in said:
+            return StoreError(
+                "store_busy", said, where=self.name, fix="end the other process that writes to it, then repeat"
+            )
+        if "malformed" in said or "not a database" in said:
+            return StoreError(
+                "store_damaged", said, where=self.name, fix="restore a backup; see the backup-and-restore how-to"
+            )
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+            return StoreError("store_unavailable", said, where=self.name, fix="see that it runs and may be reached")
+        return StoreError("store_failed", said, where=self.name)
+
+
+def parse_url(url: str) -> URL:
+    """The URL with the driver that auditor uses, or StoreError `bad_url`."""
+    try:
+        parsed = make_url(url)
+        scheme = _SCHEMES[parsed.drivername]
+    except (exc.ArgumentError, KeyError) as error:
+        # Not echoed: whatever it is, it may hold a password.
+        raise StoreError(
+            "bad_url",
+            "not a store's address",
+            where="[store] url",
+            fix="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME",
+        ) from error
+    if scheme == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError(
+            "bad_url", "a store is a file", where=url, fix="write sqlite:///PATH; MemoryStore keeps nothing"
+        )
+    return parsed.set(drivername=scheme)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, none of which is there."""
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def add_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; those whose key is there already are left as they are."""
+    if rows:
+        connection.execute(_insert(connection)(table).on_conflict_do_nothing(), rows)
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace those with the same key."""
+    if rows:
+        statement = _insert(connection)(table)
+        changed = {name: statement.excluded[name] for name in rows[0] if not table.c[name].primary_key}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed), rows
+        )
+
+
+def _insert(connection: Connection) -> Any:
+    return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name]
+
+
+def _dump(value: Any) -> str:
+    return canonical_json(value).decode()

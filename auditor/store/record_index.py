@@ -1,0 +1,82 @@
+"""The record index: idempotency for ever, at a few microseconds a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from auditor.ports import IndexEntry
+from auditor.store.database import Database, put
+from auditor.store.rules import settle, totals
+from auditor.store.tables import indexed_models
+
+_COLUMNS = "id, digest, model, day, segment"
+
+
+class SqlRecordIndex:
+    """ports.RecordIndex."""
+
+    _database: Database
+
+    def claim(self, entries: Sequence[IndexEntry]) -> Sequence[str]:
+        """For each entry `new`, `duplicate` or `conflict`, in one transaction; see `settle`."""
+        if not entries:
+            return []
+        with self._database.writing() as connection:
+            words, fresh = settle(entries, _lines(connection, {entry.id for entry in entries}))
+            if fresh:
+                _insert(connection, fresh)
+                _count(connection, fresh)
+        return words
+
+    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
+        """Lines of the index by id; ids that it does not have are left out."""
+        with self._database.reading() as connection:
+            return _lines(connection, ids)
+
+
+def _lines(connection: Connection, ids: Iterable[str]) -> dict[str, IndexEntry]:
+    # One array parameter instead of one parameter an id: no limit on their number, and no statement to build anew.
+    wanted = list(ids)
+    if connection.dialect.name == "sqlite":
+        rows: Any = connection.exec_driver_sql(
+            f"SELECT {_COLUMNS} FROM record_index WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(wanted),),
+        )
+    else:
+        rows = connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM record_index WHERE id = ANY(%s)", (wanted,))
+    return {row[0]: IndexEntry(*row) for row in rows}
+
+
+def _insert(connection: Connection, entries: Sequence[IndexEntry]) -> None:
+    rows = [(entry.id, entry.digest, entry.model, entry.day, entry.segment) for entry in entries]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"INSERT INTO record_index ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", rows)
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY record_index ({_COLUMNS}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _count(connection: Connection, fresh: Sequence[IndexEntry]) -> None:
+    added = totals(fresh)
+    query = select(indexed_models).where(indexed_models.c.model.in_(added))
+    for row in connection.execute(query).mappings():
+        count, first, last = added[row["model"]]
+        added[row["model"]] = (
+            count + row["records"],
+            min(first, row["first_day"]),
+            max(last, row["last_day"]),
+        )
+    put(
+        connection,
+        indexed_models,
+        [
+            {"model": model, "records": count, "first_day": first, "last_day": last}
+            for model, (count, first, last) in added.items()
+        ],
+    )

@@ -1,0 +1,120 @@
+"""The store on SQLite or PostgreSQL: everything that is kept outside the archive."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy import select
+
+from auditor.core.command import Command
+from auditor.core.frame import Frame
+from auditor.core.run import Audit
+from auditor.core.state import WindowState
+from auditor.core.window import Baseline
+from auditor.store import convert, rules, tables
+from auditor.store.database import Database, add, add_new, put
+from auditor.store.queries import SqlQueries
+from auditor.store.record_index import SqlRecordIndex
+from auditor.store.schema import ensure
+from auditor.store.states import SqlStates, StateCache
+
+
+class SqlStore(SqlRecordIndex, SqlStates, SqlQueries):
+    """ports.Store over SQLAlchemy.
+
+    Every method is one transaction, and every failure a StoreError. SQLite is made and upgraded on opening; a PostgreSQL
+    database of an older schema is refused (`schema_behind`) until `auditor db upgrade` has run. Threads may share it; a
+    fork may not.
+
+    Parameters
+    ----------
+    url : str
+        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+    read_only : bool
+        Open beside a running writer; whatever writes then raises StoreError `read_only`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = SqlStore(f"sqlite:///{folder}/auditor.db")
+    ...     store.models()
+    ...     store.close()
+    []
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        super().__init__(Database(url, read_only=read_only))
+        self._cache = StateCache()
+        self._frame = lru_cache(maxsize=8)(convert.unpack_frame)
+        ensure(self._database)
+
+    # -- baselines ---------------------------------------------------------------------------------------------------------
+
+    def pin(self, baseline: Baseline, frame: Frame, state: WindowState) -> None:
+        """Keep a baseline with its frame and merged state; the same one again is harmless."""
+        rules.belong_together(baseline, frame, state)
+        payload, digest = convert.pack_state(state)
+        row = {**convert.baseline_row(baseline), "state": payload, "state_digest": digest}
+        body = {"digest": frame.digest, "model": frame.model, "body": convert.pack_frame(frame)}
+        with self._database.writing() as connection:
+            add_new(connection, tables.frames, [body])
+            add_new(connection, tables.baselines, [row])
+
+    def baseline(self, model: str) -> tuple[Baseline, Frame, WindowState] | None:
+        """The newest one, with its frame and merged state."""
+        newest = next(iter(self.baselines(model)), None)
+        if newest is None:
+            return None
+        with self._database.reading() as connection:
+            pinned, frames = tables.baselines, tables.frames
+            body = connection.scalars(select(frames.c.body).where(frames.c.digest == newest.frame)).one()
+            query = select(pinned.c.state, pinned.c.state_digest).where(pinned.c.id == newest.id)
+            payload, digest = connection.execute(query).one()
+        state = self._cache.get(digest)
+        return newest, self._frame(body, newest.frame), state or self._decoded(payload, digest)
+
+    # -- audits ------------------------------------------------------------------------------------------------------------
+
+    def commit(self, audit: Audit) -> None:
+        """Run, measurements, verdicts, artifacts and alert changes in one transaction.
+
+        A run that is there already is left as it is, alerts included, so that a commit whose answer got lost can be repeated.
+
+        Raises
+        ------
+        StoreError
+            `revision_taken`, when another run has that revision of the window; nothing is written then.
+        """
+        audit = rules.settled(audit)
+        run = convert.run_row(audit.run)
+        with self._database.writing() as connection:
+            runs = tables.audit_runs
+            same = select(runs.c.id).where(
+                (runs.c.id == audit.run.id)
+                | (
+                    (runs.c.model == run["model"])
+                    & (runs.c.start == run["start"])
+                    & (runs.c.end == run["end"])
+                    & (runs.c.revision == run["revision"])
+                )
+            )
+            there = set(connection.scalars(same))
+            if audit.run.id in there:
+                return
+            if there:
+                raise rules.revision_taken(audit.run)
+            add(connection, runs, [run])
+            add(connection, tables.measurements, [convert.measurement_row(m) for m in audit.measurements])
+            add(connection, tables.verdicts, [convert.verdict_row(v) for v in audit.verdicts])
+            add(connection, tables.artifacts, [convert.artifact_row(a) for a in audit.artifacts])
+            put(connection, tables.alerts, [convert.alert_row(a) for a in rules.changed_alerts(audit).values()])
+
+    def log_command(self, command: Command) -> bool:
+        """Keep what a person said; False when it was already there."""
+        with self._database.writing() as connection:
+            known = tables.commands
+            if connection.scalars(select(known.c.id).where(known.c.id == command.id)).first() is not None:
+                return False
+            add_new(connection, known, [convert.command_row(command)])
+            return True

@@ -1,0 +1,198 @@
+"""Hourly states, the readings and tallies that go into them, and the hours that wait to be summarised (again)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, select
+
+from auditor.core.identity import digest
+from auditor.core.record import CaptureTally, EnergyReading, parse_energy_reading, parse_tally
+from auditor.core.state import WindowState
+from auditor.core.window import HOUR, Span, utc
+from auditor.store import tables
+from auditor.store.convert import pack_state, unpack_state
+from auditor.store.database import Database, add_new
+from auditor.store.rules import by_hour, whole_hours
+
+CACHE_BYTES = 32 * 1024 * 1024
+"""Encoded size of the states kept decoded: a control that reaches 28 days back asks for the same hours every day."""
+
+
+class StateCache:
+    """Decoded states by digest, the least recently used given up first. States are immutable, so sharing them is safe."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit = limit
+        self._size = 0
+        self._kept: OrderedDict[str, tuple[WindowState, int]] = OrderedDict()
+
+    def get(self, key: str) -> WindowState | None:
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def put(self, key: str, state: WindowState, size: int) -> None:
+        if key in self._kept:
+            return
+        self._kept[key] = (state, size)
+        self._size += size
+        while self._size > self._limit:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._size -= freed
+
+
+class SqlStates:
+    """ports.StateStore."""
+
+    _database: Database
+    _cache: StateCache
+
+    def put_readings(self, segment: str, readings: Sequence[EnergyReading], tallies: Sequence[CaptureTally]) -> None:
+        """Keep them; one that is kept already, from this or another segment, is not counted twice."""
+        rows = [_reading_row(segment, "reading", reading) for reading in readings]
+        others = [_reading_row(segment, "tally", tally) for tally in tallies]
+        with self._database.writing() as connection:
+            add_new(connection, tables.energy_readings, rows)
+            add_new(connection, tables.capture_tallies, others)
+
+    def readings(self, model: str, span: Span) -> tuple[Sequence[EnergyReading], Sequence[CaptureTally]]:
+        """Those whose stretch ends in `(start, end]`, by end: each belongs to the hour in which it was complete."""
+        with self._database.reading() as connection:
+            return (
+                [
+                    parse_energy_reading(row)
+                    for row in _ending(connection, tables.energy_readings, "reading", model, span)
+                ],
+                [parse_tally(row) for row in _ending(connection, tables.capture_tallies, "tally", model, span)],
+            )
+
+    def mark_dirty(self, model: str, hours: Iterable[datetime]) -> None:
+        """These hours' records or labels changed."""
+        rows = [{"model": model, "hour": hour} for hour in whole_hours(hours)]
+        with self._database.writing() as connection:
+            add_new(connection, tables.dirty_hours, rows)
+
+    def dirty(self, model: str) -> Sequence[datetime]:
+        """Hours that wait to be summarised (again), in order."""
+        with self._database.reading() as connection:
+            query = (
+                select(tables.dirty_hours.c.hour)
+                .where(tables.dirty_hours.c.model == model)
+                .order_by(tables.dirty_hours.c.hour)
+            )
+            return list(connection.scalars(query))
+
+    def put_states(self, model: str, hours: Sequence[datetime], frame: str, states: Sequence[WindowState]) -> None:
+        """Replace the hours' states, whatever their frame, and clean the hours, in one transaction."""
+        grouped = by_hour(hours, frame, states)
+        rows = [
+            self._row(model, hour, position, state)
+            for hour, together in grouped.items()
+            for position, state in enumerate(together)
+        ]
+        with self._database.writing() as connection:
+            _replace_hours(connection, model, list(grouped), frame, rows)
+
+    def states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
+        """Hourly states by hour, then version."""
+        with self._database.reading() as connection:
+            query = (
+                select(tables.states.c.hour, tables.states.c.position, tables.states.c.digest)
+                .where(tables.states.c.model == model, tables.states.c.frame == frame)
+                .where(tables.states.c.hour >= span.start, tables.states.c.hour < span.end)
+                .order_by(tables.states.c.hour, tables.states.c.position)
+            )
+            rows = connection.execute(query).all()
+            found = [self._cache.get(row.digest) for row in rows]
+            missing = [row.hour for row, state in zip(rows, found, strict=True) if state is None]
+            if missing:
+                payloads = self._payloads(connection, model, Span(missing[0], missing[-1] + HOUR), frame)
+                for place, row in enumerate(rows):
+                    if found[place] is None:
+                        found[place] = self._decoded(payloads[row.hour, row.position], row.digest)
+        return [state for state in found if state is not None]
+
+    def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
+        """Hours of the span that are summarised on that frame, with or without records."""
+        with self._database.reading() as connection:
+            query = (
+                select(tables.hours.c.hour)
+                .where(tables.hours.c.model == model, tables.hours.c.frame == frame)
+                .where(tables.hours.c.hour >= span.start, tables.hours.c.hour < span.end)
+                .order_by(tables.hours.c.hour)
+            )
+            return list(connection.scalars(query))
+
+    def _row(self, model: str, hour: datetime, position: int, state: WindowState) -> dict[str, Any]:
+        payload, name = pack_state(state)
+        self._cache.put(name, state, len(payload))
+        return {
+            "model": model,
+            "hour": hour,
+            "position": position,
+            "version": state.version,
+            "frame": state.frame,
+            "n": state.n,
+            "digest": name,
+            "payload": payload,
+        }
+
+    def _payloads(
+        self, connection: Connection, model: str, span: Span, frame: str
+    ) -> Mapping[tuple[datetime, int], bytes]:
+        query = (
+            select(tables.states.c.hour, tables.states.c.position, tables.states.c.payload)
+            .where(tables.states.c.model == model, tables.states.c.frame == frame)
+            .where(tables.states.c.hour >= span.start, tables.states.c.hour < span.end)
+        )
+        return {(hour, position): payload for hour, position, payload in connection.execute(query)}
+
+    def _decoded(self, payload: bytes, name: str) -> WindowState:
+        state = unpack_state(payload, name)
+        self._cache.put(name, state, len(payload))
+        return state
+
+
+def _replace_hours(
+    connection: Connection, model: str, changed: Sequence[datetime], frame: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    keys = [{"m": model, "h": hour} for hour in changed]
+    if not keys:
+        return
+    for table in (tables.states, tables.hours, tables.dirty_hours):
+        connection.execute(_delete_hour(table), keys)
+    connection.execute(tables.hours.insert(), [{"model": model, "hour": hour, "frame": frame} for hour in changed])
+    if rows:
+        connection.execute(tables.states.insert(), rows)
+
+
+def _delete_hour(table: Table) -> Any:
+    return delete(table).where(table.c.model == bindparam("m"), table.c.hour == bindparam("h"))
+
+
+def _reading_row(segment: str, name: str, reading: EnergyReading | CaptureTally) -> dict[str, Any]:
+    plain = reading.as_json()
+    return {
+        "digest": digest(plain),
+        "segment": segment,
+        "model": reading.model.name,
+        "version": reading.model.version,
+        "start": utc(reading.start),
+        "end": utc(reading.end),
+        name: plain,
+    }
+
+
+def _ending(connection: Connection, table: Table, name: str, model: str, span: Span) -> Sequence[Mapping[str, Any]]:
+    query = (
+        select(table.c[name])
+        .where(table.c.model == model, table.c.end > span.start, table.c.end <= span.end)
+        .order_by(table.c.end, table.c.digest)
+    )
+    return list(connection.scalars(query))

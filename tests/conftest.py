@@ -1,0 +1,148 @@
+"""Fixtures that several kinds of tests share: a real PostgreSQL server, private to the test run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL server on which databases may be created: AUDITOR_TEST_POSTGRES, else Debian's binaries."""
+    given = os.environ.get("AUDITOR_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("no AUDITOR_TEST_POSTGRES, and no PostgreSQL server binaries under /usr/lib/postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a Unix socket has at most 107 characters
+    as_owner = _as_owner(folder)
+    process = None
+    try:
+        data = folder / "data"
+        subprocess.run(
+            [*as_owner, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
+        # The server is this process's child (setpriv becomes it), so that it can be ended by its id.
+        settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*as_owner, binaries / "postgres", "-D", data, "-k", folder, "-h", ""]
+                + [part for name, value in settings.items() for part in ("-c", f"{name}={value}")],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+            )
+        url = f"postgresql://postgres@/postgres?host={folder}"
+        _wait_until_up(url, process, folder / "log")
+        yield url
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Name of a database that has auditor's newest schema and nothing in it."""
+    from auditor.store.database import Database
+    from auditor.store.schema import upgrade
+
+    name = _new_database(postgres_server)
+    database = Database(_named(postgres_server, name))
+    upgrade(database)
+    database.close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of an empty database, dropped afterwards."""
+    name = _new_database(postgres_server)
+    yield _named(postgres_server, name)
+    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """URL of a database with auditor's newest schema, dropped afterwards."""
+    name = _new_database(postgres_server, postgres_template)
+    yield _named(postgres_server, name)
+    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def _as_owner(folder: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: what to put before its commands, and a folder that is its own."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        owner = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("PostgreSQL does not run as root, and there is no user `postgres`")
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    # The server ends with its parent even when nobody can tell it to.
+    return [
+        "setpriv",
+        f"--reuid={owner.pw_uid}",
+        f"--regid={owner.pw_gid}",
+        "--clear-groups",
+        "--pdeathsig",
+        "QUIT",
+        "--",
+    ]
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"PostgreSQL ended at once:\n{log.read_text()}")
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.02)
+    pytest.fail(f"PostgreSQL did not start within a minute:\n{log.read_text()}")
+
+
+def _new_database(server: str, template: str = "template0") -> str:
+    name = f"auditor_test_{uuid.uuid4().hex[:12]}"
+    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return name
+
+
+def _execute(server: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def _named(server: str, name: str) -> str:
+    """The server's URL for another of its databases."""
+    from sqlalchemy.engine import make_url
+
+    return make_url(server).set(database=name).render_as_string(hide_password=False)

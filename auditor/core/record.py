@@ -440,7 +440,9 @@ def _parse_energy(data: Any) -> EnergyFigure:
         method=data["method"],
         lower=_number(data.get("lower"), "energy.lower"),
         upper=_number(data.get("upper"), "energy.upper"),
-        by=None if by is None else {key: _number(value, f"energy.by.{key}") or 0.0 for key, value in by.items()},
+        by=None
+        if by is None
+        else {key: _number(value, f"energy.by.{key}") or 0.0 for key, value in _mapping(by, "energy.by").items()},
     )
 
 

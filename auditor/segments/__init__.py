@@ -15,12 +15,25 @@ frame that is whole, says what is damaged, and needs no other file to do so.
 """
 
 from auditor.segments.adopt import adoptable, retire, writer_alive
-from auditor.segments.format import KINDS, MAX_PAYLOAD, Frame, Segment, encode_frame, read_segment
+from auditor.segments.format import (
+    KINDS,
+    MAX_PAYLOAD,
+    OPEN,
+    POISONED,
+    SEALED,
+    Frame,
+    Segment,
+    encode_frame,
+    read_segment,
+)
 from auditor.segments.writer import SegmentWriter, fsync_folder
 
 __all__ = [
     "KINDS",
     "MAX_PAYLOAD",
+    "OPEN",
+    "POISONED",
+    "SEALED",
     "Frame",
     "Segment",
     "SegmentWriter",

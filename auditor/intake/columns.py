@@ -1,0 +1,172 @@
+"""Records -> one Arrow table whose columns are the contract's dotted paths.
+
+A column exists where at least one record has a value. Numbers are float64, texts strings, vectors lists of float32 (of
+fixed size where all have the same length). A descriptor that is a number in some records and a text in others has two
+columns: its own for the numbers, and one with the suffix `:text`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from auditor.intake import wire
+
+TEXT_SUFFIX = ":text"
+TIME = pa.timestamp("us", tz="UTC")
+
+_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
+    ("model.encoder", pa.string()),
+    ("subject", pa.string()),
+    ("latency_s", pa.float64()),
+    ("first_token_s", pa.float64()),
+)
+_SOURCE: tuple[tuple[str, pa.DataType], ...] = (("session", pa.string()), ("fork", pa.int64()), ("seq", pa.int64()))
+_OUTPUT: tuple[tuple[str, pa.DataType], ...] = (
+    ("label", pa.string()),
+    ("value", pa.float64()),
+    ("finish", pa.string()),
+    ("refused", pa.bool_()),
+    ("error", pa.string()),
+)
+_INPUT: tuple[tuple[str, pa.DataType], ...] = (
+    ("error", pa.string()),
+    ("encoder", pa.string()),
+    ("commitment", pa.string()),
+    ("describer", pa.string()),
+)
+_ENERGY: tuple[tuple[str, pa.DataType], ...] = (
+    ("joules", pa.float64()),
+    ("method", pa.string()),
+    ("lower", pa.float64()),
+    ("upper", pa.float64()),
+)
+
+
+def pack(records: Sequence[wire.Record]) -> pa.Table:
+    """The records as a table, in the order of their times, then ids."""
+    rows = sorted(records, key=attrgetter("time", "id"))
+    columns: dict[str, pa.Array] = {
+        "id": pa.array([row.id for row in rows], pa.string()),
+        "time": pa.array([row.time for row in rows], TIME),
+        "model.name": pa.array([row.model.name for row in rows], pa.string()),
+        "model.version": pa.array([row.model.version for row in rows], pa.string()),
+        "sampling": pa.array([row.sampling for row in rows], pa.float64()),
+    }
+    keep = _keeper(columns)
+    for path, kind in _FIELDS:
+        read = attrgetter(path)
+        keep(path, [read(row) for row in rows], kind)
+    _objects(keep, "source", [row.source for row in rows], _SOURCE)
+    for name, entries in _by_name(rows).items():
+        _input(keep, f"inputs.{name}", entries)
+    _output(keep, [row.output for row in rows])
+    energy = [row.energy for row in rows]
+    _objects(keep, "energy", energy, _ENERGY)
+    _mappings(keep, "energy.by", [entry.by if entry else None for entry in energy])
+    _mappings(keep, "groups", [row.groups for row in rows])
+    return pa.table(columns)
+
+
+Keep = Callable[[str, Any, pa.DataType | None], None]
+
+
+def _keeper(columns: dict[str, pa.Array]) -> Keep:
+    """A function that adds a column unless all of it is null; without a type, the values say what they are."""
+
+    def keep(path: str, values: Any, kind: pa.DataType | None) -> None:
+        if isinstance(values, pa.Array):
+            found = {path: values}
+        else:
+            found = {path: pa.array(values, kind)} if kind is not None else _scalars(path, values)
+        columns.update((name, array) for name, array in found.items() if array.null_count < len(array))
+
+    return keep
+
+
+def _scalars(path: str, values: Sequence[wire.Scalar]) -> dict[str, pa.Array]:
+    try:
+        return {path: pa.array(values, pa.float64())}
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass
+    try:
+        return {path: pa.array(values, pa.string())}
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        texts = [value if isinstance(value, str) else None for value in values]
+        numbers = [None if isinstance(value, str) else value for value in values]
+        return {path: pa.array(numbers, pa.float64()), path + TEXT_SUFFIX: pa.array(texts, pa.string())}
+
+
+def _by_name(rows: Sequence[wire.Record]) -> dict[str, list[wire.Input | None]]:
+    found: dict[str, list[wire.Input | None]] = {}
+    for index, row in enumerate(rows):
+        for entry in row.inputs:
+            if entry.name not in found:
+                found[entry.name] = [None] * len(rows)
+            found[entry.name][index] = entry
+    return found
+
+
+def _objects(keep: Keep, path: str, entries: Sequence[Any], fields: Iterable[tuple[str, pa.DataType]]) -> None:
+    if not any(entries):
+        return
+    for field, kind in fields:
+        read = attrgetter(field)
+        keep(f"{path}.{field}", [None if entry is None else read(entry) for entry in entries], kind)
+
+
+def _mappings(keep: Keep, path: str, entries: Sequence[Mapping[str, Any] | None]) -> None:
+    """One column for each key that any of the mappings has."""
+    keys: dict[str, None] = {}
+    for entry in entries:
+        if entry and not keys.keys() >= entry.keys():
+            keys.update(dict.fromkeys(entry))
+    blank: Mapping[str, Any] = {}
+    readers = [(entry or blank).get for entry in entries]
+    for key in keys:
+        keep(f"{path}.{key}", [read(key) for read in readers], None)
+
+
+def _input(keep: Keep, path: str, entries: Sequence[wire.Input | None]) -> None:
+    keep(f"{path}.modality", [entry.modality if entry else None for entry in entries], pa.string())
+    keep(f"{path}.missing", [entry.missing if entry else None for entry in entries], pa.bool_())
+    _objects(keep, path, entries, _INPUT)
+    _mappings(keep, f"{path}.descriptors", [entry.descriptors if entry else None for entry in entries])
+    for field in ("embedding", "scores"):
+        read = attrgetter(field)
+        _vectors(keep, f"{path}.{field}", [read(entry) if entry else None for entry in entries])
+
+
+def _output(keep: Keep, entries: Sequence[wire.Output | None]) -> None:
+    if not any(entries):
+        return
+    _objects(keep, "output", entries, _OUTPUT)
+    _vectors(keep, "output.scores", [entry.scores if entry else None for entry in entries])
+    _objects(
+        keep,
+        "output.tokens",
+        [entry.tokens if entry else None for entry in entries],
+        (("input", pa.int64()), ("output", pa.int64())),
+    )
+    texts = [entry.text if entry else None for entry in entries]
+    _mappings(keep, "output.text.descriptors", [text.descriptors if text else None for text in texts])
+    _vectors(keep, "output.text.embedding", [text.embedding if text else None for text in texts])
+
+
+def _vectors(keep: Keep, path: str, values: Sequence[list[float] | None]) -> None:
+    sizes = {len(value) for value in values if value is not None}
+    if not sizes:
+        return
+    if len(sizes) > 1:
+        keep(path, values, pa.list_(pa.float32()))
+        return
+    # Parquet cannot give back a null among lists of fixed size (Arrow 25): an absent vector is a list of nulls.
+    (size,) = sizes
+    absent = [math.nan] * size
+    flat = np.array([absent if value is None else value for value in values], np.float32).ravel()
+    keep(path, pa.FixedSizeListArray.from_arrays(pa.array(flat, from_pandas=True), size), pa.list_(pa.float32(), size))

@@ -1,0 +1,179 @@
+"""Spool and journal -> archive, index and store: each step can be repeated, the segments go last."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from auditor.core.errors import StoreError
+from auditor.core.window import DAY, HOUR, floor_to, parse_time
+from auditor.intake.archive import ParquetArchive
+from auditor.intake.contents import Contents, Taken
+from auditor.intake.journal import Batch, Journal, link_or_copy
+from auditor.intake.places import write_file
+from auditor.ports import IndexEntry, IntakeReport, RecordIndex, StateStore
+from auditor.segments import Segment, read_segment
+from auditor.settings import Home
+
+Hours = dict[str, set[datetime]]
+
+
+class IntakeStore(RecordIndex, StateStore, Protocol):
+    """The two faces of the store that intake writes to."""
+
+
+class HomeIntake:
+    """A home's intake, for its single writer.
+
+    Parameters
+    ----------
+    home : Home
+    archive : ParquetArchive
+        Where records and labels go.
+    store : RecordIndex and StateStore
+        Where ids are claimed, readings and tallies kept, and hours marked.
+    """
+
+    def __init__(self, home: Home, archive: ParquetArchive, store: IntakeStore) -> None:
+        self._home = home
+        self._archive = archive
+        self._store = store
+        self._journal = Journal(home)
+        self._handed: list[Path] = []
+
+    def drain(self) -> IntakeReport:
+        """Take in every closed segment.
+
+        Whatever interrupts it, calling it again loses nothing and counts nothing twice. Commands are handed over until
+        `acknowledge` says that they were applied.
+
+        Raises
+        ------
+        StoreError
+            The store, or the disk (`intake_failed`), refused; everything not yet durable is still in the journal.
+        """
+        report = IntakeReport()
+        try:
+            for batch in self._journal.batches():
+                self._take(batch, report)
+            report.commands, self._handed = self._journal.pending_commands()
+        except OSError as error:
+            raise StoreError(
+                "intake_failed",
+                f"the disk refused: {error.strerror or error}",
+                where=str(error.filename or self._home.root),
+                fix="free or repair the disk and try again; nothing acknowledged is lost",
+            ) from error
+        return report
+
+    def acknowledge(self) -> None:
+        """The commands of the last drain were applied: forget them."""
+        for file in self._handed:
+            file.unlink(missing_ok=True)
+        self._handed = []
+
+    def _take(self, batch: Batch, report: IntakeReport) -> None:
+        contents = self._read(batch)
+        new = self._claim(batch, contents, report)
+        self._archive.write([taken.record for taken in new], batch.id)
+        dirty: Hours = defaultdict(set)
+        for taken in new:
+            time = taken.record.time
+            dirty[taken.record.model.name].add(time.replace(minute=0, second=0, microsecond=0))
+        self._take_labels(batch, contents, dirty)
+        if contents.readings or contents.tallies:
+            self._store.put_readings(batch.id, contents.readings, contents.tallies)
+            spans = [(item.model.name, item.start, item.end) for item in contents.readings]
+            spans += [(item.model.name, item.start, item.end) for item in contents.tallies]
+            for model, start, end in spans:
+                dirty[model].update(_hours_of(start, end))
+        for model, hours in sorted(dirty.items()):
+            self._store.mark_dirty(model, sorted(hours))
+        self._journal.keep_commands(batch, contents.commands)
+        self._keep_refused(batch, contents)
+        batch.retire()
+        report.accepted += len(new)
+        report.duplicates += contents.duplicates
+        report.refused += len(contents.refused)
+        report.labels += len(contents.labels)
+        report.damaged += contents.damage
+
+    def _read(self, batch: Batch) -> Contents:
+        contents = Contents()
+        for path in batch.segments():
+            segment = read_segment(path)
+            self._keep_damage(segment)
+            contents.add(segment)
+        return contents
+
+    def _claim(self, batch: Batch, contents: Contents, report: IntakeReport) -> list[Taken]:
+        records = list(contents.records.values())
+        if not records:
+            return []
+        answers = self._store.claim(
+            [
+                IndexEntry(
+                    taken.record.id,
+                    taken.digest,
+                    taken.record.model.name,
+                    taken.record.time.date().isoformat(),
+                    batch.id,
+                )
+                for taken in records
+            ]
+        )
+        new = []
+        for taken, answer in zip(records, answers, strict=True):
+            if answer == "new":
+                new.append(taken)
+            elif answer == "duplicate":
+                contents.duplicates += 1
+            else:
+                contents.refuse_conflict(taken)
+        return new
+
+    def _take_labels(self, batch: Batch, contents: Contents, dirty: Hours) -> None:
+        """Keep the labels; the hours of the records that they label wait to be summarised again."""
+        if not contents.labels:
+            return
+        wanted = {label.id for label in contents.labels}
+        entries = self._store.locate(sorted(wanted))
+        days = {identifier: entry.day for identifier, entry in entries.items()}
+        self._archive.write_labels(contents.labels, days, batch.id, batch.number)
+        parts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for entry in entries.values():
+            if entry.segment == batch.id and entry.id in contents.records:
+                time = contents.records[entry.id].record.time
+                dirty[entry.model].add(floor_to(time, HOUR))
+            else:
+                parts[entry.model, entry.day, entry.segment].append(entry.id)
+        for (model, day, segment), ids in parts.items():
+            times = self._archive.times(model, day, segment, ids)
+            if len(times) < len(ids):  # the part lies elsewhere by now: any hour of the day may be meant
+                begin = parse_time(day)
+                dirty[model].update(_hours_of(begin, begin + DAY))
+            dirty[model].update(floor_to(time, HOUR) for time in times.values())
+
+    def _keep_damage(self, segment: Segment) -> None:
+        if segment.damage:
+            link_or_copy(segment.path, self._home.quarantine / segment.path.name)
+        if segment.torn:
+            write_file(self._home.quarantine / f"{segment.path.name}.torn", segment.tail)
+
+    def _keep_refused(self, batch: Batch, contents: Contents) -> None:
+        if contents.refused:
+            lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in contents.refused]
+            data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+            write_file(self._home.quarantine / f"{batch.id}.refused.jsonl", data)
+
+
+def _hours_of(start: datetime, end: datetime) -> Iterable[datetime]:
+    """Hours that a stretch touches; of a stretch beyond a month only the first and the last (a clock was wrong)."""
+    first, last = floor_to(start, HOUR), floor_to(max(start, end - timedelta(microseconds=1)), HOUR)
+    if last - first > 31 * DAY:
+        return [first, last]
+    return [first + index * HOUR for index in range((last - first) // HOUR + 1)]

@@ -1,0 +1,120 @@
+"""Where archive files lie: a local folder, or any store that fsspec knows. Small, whole-file operations only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from auditor.segments import fsync_folder
+
+
+class Place(Protocol):
+    """A folder of files, named by relative paths with `/`."""
+
+    root: str
+
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder, sorted; none when it does not exist."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """A whole file; FileNotFoundError when it is not there."""
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put a whole file in place: readers see the old one or the new one; durable on return."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file; harmless when it is not there."""
+        ...
+
+
+def place(root: str | Path) -> Place:
+    """The place that a path or URL (`s3://bucket/prefix`, `memory://x`) names."""
+    text = str(root)
+    if "://" in text and not text.startswith("file://"):
+        return RemotePlace(text)
+    return LocalPlace(Path(text.removeprefix("file://")))
+
+
+class LocalPlace:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(os.listdir(Path(self.root, folder)))  # noqa: PTH208 - names alone are wanted
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: str) -> bytes:
+        return Path(self.root, path).read_bytes()
+
+    def write(self, path: str, data: bytes) -> None:
+        target = Path(self.root, path)
+        _make_folder(target.parent)
+        partial = target.with_name(f".{target.name}.partial")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        fsync_folder(target.parent)
+
+    def remove(self, path: str) -> None:
+        Path(self.root, path).unlink(missing_ok=True)
+
+
+class RemotePlace:
+    """A prefix in an object store, through fsspec; one object is put in place whole by the store itself."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+
+    @property
+    def _fs(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs  # keeps its instances: asking again is cheap
+
+        fs, path = url_to_fs(self.root)
+        return fs, path
+
+    def names(self, folder: str) -> list[str]:
+        fs, base = self._fs
+        try:
+            found = fs.ls(f"{base}/{folder}".rstrip("/"), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted({PurePosixPath(path).name for path in found})
+
+    def read(self, path: str) -> bytes:
+        fs, base = self._fs
+        data: bytes = fs.cat_file(f"{base}/{path}")
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        fs, base = self._fs
+        fs.makedirs(f"{base}/{PurePosixPath(path).parent}", exist_ok=True)
+        fs.pipe_file(f"{base}/{path}", data)
+
+    def remove(self, path: str) -> None:
+        fs, base = self._fs
+        if fs.exists(f"{base}/{path}"):
+            fs.rm_file(f"{base}/{path}")
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Put a local file in place, durably and whole."""
+    LocalPlace(target.parent).write(target.name, data)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each of them durable."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_folder(folder.parent)

@@ -1,0 +1,160 @@
+"""Bytes and mappings -> records and labels, or a RecordError that says what is wrong and where.
+
+Two gates with one outcome: `wire` decodes the usual record in microseconds; whatever it refuses goes through
+`core.record`, whose error names the place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from auditor.core import record as core
+from auditor.core.errors import ConfigurationError, RecordError
+from auditor.intake import wire
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+_decoder = msgspec.json.Decoder(wire.Record)
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def decode(body: bytes, media: str = "application/json") -> Any:
+    """The plain value that a JSON or MessagePack document holds.
+
+    Raises
+    ------
+    RecordError
+        `not_json` or `not_msgpack`; `too_deep` when it is nested beyond what any record needs.
+    """
+    packed = media == "application/msgpack"
+    try:
+        return msgspec.msgpack.decode(body) if packed else msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise RecordError(
+            "not_msgpack" if packed else "not_json",
+            f"it does not decode: {error}",
+            where="body",
+            fix="send valid bytes",
+        ) from error
+    except RecursionError as error:
+        raise RecordError("too_deep", "it is nested too deeply", where="body", fix="send flat records") from error
+
+
+def read_record(payload: bytes) -> wire.Record:
+    """The record that a JSON document holds; see `record_from`."""
+    try:
+        record = _decoder.decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return record_from(decode(payload))
+    names = [entry.name for entry in record.inputs]
+    if len(set(names)) != len(names):
+        return record_from(decode(payload))
+    return _in_time(record)
+
+
+def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
+    """The record that a decoded document describes.
+
+    Raises
+    ------
+    RecordError
+        What breaks the contract; `over_limit` what fits its shape but not the archive (names beyond 200 characters,
+        texts beyond 2000, more than 64 inputs or groups, 1000 descriptors, 65536 numbers in a vector, whole numbers
+        beyond 64 bits, a time outside 1970 to 2199).
+    """
+    return to_wire(core.parse_record(data, default_id=default_id))
+
+
+def to_wire(record: core.Record) -> wire.Record:
+    """A core record in the form that the archive takes; RecordError `over_limit` when it does not fit."""
+    try:
+        converted = msgspec.convert(record.as_json(), wire.Record)
+        _encoder.encode(converted)
+    except ConfigurationError as error:  # a time without a zone
+        raise RecordError(error.code, error.message, where=record.id, fix=error.fix) from error
+    except msgspec.ValidationError as error:
+        raise RecordError("over_limit", str(error), where=record.id, fix="keep names and texts short") from error
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            "bad_text", "a text is not valid Unicode", where=record.id, fix="send whole characters"
+        ) from error
+    return _in_time(converted)
+
+
+def to_core(record: wire.Record) -> core.Record:
+    """The same record as the core's frozen type."""
+    return core.parse_record(msgspec.to_builtins(record, builtin_types=(datetime,)))
+
+
+def content_digest(record: wire.Record) -> str:
+    """128 bits of SHA-256 of the record in one canonical spelling, 32 hex digits: equal content, equal digest."""
+    return hashlib.sha256(_encoder.encode(record)).hexdigest()[:32]
+
+
+def encode_record(record: wire.Record) -> bytes:
+    """The record as canonical JSON: what a journal frame carries."""
+    return _encoder.encode(record)
+
+
+def label_from(data: Any, *, now: datetime | None = None) -> core.Label:
+    """The label that a decoded document describes; RecordError as for records."""
+    label = core.parse_label(data, now=now)
+    _check_time(label.time, label.id)
+    if not 1 <= len(label.id) <= 64:
+        raise RecordError(
+            "bad_id", f"{label.id[:80]!r} is not an id", where="id", fix="give a string of 1 to 64 characters"
+        )
+    if label.label is not None and len(label.label) > 2000:
+        raise RecordError("over_limit", "the label is longer than 2000 characters", where=label.id, fix="shorten it")
+    try:
+        f"{label.id}{label.label}".encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            "bad_text", "a text is not valid Unicode", where="label", fix="send whole characters"
+        ) from error
+    return label
+
+
+def read_label(payload: bytes, *, now: datetime | None = None) -> core.Label:
+    """The label that a JSON document holds."""
+    return label_from(decode(payload), now=now)
+
+
+def without_sensitive(data: Any) -> Any:
+    """What may be written of a refused row: `sensitive` keeps its features' names, never their values."""
+    if isinstance(data, dict):
+        return {
+            key: sorted(map(str, value)) if key == "sensitive" and isinstance(value, dict) else _finite(value)
+            for key, value in data.items()
+            if key != "sensitive" or isinstance(value, dict)
+        }
+    return _finite(data)
+
+
+def _finite(value: Any) -> Any:
+    """JSON carries no NaN: it is written as the text `nan`, so that the refused row shows what was refused."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _in_time(record: wire.Record) -> wire.Record:
+    _check_time(record.time, record.id)
+    if record.time.tzinfo is UTC:
+        return record
+    return msgspec.structs.replace(record, time=record.time.astimezone(UTC))
+
+
+def _check_time(time: datetime, where: str) -> None:
+    if not EARLIEST <= time < LATEST:
+        raise RecordError(
+            "over_limit", f"{time.isoformat()} is outside 1970 to 2199", where=where, fix="check the clock"
+        )

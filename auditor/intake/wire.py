@@ -1,0 +1,106 @@
+"""The record as msgspec decodes it: the contract's shape and its limits, checked in one pass of compiled code.
+
+Whatever this accepts, `core.record.parse_record` accepts too; what it refuses is parsed again there, which is slower,
+more lenient in spelling (a label 7 is the label "7") and says precisely what is wrong.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=2000)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Seconds = Annotated[float, Meta(ge=0.0)]
+Scalar = float | Text | None
+Descriptors = Annotated[dict[Name, Scalar], Meta(max_length=1000)]
+Vector = Annotated[list[Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]], Meta(min_length=1, max_length=65_536)]
+Modality = Literal["text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding"]
+
+
+class Model(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.ModelRef`."""
+
+    name: Name
+    version: Annotated[str, Meta(max_length=200)] = ""
+    encoder: Text | None = None
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.Source`."""
+
+    session: Name
+    fork: Whole
+    seq: Whole
+
+
+class Input(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.Input`."""
+
+    name: Name
+    modality: Modality
+    missing: bool = False
+    error: Text | None = None
+    descriptors: Descriptors = {}
+    embedding: Vector | None = None
+    encoder: Text | None = None
+    scores: Vector | None = None
+    commitment: Text | None = None
+    describer: Text | None = None
+
+
+class TextOutput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.TextOutput`."""
+
+    descriptors: Descriptors = {}
+    embedding: Vector | None = None
+
+
+class Tokens(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Tokens read and written."""
+
+    input: Whole | None = None
+    output: Whole | None = None
+
+
+class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.Output`."""
+
+    label: Text | None = None
+    value: float | None = None
+    text: TextOutput | None = None
+    scores: Vector | None = None
+    tokens: Tokens | None = None
+    finish: Text | None = None
+    refused: bool | None = None
+    error: Text | None = None
+
+
+class Energy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.EnergyFigure`."""
+
+    joules: Annotated[float, Meta(ge=0.0)]
+    method: Literal["measured", "calibrated", "modelled", "sourced"]
+    lower: float | None = None
+    upper: float | None = None
+    by: Annotated[dict[Name, float], Meta(max_length=64)] | None = None
+
+
+class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`core.record.Record`; times are in UTC."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    time: Annotated[datetime, Meta(tz=True)]
+    model: Model
+    inputs: Annotated[list[Input], Meta(max_length=64)]
+    output: Output | None = None
+    source: Source | None = None
+    groups: Annotated[dict[Name, Text | None], Meta(max_length=64)] = {}
+    subject: Text | None = None
+    sampling: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    latency_s: Seconds | None = None
+    first_token_s: Seconds | None = None
+    energy: Energy | None = None

@@ -1,0 +1,1 @@
+"""How good the answers were, once ground truth has arrived."""

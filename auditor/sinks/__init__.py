@@ -1,0 +1,1 @@
+"""Copies of an audit, made after it was committed: MLflow, files, webhooks, Prometheus."""

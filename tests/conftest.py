@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,33 +59,37 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> str:
-    """Name of a database that has auditor's newest schema and nothing in it."""
-    from auditor.store.database import Database
-    from auditor.store.schema import upgrade
-
-    name = _new_database(postgres_server)
-    database = Database(_named(postgres_server, name))
-    upgrade(database)
-    database.close()
-    return name
-
-
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """URL of an empty database, dropped afterwards."""
-    name = _new_database(postgres_server)
-    yield _named(postgres_server, name)
-    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    with _database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres_url(postgres_server: str) -> Iterator[str]:
+    from auditor.store.database import Database
+    from auditor.store.schema import upgrade
+
+    with _database(postgres_server) as url:
+        database = Database(url)
+        upgrade(database)
+        database.close()
+        yield url
 
 
 @pytest.fixture
-def postgres_store_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """URL of a database with auditor's newest schema, dropped afterwards."""
-    name = _new_database(postgres_server, postgres_template)
-    yield _named(postgres_server, name)
-    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+def postgres_store_url(_migrated_postgres_url: str) -> str:
+    """URL of a database with auditor's newest schema and not one row; the same one for test after test."""
+    import psycopg
+
+    from auditor.store.tables import metadata
+
+    # Emptying is ten times faster than a database for each test.
+    with psycopg.connect(_migrated_postgres_url) as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(f'DELETE FROM "{table.name}"')
+    return _migrated_postgres_url
 
 
 def _postgres_binaries() -> Path | None:
@@ -128,10 +133,14 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> Non
     pytest.fail(f"PostgreSQL did not start within a minute:\n{log.read_text()}")
 
 
-def _new_database(server: str, template: str = "template0") -> str:
+@contextmanager
+def _database(server: str) -> Iterator[str]:
     name = f"auditor_test_{uuid.uuid4().hex[:12]}"
-    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return name
+    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    try:
+        yield _named(server, name)
+    finally:
+        _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _execute(server: str, statement: str) -> None:

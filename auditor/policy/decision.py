@@ -1,0 +1,141 @@
+"""Is it true? One figure against one condition, in three ways: true, false, or not known and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from auditor.core.measurement import Interval, Measurement, Status
+from auditor.policy.schema import Condition
+
+
+class Truth(StrEnum):
+    """What the evidence says about a rule."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One series against one condition: `report` decides the word, `alert` moves the state machine."""
+
+    report: Truth
+    alert: Truth
+    reason: str
+    measurement: Measurement
+    excess: float = 0.0
+    """How far beyond the limit, relative to it; negative inside."""
+
+
+def beyond(condition: Condition, value: float) -> bool:
+    """Whether a figure breaks the condition."""
+    low, high, strict = condition.low, condition.high, condition.strict
+    return bool(
+        (low is not None and (value <= low if strict else value < low))
+        or (high is not None and (value >= high if strict else value > high))
+    )
+
+
+def limit_for(condition: Condition, value: float) -> float | None:
+    """The end of the condition that a figure breaks, or is nearest to breaking; None when it has no limit."""
+    ends = [end for end in (condition.low, condition.high) if end is not None]
+    return min(ends, key=lambda end: abs(end - value), default=None)
+
+
+def excess(condition: Condition, value: float) -> float:
+    """How far beyond the nearest limit, as a share of it (of 1, when the limit is 0); negative inside."""
+    limit = limit_for(condition, value)
+    if limit is None:
+        return 0.0
+    distance = abs(value - limit) / (abs(limit) or 1.0)
+    return distance if beyond(condition, value) else -distance
+
+
+def three_way(condition: Condition, interval: Interval) -> Truth:
+    """An interval [l, u]: true when all of it keeps the condition, false when all of it breaks it, else unknown.
+
+    For `lte L`: u <= L is true, l > L is false, anything else straddles the limit.
+    """
+    low, high, strict = condition.low, condition.high, condition.strict
+    below = low is not None and (interval.upper <= low if strict else interval.upper < low)
+    above = high is not None and (interval.lower >= high if strict else interval.lower > high)
+    if below or above:
+        return Truth.FALSE
+    return Truth.UNKNOWN if beyond(condition, interval.lower) or beyond(condition, interval.upper) else Truth.TRUE
+
+
+def decide(
+    measurement: Measurement,
+    condition: Condition,
+    least: int,
+    *,
+    alpha: float | None = None,
+    labels_due: datetime | None = None,
+    now: datetime | None = None,
+) -> Finding:
+    """Judge one figure.
+
+    Parameters
+    ----------
+    least : int
+        Smallest n that counts as evidence.
+    alpha : float, optional
+        Judge under a false-alarm budget: a figure beyond the limit breaks the rule only if its p-value is at most this.
+    labels_due, now : datetime, optional
+        Until when ground truth may still arrive without its absence being a gap.
+
+    Returns
+    -------
+    Finding
+        Unknown for reasons of its own, `below_min_samples`, `labels_not_due`, `no_interval`, `interval_level`,
+        `interval_method`, `interval_straddles_threshold`, `no_p_value` or `not_significant`.
+    """
+    value = measurement.value
+    if measurement.status is Status.ERROR:
+        return _same(Truth.ERROR, measurement.reason, measurement)
+    if value is None or measurement.n < least:
+        reason = measurement.reason if value is None else "below_min_samples"
+        waiting = labels_due is not None and now is not None and now < labels_due
+        if reason in ("unlabelled", "below_min_samples") and waiting:
+            reason = "labels_not_due"
+        return _same(Truth.UNKNOWN, reason, measurement)
+    point = Truth.FALSE if beyond(condition, value) else Truth.TRUE
+    over = excess(condition, value)
+    if alpha is not None:
+        if measurement.p_value is None:
+            return _same(Truth.UNKNOWN, "no_p_value", measurement, over)
+        if condition.op == "unchanged":
+            point = Truth.FALSE if measurement.p_value <= alpha else Truth.TRUE
+        if point is Truth.FALSE and measurement.p_value > alpha:
+            return _same(Truth.UNKNOWN, "not_significant", measurement, over)
+        return _same(point, "breach" if point is Truth.FALSE else "", measurement, over)
+    if condition.ci_level is None:
+        return _same(point, "breach" if point is Truth.FALSE else "", measurement, over)
+    interval = measurement.interval
+    reason = _unfit(condition, interval)
+    sure = Truth.UNKNOWN if reason or interval is None else three_way(condition, interval)
+    if not reason and sure is Truth.UNKNOWN:
+        reason = "interval_straddles_threshold"
+    report = point if condition.report == "point" else sure
+    alert = point if condition.alert == "point" else sure
+    if report is Truth.FALSE:
+        reason = reason or "breach"
+    return Finding(report, alert, "" if report is Truth.TRUE else reason, measurement, over)
+
+
+def _unfit(condition: Condition, interval: Interval | None) -> str:
+    if interval is None:
+        return "no_interval"
+    if interval.level + 1e-9 < (condition.ci_level or 0.0):
+        return "interval_level"
+    if condition.ci_method is not None and interval.method != condition.ci_method:
+        return "interval_method"
+    return ""
+
+
+def _same(truth: Truth, reason: str, measurement: Measurement, over: float = 0.0) -> Finding:
+    return Finding(truth, truth, reason, measurement, over)

@@ -1,0 +1,230 @@
+"""Verdicts in words: what changed, how sure, against which limit, since when, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor.core.catalogue import REASONS
+from auditor.core.measurement import Measurement
+from auditor.core.verdict import State, Word
+from auditor.core.window import format_duration, format_time
+from auditor.policy.attestations import Finding
+from auditor.policy.hysteresis import Standing
+from auditor.policy.outcome import Outcome
+from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+
+WHY: dict[str, str] = {
+    **REASONS,
+    "no_data": "there is no figure for this window",
+    "metric_not_produced": "nothing measures this figure here",
+    "stale": "evidence stopped coming longer ago than the rule allows",
+    "labels_not_due": "ground truth may still arrive",
+    "interval_straddles_threshold": "the interval reaches to both sides of the limit, so neither can be shown",
+    "no_interval": "the rule decides on an interval and the figure has none",
+    "interval_level": "the figure's interval has a lower level than the rule asks for",
+    "interval_method": "the figure's interval was made by another method than the rule asks for",
+    "no_p_value": "the rule is judged under a false-alarm budget and the figure has no p-value",
+    "not_significant": "the figure is beyond the limit, but chance alone could have made it so",
+    "not_a_number": "the figure is not a number",
+    "no_system_profile": "no system profile lists this model, so nobody has declared its roles and route",
+    "window_before_policy": "the window began before the policy was in effect",
+    "attestation_missing": "nobody has signed the statement",
+    "attestation_expired": "the signed statement is no longer valid",
+    "attestation_invalidated": "a fact that the signed statement rests on has changed",
+    "attestation_unreviewed": "a second person has not reviewed the statement",
+    "attested_not_satisfied": "the person who signed says that it is not satisfied",
+    "out_of_scope": "the system profile is outside the rule's scope",
+    "not_on_route": "no provision it rests on applies on this system's route",
+    "never_measured": "this model has no such figure",
+    "held_no_data": "it was failing when the evidence stopped",
+    "held_error": "it was failing when the evidence could not be evaluated any more",
+    "held_last": "there is no new evidence, and the last verdict still stands",
+    "missing_counts_as_fail": "the rule counts missing evidence as a failure",
+}
+_FIGURES: tuple[tuple[str, str], ...] = (
+    ("drift.ks", "the distribution of {column} moved away from the baseline (KS distance {value})"),
+    ("drift.psi", "the distribution of {column} moved away from the baseline (PSI {value})"),
+    ("drift.jensen_shannon", "the mix of {column} moved away from the baseline (Jensen-Shannon distance {value})"),
+    ("drift.wasserstein", "the distribution of {column} moved by {value} baseline standard deviations"),
+    ("drift.", "{metric} of {column} is {value}"),
+    ("input.missing_rate", "{input} was missing in {percent} of the calls"),
+    ("alignment.concordance.ratio", "{pair} agree {percent} as well as in the baseline"),
+    ("alignment.", "agreement between {pair} ({metric}) is {value}"),
+    ("energy.per_inference.ratio", "one call uses {value} times the energy of the baseline"),
+    ("capture.coverage", "{percent} of the calls reached the archive"),
+    ("labels.coverage", "ground truth is known for {percent} of the calls"),
+)
+
+
+def figure(measurement: Measurement) -> str:
+    """The figure as a clause.
+
+    Known metrics have words of their own; the rest read `metric is value unit`.
+    """
+    at = measurement.attributes
+    value = measurement.value
+    if value is None:
+        return f"{measurement.metric} has no value"
+    template = next((text for name, text in _FIGURES if measurement.metric.startswith(name)), "")
+    if measurement.metric.startswith("fairness.") and "feature" in at:
+        template = _fairness(measurement.metric)
+    unit = "" if measurement.unit == "1" else f" {measurement.unit}"
+    fields = {
+        "metric": measurement.metric,
+        "value": number(value),
+        "percent": f"{value:.1%}",
+        "column": at.get("column", at.get("component", "the inputs")).replace("_", " "),
+        "input": f"{at.get('modality', 'input').replace('_', ' ')} input {at['input']}"
+        if "input" in at
+        else "an input",
+        "pair": " and ".join(at["pair"].split("~")) if "pair" in at else "the inputs",
+        "feature": at.get("feature", ""),
+        "group": at.get("group", ""),
+        "unit": unit,
+    }
+    return (template or "{metric} is {value}{unit}").format(**fields)
+
+
+def _fairness(metric: str) -> str:
+    rate, _, form = metric.removeprefix("fairness.").partition(".")
+    words = rate.replace("_", " ")
+    if form == "difference":
+        return f"{words} differs by {{value}} between the groups of {{feature}}"
+    if form == "ratio":
+        return f"the lowest {words} of a group of {{feature}} is {{value}} of the highest"
+    return f"{words} of {{feature}} {{group}} is {{value}}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no noise.
+
+    >>> number(0.123456), number(0.0), number(1234.5)
+    ('0.123', '0', '1,234')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def explain_metric(
+    control: Control,
+    outcome: Outcome,
+    word: Word,
+    reason: str,
+    standing: Standing,
+    place: str,
+    waiver: Waiver | None,
+) -> str:
+    """The sentences of a metric verdict; `place` names slice and input."""
+    parts = [f"{control.title}{place}: {_what(outcome, word, reason)}"]
+    if outcome.deciding is not None and outcome.deciding.value is not None and control.condition is not None:
+        parts[0] += f", where {control.condition.text()} is allowed{_note(outcome.deciding)}"
+        parts.append(_certainty(outcome, outcome.deciding))
+    if outcome.deciding is not None and reason in WHY and reason not in ("held_last",):
+        parts.append(_sentence(WHY[reason]))
+    if len(outcome.beyond) > 1:
+        parts.append(f"Also beyond the limit: {_list([_label(m) for m in outcome.beyond[1:]])}")
+    if outcome.missing and outcome.deciding is not None:
+        parts.append(f"{len(outcome.missing)} of {len(outcome.series)} series had no figure")
+    parts += _ending(control, word, standing, waiver)
+    return " ".join(f"{part}." if not part.endswith((".", "?", "!")) else part for part in parts if part)
+
+
+def explain_attestation(
+    control: Control,
+    evidence: AttestationEvidence,
+    finding: Finding,
+    word: Word,
+    standing: Standing,
+    waiver: Waiver | None,
+) -> str:
+    """The sentences of an attestation's verdict."""
+    signed = finding.attestation
+    who = f"{signed.by.name} ({signed.by.role}) signed on {format_time(signed.on)[:10]}" if signed is not None else ""
+    if word is Word.PASS:
+        text = f"{who} that {evidence.statement!r} is satisfied"
+    else:
+        text = f"{WHY.get(finding.reason, finding.reason)} ({evidence.statement!r})" + (f"; {who}" if who else "")
+    parts = [f"{control.title}: {text}", *_ending(control, word, standing, waiver)]
+    return " ".join(f"{part}." if not part.endswith(".") else part for part in parts if part)
+
+
+def explain_other(control: Control, reason: str) -> str:
+    """The sentence of a verdict that needed no evidence."""
+    return f"{control.title}: {WHY.get(reason, reason)}."
+
+
+def _what(outcome: Outcome, word: Word, reason: str) -> str:
+    if outcome.deciding is None or outcome.deciding.value is None:
+        return WHY.get(reason, WHY.get(outcome.reason, reason or outcome.reason))
+    if word in (Word.FAIL, Word.WARN, Word.WAIVED):
+        return figure(outcome.deciding)
+    if word in (Word.PASS, Word.NOT_APPLICABLE):
+        several = f"; the largest of {len(outcome.series)} figures" if len(outcome.series) > 1 else ""
+        return f"within its limit{several}: {_plain(outcome.deciding)}"
+    return f"cannot be shown: {figure(outcome.deciding)}"
+
+
+def _plain(measurement: Measurement) -> str:
+    column = measurement.attributes.get("column", "").replace("_", " ")
+    unit = "" if measurement.unit == "1" else f" {measurement.unit}"
+    return f"{measurement.metric}{f' of {column}' if column else ''} {number(measurement.value or 0.0)}{unit}"
+
+
+def _certainty(outcome: Outcome, deciding: Measurement) -> str:
+    size = f"n = {deciding.n}" + (f" against {deciding.n_baseline} in the baseline" if deciding.n_baseline else "")
+    allowed = outcome.allowance
+    if allowed is not None and deciding.p_value is not None:
+        return (
+            f"Chance alone would do this with probability {_p(deciding.p_value)}, and the budget of "
+            f"{allowed.false_pages:g} false pages in {format_duration(allowed.per)} allows {allowed.alpha:.1e} here; {size}"
+        )
+    interval = deciding.interval
+    if interval is not None:
+        return f"{interval.level:.0%} interval {number(interval.lower)} to {number(interval.upper)}; {size}"
+    return f"p = {_p(deciding.p_value)}; {size}" if deciding.p_value is not None else f"Known from {size}"
+
+
+def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None) -> list[str]:
+    found = []
+    since = f"{standing.since:%Y-%m-%d %H:%M} UTC"
+    if standing.state is State.PENDING:
+        found.append(f"Pending since {since}; it fires when this lasts {format_duration(control.for_)}")
+    elif standing.state is State.FIRING:
+        found.append(f"Firing since {since}")
+    elif standing.state is State.RECOVERING:
+        found.append(f"Recovering since {since}; it is believed after {format_duration(control.clear.for_)}")
+    if waiver is not None:
+        found.append(
+            f"Waived by {waiver.approved_by.name} ({waiver.approved_by.role}) until {format_time(waiver.expires)[:10]}: "
+            f"{waiver.reason}"
+        )
+    if control.next and word in (Word.FAIL, Word.WARN, Word.INSUFFICIENT_EVIDENCE, Word.WAIVED):
+        found.append(f"Next: {control.next}")
+    return found
+
+
+def _note(measurement: Measurement) -> str:
+    return f" ({measurement.note})" if measurement.note else ""
+
+
+def _label(measurement: Measurement) -> str:
+    at = measurement.attributes
+    name = at.get("column") or at.get("pair") or at.get("feature") or measurement.series
+    return f"{name.replace('_', ' ')} {number(measurement.value or 0.0)}"
+
+
+def _list(names: Sequence[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _p(value: float) -> str:
+    return "under 1e-300" if value < 1e-300 else f"{value:.2g}"
+
+
+def limit_text(condition: Condition | None) -> str:
+    """The condition in words, for listings."""
+    return condition.text() if condition is not None else "a signed statement"

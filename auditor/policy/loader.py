@@ -1,0 +1,207 @@
+"""From files to a PolicySet: every document read and checked against the others before anything is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from auditor.core.catalogue import MetricSpec
+from auditor.core.errors import PolicyError
+from auditor.policy.build import Document, build
+from auditor.policy.calendar import resolves
+from auditor.policy.kinds import check_metric, read_document
+from auditor.policy.nodes import read_file
+from auditor.policy.schema import (
+    Attestation,
+    LegalCalendar,
+    Policy,
+    PolicyTest,
+    SystemProfile,
+    Waiver,
+)
+from auditor.policy.shapes import hint
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """Everything that is in force together: unique names, resolved references, known metrics."""
+
+    policies: tuple[Policy, ...] = ()
+    profiles: tuple[SystemProfile, ...] = ()
+    calendars: tuple[LegalCalendar, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
+
+    def profile(self, model: str) -> SystemProfile | None:
+        """The system that lists this model."""
+        return next((profile for profile in self.profiles if model in profile.models), None)
+
+    def calendar(self, policy: Policy) -> LegalCalendar | None:
+        """The calendar that a policy names."""
+        return find_calendar(self.calendars, policy.calendar)
+
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name."""
+        return next((policy for policy in self.policies if policy.name == name), None)
+
+    def digests(self) -> dict[str, str]:
+        """Policy name to digest: what an audit run puts on record."""
+        return {policy.name: policy.digest for policy in self.policies}
+
+
+def load_policies(
+    sources: Iterable[Path], catalogue: Mapping[str, MetricSpec], library: Iterable[Path] = ()
+) -> PolicySet:
+    """Read policy files.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Files and folders (searched for `*.yaml` and `*.yml`, all levels).
+    catalogue : mapping of str to MetricSpec
+        Known metrics by name; a name that ends in `*` stands for a family.
+    library : iterable of Path
+        Files whose LegalCalendars serve wherever `sources` bring none of the same name. A `calendar.yaml` beside a
+        source file always serves.
+
+    Raises
+    ------
+    PolicyError
+        At the first problem, with file and line. Nothing is judged by a set that did not load whole.
+    """
+    files = _files(sources)
+    documents = [item for path in files for item in _read(path)]
+    beside = [path.with_name("calendar.yaml") for path in files]
+    for path in _files([*dict.fromkeys(path for path in beside if path.is_file()), *library]):
+        own = {item.name for item in documents if isinstance(item, LegalCalendar)}
+        if path not in files:
+            documents += [item for item in _read(path) if isinstance(item, LegalCalendar) and item.name not in own]
+    found = PolicySet(
+        policies=_of(documents, Policy),
+        profiles=_of(documents, SystemProfile),
+        calendars=_of(documents, LegalCalendar),
+        waivers=_of(documents, Waiver),
+        attestations=_of(documents, Attestation),
+        tests=_of(documents, PolicyTest),
+    )
+    check(found, catalogue)
+    return found
+
+
+def find_calendar(calendars: Sequence[LegalCalendar], name: str | None) -> LegalCalendar | None:
+    """A calendar by `name` or `name@version`."""
+    if name is None:
+        return None
+    plain, _, version = name.partition("@")
+    return next((item for item in calendars if item.name == plain and version in ("", item.version)), None)
+
+
+def check(found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
+    """Names unique, references resolved, metrics known; PolicyError at the first that is not."""
+    for group in (found.policies, found.profiles, found.calendars, found.waivers, found.attestations, found.tests):
+        _unique(group)
+    owners: dict[str, SystemProfile] = {}
+    for profile in found.profiles:
+        for model in profile.models:
+            if model in owners:
+                raise PolicyError(
+                    "duplicate_model",
+                    f"model {model!r} belongs to two systems",
+                    where=profile.where,
+                    fix=f"keep one; the other is {owners[model].where}",
+                )
+            owners[model] = profile
+    for policy in found.policies:
+        _check_policy(policy, found, catalogue)
+    for test in found.tests:
+        policy_of(test, found)
+
+
+def _check_policy(policy: Policy, found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
+    calendar = found.calendar(policy)
+    if policy.calendar is not None and calendar is None:
+        raise PolicyError(
+            "unknown_calendar",
+            f"no calendar {policy.calendar!r} is loaded",
+            where=policy.where,
+            fix=hint(policy.calendar, [item.name for item in found.calendars] or ["none is loaded"]),
+        )
+    for control in policy.controls:
+        if control.metric is not None:
+            check_metric(control.metric, catalogue, control.where)
+        if control.basis == "binding" and (calendar is None or not control.refs):
+            raise PolicyError(
+                "no_reference",
+                f"{control.id!r} is binding, but on whose word",
+                where=control.where,
+                fix="give metadata.calendar and refs, or basis: internal",
+            )
+        for ref in control.refs:
+            if calendar is None:
+                raise PolicyError(
+                    "no_calendar",
+                    f"{control.id!r} points at {ref.src}, but the policy names no calendar",
+                    where=control.where,
+                    fix="add metadata.calendar",
+                )
+            if not resolves(ref, calendar):
+                raise PolicyError(
+                    "unknown_reference",
+                    f"{calendar.name} knows no {ref.src} {ref.at}",
+                    where=control.where,
+                    fix="correct the reference, or add it to the calendar",
+                )
+
+
+def policy_of(test: PolicyTest, found: PolicySet) -> Policy:
+    """The policy that a PolicyTest is about: by name, or by a file name beside the test."""
+    folder = Path(_file(test.where)).parent
+    for policy in found.policies:
+        if policy.name == test.policy or Path(_file(policy.where)) == folder / test.policy:
+            return policy
+    raise PolicyError(
+        "unknown_policy",
+        f"no policy {test.policy!r} is loaded",
+        where=test.where,
+        fix=hint(test.policy, [policy.name for policy in found.policies] or ["none is loaded"]),
+    )
+
+
+def _file(where: str) -> str:
+    return where.rpartition(":")[0]
+
+
+def _files(sources: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            found += sorted(path for path in source.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+        else:
+            found.append(source)
+    return list(dict.fromkeys(found))
+
+
+def _read(path: Path) -> list[Document]:
+    return [build(*read_document(node), node) for node in read_file(path)]
+
+
+def _of(documents: list[Document], kind: type[T]) -> tuple[T, ...]:
+    return tuple(item for item in documents if isinstance(item, kind))
+
+
+def _unique(group: Sequence[Document]) -> None:
+    seen: dict[str, Document] = {}
+    for item in group:
+        if item.name in seen:
+            raise PolicyError(
+                "duplicate_name",
+                f"two documents of one kind are called {item.name!r}",
+                where=item.where,
+                fix=f"rename one; the other is {seen[item.name].where}",
+            )
+        seen[item.name] = item

@@ -175,7 +175,7 @@ def _metric_frame(
         metrics=metrics,
         y_true=np.array([-1 if cell[1] is None else code[cell[1]] for cell in cells]),
         y_pred=np.array([-1 if cell[2] is None else code[cell[2]] for cell in cells]),
-        sensitive_features=np.array([cell[0] for cell in cells], dtype=object),
+        sensitive_features=[cell[0] for cell in cells],  # a list: an array of one cell would lose its dimension
         sample_params={name: {"sample_weight": weights} for name in metrics},
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from auditor.core.errors import StoreError
-from auditor.core.window import DAY, HOUR, floor_to, parse_time
+from auditor.core.window import DAY, HOUR, Span, floor_to, parse_time
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.contents import Contents, Taken
 from auditor.intake.journal import Batch, Journal, link_or_copy
@@ -87,10 +87,10 @@ class HomeIntake:
         self._take_labels(batch, contents, dirty)
         if contents.readings or contents.tallies:
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
-            spans = [(item.model.name, item.start, item.end) for item in contents.readings]
-            spans += [(item.model.name, item.start, item.end) for item in contents.tallies]
-            for model, start, end in spans:
-                dirty[model].update(_hours_of(start, end))
+            ends = [(item.model.name, item.start, item.end) for item in contents.readings]
+            ends += [(item.model.name, item.start, item.end) for item in contents.tallies]
+            for model, start, end in ends:  # they belong to the hour in which they end
+                dirty[model].add(floor_to(max(start, end - timedelta(microseconds=1)), HOUR))
         for model, hours in sorted(dirty.items()):
             self._store.mark_dirty(model, sorted(hours))
         self._journal.keep_commands(batch, contents.commands)
@@ -155,7 +155,7 @@ class HomeIntake:
             times = self._archive.times(model, day, segment, ids)
             if len(times) < len(ids):  # the part lies elsewhere by now: any hour of the day may be meant
                 begin = parse_time(day)
-                dirty[model].update(_hours_of(begin, begin + DAY))
+                dirty[model].update(tile.start for tile in Span(begin, begin + DAY).tiles(HOUR))
             dirty[model].update(floor_to(time, HOUR) for time in times.values())
 
     def _keep_damage(self, segment: Segment) -> None:
@@ -169,11 +169,3 @@ class HomeIntake:
             lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in contents.refused]
             data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
             write_file(self._home.quarantine / f"{batch.id}.refused.jsonl", data)
-
-
-def _hours_of(start: datetime, end: datetime) -> Iterable[datetime]:
-    """Hours that a stretch touches; of a stretch beyond a month only the first and the last (a clock was wrong)."""
-    first, last = floor_to(start, HOUR), floor_to(max(start, end - timedelta(microseconds=1)), HOUR)
-    if last - first > 31 * DAY:
-        return [first, last]
-    return [first + index * HOUR for index in range((last - first) // HOUR + 1)]

@@ -1,0 +1,1 @@
+"""Where summarising runs: plugins with one method, `map`."""

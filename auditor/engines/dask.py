@@ -1,0 +1,89 @@
+"""A Dask cluster: summarising beside the data. Scheduling, retries and lost workers are Dask's own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from auditor.core.errors import ConfigurationError, PluginError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+RETRIES = 3
+AHEAD = 256
+"""Tasks in the cluster at once: results are taken in order, so that memory does not grow with the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaskEngine:
+    """Maps over the workers of a running scheduler.
+
+    The workers need the same version of auditor, and the archive under the same address (shared disk or object store).
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, `tcp://host:8786`.
+    timeout_s : float
+        How long to wait for it.
+    """
+
+    address: str = ""
+    timeout_s: float = 10.0
+
+    def configure(self, *, address: str | None = None, timeout_s: float = 10.0) -> DaskEngine:
+        """The engine for that scheduler."""
+        return replace(self, address=address or "", timeout_s=timeout_s)
+
+    def map(self, function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
+        """Results in the order of the items; a worker that dies has its items done again by another one.
+
+        Raises
+        ------
+        ConfigurationError
+            `no_address`, or `no_scheduler` when none answers there.
+        PluginError
+            `library_missing` without dask.
+        """
+        client = self._client()
+        try:
+            rest = iter(items)
+            waiting = deque(self._submit(client, function, item) for item in islice(rest, AHEAD))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(self._submit(client, function, item) for item in islice(rest, 1))
+                yield result
+        finally:
+            client.close()
+
+    def _submit(self, client: Any, function: Callable[[A], B], item: A) -> Any:
+        # Not by content: the same item may have other rows behind it next time.
+        return client.submit(function, item, pure=False, retries=RETRIES)
+
+    def _client(self) -> Any:
+        if not self.address:
+            raise ConfigurationError(
+                "no_address", "the dask engine needs a scheduler", where="--address", fix="give tcp://host:8786"
+            )
+        try:
+            from distributed import Client
+        except ModuleNotFoundError as error:
+            raise PluginError(
+                "library_missing", "the dask engine needs dask[distributed]", fix="pip install 'auditor[dask]'"
+            ) from error
+        try:
+            return Client(self.address, timeout=self.timeout_s, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ConfigurationError(
+                "no_scheduler",
+                f"no Dask scheduler answers: {error}",
+                where=self.address,
+                fix="start it, or correct the address",
+            ) from error
+
+
+PLUGIN = DaskEngine()

@@ -53,7 +53,7 @@ def personal_counts(text: str, has_digits: bool) -> dict[str, int]:
     if not has_digits:
         return found
     text, found["iban_count"] = _take(_IBAN, text, iban)
-    text, found["card_count"] = _take(_CARD, text, lambda match: luhn(re.sub(r"\D", "", match)))
+    text, found["card_count"] = _take(_CARD, text, _is_card)
     text, addresses = _take(_IPV4, text, _is_address)
     found["ip_count"] += addresses
     found["phone_count"] = sum(_is_phone(match.group()) for match in _PHONE.finditer(text))
@@ -72,6 +72,12 @@ def _take(pattern: re.Pattern[str], text: str, holds) -> tuple[str, int]:  # typ
         return " # "
 
     return pattern.sub(drop, text), count
+
+
+def _is_card(text: str) -> bool:
+    """Lengths and first digits that payment networks issue, and the check digit."""
+    digits = re.sub(r"\D", "", text)
+    return len(digits) in (13, 14, 15, 16, 19) and digits[0] in "23456" and luhn(digits)
 
 
 def _is_address(text: str) -> bool:

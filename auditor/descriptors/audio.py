@@ -29,6 +29,8 @@ MAX_SAMPLES = 480_000
 """Samples a channel that are looked at: longer sound is described from runs spread evenly over it."""
 RUN = 16_000
 FRAME_S = 0.032
+MAX_MAGNITUDE = 1e6
+"""Floats beyond are no sound (16-bit values that were given as floats still are, and very loud)."""
 SILENT_DBFS = -60.0
 CLIPPED = 0.999
 """Magnitude from which a sample counts as clipped, of full scale 1."""
@@ -102,16 +104,19 @@ def _unpack(value: Mapping[Any, Any], rate: float | None) -> tuple[Any, float | 
 
 def _mono(x: NDArray[Any]) -> tuple[Samples, int, int]:
     """Samples at full scale 1 (at most MAX_SAMPLES), channels, and length before anything was left out."""
+    if x.size == 0:
+        raise DescribeError("empty", "sound without samples")
     if x.ndim == 2 and x.shape[0] < x.shape[1] and x.shape[0] <= 64:
         x = x.T
     if x.ndim not in (1, 2) or (x.ndim == 2 and not 1 <= x.shape[1] <= 64):
         raise DescribeError("bad_shape", f"shape {x.shape} is not sound", fix="give (samples,) or (samples, channels)")
     n, channels = len(x), x.shape[1] if x.ndim == 2 else 1
-    if n == 0:
-        raise DescribeError("empty", "sound without samples")
     x = np.concatenate([_scaled(x[part]) for part in blocks(n, MAX_SAMPLES, RUN)])
-    if not np.isfinite(x.sum(dtype=np.float64)):
+    loudest = float(np.abs(x).max())
+    if not np.isfinite(loudest):
         raise DescribeError("not_finite", "sound with NaN or infinite samples", fix="repair the samples first")
+    if loudest > MAX_MAGNITUDE:
+        raise DescribeError("bad_range", f"samples up to {loudest:g}", fix="give integers, or floats of full scale 1")
     return x, channels, n
 
 

@@ -150,21 +150,25 @@ def figures_or_refusal(modality, value, rate):
         try:
             figures = dict(plugin(modality).describe(value, rate=rate))
         except DescribeError as error:
-            assert error.code
-            assert error.message
-            return None
+            refusal = error
+        else:
+            refusal = None
+    if refusal is not None:
+        assert refusal.code.isidentifier()
+        assert refusal.message
+        return None
     check_figures(plugin(modality), figures)
     return figures
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
-@settings(max_examples=120, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(value=THINGS, rate=RATES)
 def test_anything_gives_figures_or_a_refusal(modality, value, rate):
     figures_or_refusal(modality, value, rate)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=80, derandomize=True, deadline=None)
 @given(text=st.text(max_size=400) | st.text("aA1 .@:-+()DE'日é", max_size=400))
 def test_any_text(text):
     assert figures_or_refusal("text", text, None) is not None
@@ -181,7 +185,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("modality", SHAPES)
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=30, derandomize=True, deadline=None)
 @given(data=st.data())
 def test_right_shapes_with_any_values(modality, data):
     shape = data.draw(st.sampled_from(SHAPES[modality]))
@@ -212,9 +216,9 @@ def encoded():
 def test_cut_and_damaged_files_give_figures_or_a_refusal():
     for modality, data in encoded().values():
         assert figures_or_refusal(modality, data, None) is not None
-        for cut in range(0, len(data), max(1, len(data) // 25)):
+        for cut in range(0, len(data), max(1, len(data) // 12)):
             figures_or_refusal(modality, data[:cut], None)
-        for _ in range(25):
+        for _ in range(12):
             damaged = bytearray(data)
             for place in RNG.integers(0, len(data), 4):
                 damaged[place] = RNG.integers(0, 256)

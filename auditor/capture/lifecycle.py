@@ -1,0 +1,60 @@
+"""Fork and exit: two hooks for the whole process, installed with the first agent, never at import."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditor.capture.agent import Agent
+
+EXIT_S = 2.0
+"""What all agents together may add to the end of a process."""
+
+_agents: dict[int, weakref.ref[Agent]] = {}
+_installed = False
+_finalized_pid = 0
+
+
+def register(agent: Agent) -> None:
+    """Remember an agent, weakly."""
+    global _installed
+    key = id(agent)
+    _agents[key] = weakref.ref(agent, lambda _: _agents.pop(key, None))
+    if not _installed:
+        _installed = True
+        os.register_at_fork(after_in_child=_renew_in_child)
+        atexit.register(_close_at_exit)
+
+
+def watch_child_exit() -> None:
+    """Children of multiprocessing leave without atexit: close with their own finalizers (asked for once a process)."""
+    global _finalized_pid
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is None or process is None or _finalized_pid == os.getpid():
+        return
+    if process.parent_process() is not None:
+        _finalized_pid = os.getpid()
+        util.Finalize(None, _close_at_exit, exitpriority=10)
+
+
+def living() -> list[Agent]:
+    """The agents that still exist."""
+    return [agent for agent in (reference() for reference in list(_agents.values())) if agent is not None]
+
+
+def _renew_in_child() -> None:
+    """A child starts with empty queues, new locks and a session of its own."""
+    for agent in living():
+        agent._renew()
+
+
+def _close_at_exit() -> None:
+    deadline = time.monotonic() + EXIT_S
+    for agent in living():
+        agent._close(max(0.0, deadline - time.monotonic()), reason="at_exit")

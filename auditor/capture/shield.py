@@ -1,0 +1,79 @@
+"""The only place that swallows errors: it counts each one and says so once per reason.
+
+`Exception` is swallowed, `BaseException` is not: a KeyboardInterrupt or a cancellation belongs to the host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from types import TracebackType
+
+log = logging.getLogger("auditor")
+
+observers: list[Callable[[str, BaseException], None]] = []
+"""Called with every swallowed error; tests use it to make any of them a failure."""
+
+
+class Faults:
+    """Errors of the agent itself, by reason. Safe to note from any thread, signal handler or destructor."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.delays: dict[str, int] = {}
+
+    def note(self, reason: str, error: BaseException) -> None:
+        """Count one; the first of each reason is logged with its type (never its text: that may quote a payload)."""
+        try:
+            first = reason not in self.counts
+            self.counts[reason] = self.counts.get(reason, 0) + 1
+            for observer in observers:
+                observer(reason, error)
+            if first:
+                log.warning(
+                    "auditor: %s (%s); the model is not affected, further ones are only counted",
+                    reason,
+                    type(error).__name__,
+                )
+        except Exception:
+            self.counts["fault_unreported"] = self.counts.get("fault_unreported", 0) + 1
+
+    def delayed(self, reason: str, error: BaseException) -> None:
+        """Say once that something outside (a disk, a server) is in the way; nothing of the agent's own broke."""
+        if reason not in self.delays:
+            log.warning("auditor: %s (%s); it is tried again", reason, type(error).__name__)
+        self.delays[reason] = self.delays.get(reason, 0) + 1
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.copy().values())
+
+
+class shield:  # noqa: N801 - reads as a statement: with shield(faults, "energy_failed"):
+    """Run a block that must never raise into the host.
+
+    >>> faults = Faults()
+    >>> with shield(faults, "example"):
+    ...     raise ValueError("swallowed")
+    >>> faults.counts
+    {'example': 1}
+    """
+
+    __slots__ = ("failed", "faults", "reason")
+
+    def __init__(self, faults: Faults, reason: str) -> None:
+        self.faults = faults
+        self.reason = reason
+        self.failed = False
+
+    def __enter__(self) -> shield:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        self.failed = True
+        self.faults.note(self.reason, error)
+        return True

@@ -1,0 +1,124 @@
+"""Calls that end later than they return: coroutines and streams, timed step by step."""
+
+from __future__ import annotations
+
+import types
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING, Any
+
+from auditor.capture.call import Call
+
+if TYPE_CHECKING:
+    from auditor.capture.site import Site
+
+_MOST_ITEMS = 100_000
+"""Items of one stream that are kept for the answer."""
+
+
+class Steps:
+    """CPU seconds of the steps of something that runs in steps. No method ever raises an Exception.
+
+    Parameters
+    ----------
+    total : Watch, optional
+        Whose CPU seconds the steps add to; absent: its own.
+    """
+
+    __slots__ = ("_step", "_total", "cpu")
+
+    def __init__(self, total: Watch | None = None) -> None:
+        self.cpu = 0.0
+        self._step = 0.0
+        self._total = total
+
+    def step_in(self) -> None:
+        """The call's own code is about to run on this thread."""
+        self._step = thread_time()
+
+    def step_out(self) -> None:
+        """It stopped, for now."""
+        spent = thread_time() - self._step
+        self.cpu += spent
+        if self._total is not None:
+            self._total.cpu += spent
+
+    def item(self, value: Any) -> None:
+        """A step gave something."""
+
+    def returned(self, result: Any) -> Any:
+        """The last step returned: what the caller gets."""
+        return result
+
+    def end(self, result: Any = None, error: BaseException | None = None) -> None:
+        """Nothing more comes."""
+
+    def leave(self) -> None:
+        """The caller wants no more."""
+
+
+class Watch(Steps):
+    """One watched call that runs in steps.
+
+    Attributes
+    ----------
+    first : float or None
+        Seconds to the first item of a stream.
+    items : list or None
+        The stream's items, for the answer; None for a coroutine.
+    left : bool
+        The caller closed the stream before its end.
+    """
+
+    __slots__ = ("_ended", "began", "call", "first", "items", "left", "site")
+
+    def __init__(self, site: Site, call: Any, began: float) -> None:
+        super().__init__()
+        self.site = site
+        self.call = call
+        self.began = began
+        self.first: float | None = None
+        self.items: list[Any] | None = None
+        self.left = False
+        self._ended = False
+
+    def streaming(self) -> Watch:
+        """The same watch, for a call whose items are the answer."""
+        self.items = []
+        return self
+
+    def item(self, value: Any) -> None:
+        if self.items is None:  # what a coroutine hands to its event loop
+            return
+        if self.first is None:
+            self.first = perf_counter() - self.began
+        if type(self.call) is Call and len(self.items) < _MOST_ITEMS:
+            self.items.append(value)
+
+    def returned(self, result: Any) -> Any:
+        if self.items is None and type(result) in (types.GeneratorType, types.AsyncGeneratorType):
+            from auditor.capture.adapters.callable import handed_on
+
+            return handed_on(result, self)
+        self.end(result)
+        return result
+
+    def end(self, result: Any = None, error: BaseException | None = None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self.site.finish(self.call, self.began, result, error, self)
+        except Exception:
+            self.site.recorder.blind += 1
+
+    def leave(self) -> None:
+        self.left = True
+        self.end(error=None if self.items is not None else GeneratorExit())
+
+
+def started(site: Site, args: tuple[Any, ...], kwargs: Any) -> Watch:
+    """The watch of a call that begins now."""
+    try:
+        return Watch(site, site.begin(args, kwargs), perf_counter())
+    except Exception:
+        return Watch(site, None, 0.0)

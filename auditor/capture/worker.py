@@ -1,0 +1,349 @@
+"""The agent's one thread: takes calls out of the queues, describes, delivers, counts, meters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty
+
+from auditor.capture.accounts import Accounts
+from auditor.capture.budget import Budget
+from auditor.capture.building import Builder, RedactionError, label_text
+from auditor.capture.call import Call
+from auditor.capture.metering import Metering
+from auditor.capture.outbox import Frame, Outbox
+from auditor.capture.recorder import ALL, Recorder
+from auditor.capture.shield import shield
+from auditor.core.identity import canonical_json
+from auditor.core.record import Label
+from auditor.core.window import from_us
+
+_BUSY_S, _IDLE_S = 0.05, 0.25
+_SLICE_S = 0.05
+"""Longest stretch of describing before the other duties have their turn."""
+_DELIVER_AFTER_S = 0.5
+_SEAL_EVERY_S = 10.0
+_STEP_S = 0.2
+_RESERVE_S = 0.25
+"""What closing keeps of its time for the last delivery."""
+
+
+@dataclass(slots=True)
+class Request:
+    """Somebody waits: for everything handed over until now to be delivered, or for the end."""
+
+    deadline: float
+    closing: bool = False
+    reason: str = "closed"
+    target: int = -1
+    done: threading.Event = field(default_factory=threading.Event)
+    ok: bool = False
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a worker works with; made in its own thread, where files may be opened and libraries loaded."""
+
+    builder: Builder
+    outbox: Outbox
+    metering: Metering | None
+    budget: Budget | None
+
+
+class Worker:
+    """See the module.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    accounts : Accounts
+    notes : dict
+        Counts of what is worth knowing and no loss; written here only.
+    assemble : callable
+        Makes the `Parts`, in the worker's thread.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accounts: Accounts,
+        notes: dict[str, int],
+        assemble: Callable[[Recorder, Accounts], Parts],
+    ) -> None:
+        self.recorder = recorder
+        self.accounts = accounts
+        self.notes = notes
+        self.in_hand = 0
+        self._assemble = assemble
+        self._parts: Parts | None = None
+        self._thread = threading.Thread(target=self._run, name="auditor", daemon=True)
+        self._requests: list[Request] = []
+        self._seal_at = time.monotonic() + _SEAL_EVERY_S
+        self._stepped_at = time.monotonic()
+        self._stepped_calls = 0
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def is_current_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def note(self, name: str) -> None:
+        """Count something that is worth knowing and is no loss."""
+        self.notes[name] = self.notes.get(name, 0) + 1
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        faults = self.recorder.faults
+        with shield(faults, "worker_not_assembled"):
+            self._parts = self._assemble(self.recorder, self.accounts)
+            if self._parts.metering is not None:
+                self._parts.metering.start(self.recorder.now_us())
+        busy, closing = True, None
+        while closing is None:
+            self._listen(0.0 if busy else _IDLE_S)
+            if self._parts is None:
+                closing = self._helpless()
+                continue
+            try:
+                busy = self._turn(self._parts)
+                closing = self._answer(self._parts)
+            except BaseException as error:  # our own thread: nothing of the host's can pass through here
+                faults.note("worker_failed", error)
+                time.sleep(_BUSY_S)
+        if self._parts is not None and self._parts.metering is not None:
+            self._parts.metering.stop()
+
+    def _listen(self, pause_s: float) -> None:
+        """Sleep until something is asked, at most `pause_s`."""
+        control = self.recorder.control
+        if self._requests:
+            pause_s = min(pause_s, 0.005)
+        try:
+            asked = control.get(timeout=pause_s) if pause_s > 0.0 else control.get_nowait()
+            while True:
+                if asked is not None:
+                    self._requests.append(asked)
+                asked = control.get_nowait()
+        except Empty:
+            return
+
+    def _turn(self, parts: Parts) -> bool:
+        """One round of every duty; whether there is more to do at once."""
+        recorder, outbox = self.recorder, parts.outbox
+        self._count_skipped(parts)
+        paused = parts.budget is not None and parts.budget.exhausted and not self._requests
+        if not paused and outbox.records < recorder.limit:
+            self._describe(parts)
+        if not recorder.queue or len(recorder.labels) * 2 >= recorder.limit:  # a label follows its record
+            self._take_labels(outbox)
+        full = len(outbox.pending) >= outbox.batch
+        if outbox.pending and (
+            full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.failures
+        ):
+            outbox.deliver()
+        recorder.stalled = outbox.failures > 0
+        recorder.room = max(0, recorder.limit - outbox.records)
+        self._step(parts)
+        if parts.metering is not None and parts.metering.due:
+            self._send_energy(parts)
+        if time.monotonic() >= self._seal_at:
+            self._seal(parts)
+        return bool(recorder.queue) and not paused and not recorder.stalled
+
+    def _describe(self, parts: Parts) -> None:
+        """Describe for at most a slice of time, one call after the other."""
+        queue = self.recorder.queue
+        until = time.monotonic() + _SLICE_S
+        while queue and time.monotonic() < until:
+            call = queue.popleft()
+            self.in_hand = call.rows
+            try:
+                for one in (call,) if call.split is None else self._split(call):
+                    self._describe_one(parts, one)
+            finally:
+                self.in_hand = 0
+                recorder = self.recorder
+                recorder.queued_bytes = max(0, recorder.queued_bytes - call.size) if queue else 0
+            time.sleep(0)  # whoever waits for the interpreter waits for one description at most
+
+    def _split(self, call: Call) -> list[Call]:
+        """The rows of a batch that were chosen; the others are counted."""
+        try:
+            chosen: list[Call] = call.split(call)
+        except Exception as error:
+            self.recorder.faults.note("describe_failed", error)
+            self.accounts.take(call.rows)
+            self.accounts.drop("describe_failed", call.us, call.site.ref, call.rows)
+            return []
+        left = call.rows - len(chosen)
+        if left:
+            self.accounts.take(left)
+            self.accounts.drop(self.recorder.skip_reason, call.us, call.site.ref, left)
+        return chosen
+
+    def _describe_one(self, parts: Parts, call: Call) -> None:
+        began = time.thread_time()
+        seq = self.accounts.take()
+        ref = call.site.ref
+        reason = "describe_failed"
+        try:
+            record = parts.builder.build(call, seq)
+            payload = canonical_json(record.as_json())
+        except BaseException as error:
+            if isinstance(error, RedactionError):
+                reason = "redaction_failed"
+            self.recorder.faults.note(reason, error)
+            self.accounts.drop(reason, call.us, ref)
+        else:
+            self.accounts.describe(call.us, ref)
+            parts.outbox.add(Frame("record", payload, call.us, ref))
+        if parts.metering is not None:
+            parts.metering.count(ref, call.cpu)
+        if parts.budget is not None:
+            parts.budget.spend(time.thread_time() - began)
+
+    def _count_skipped(self, parts: Parts) -> None:
+        """Calls that are counted and not described."""
+        recorder, accounts, metering = self.recorder, self.accounts, parts.metering
+        reason = recorder.skip_reason
+        for _ in range(len(recorder.skipped)):
+            us, cpu_s, ref = recorder.skipped.popleft()
+            accounts.take()
+            accounts.drop(reason, us, ref)
+            if metering is not None:
+                metering.count(ref, cpu_s)
+        for _ in range(len(recorder.lost)):
+            lost = recorder.lost.popleft()
+            accounts.take(lost.rows)
+            accounts.drop(lost.reason, lost.us, lost.ref, lost.rows)
+            if metering is not None:
+                metering.count(lost.ref, lost.cpu, lost.rows)
+        for name, why in (("blind", "internal_error"), ("uncounted", reason)):
+            number = getattr(recorder, name)
+            if number:
+                setattr(recorder, name, getattr(recorder, name) - number)
+                accounts.take(number)
+                accounts.drop(why, recorder.now_us(), recorder.ref, number)
+        while recorder.notes:
+            self.note(recorder.notes.popleft())
+
+    def _take_labels(self, outbox: Outbox) -> None:
+        labels = self.recorder.labels
+        for _ in range(len(labels)):
+            identifier, label, value, us = labels.popleft()
+            try:
+                found = Label(id=identifier, time=from_us(us), label=label_text(label), value=value)
+                outbox.add(Frame("label", canonical_json(found.as_json())))
+            except Exception as error:
+                self.recorder.faults.note("label_failed", error)
+                outbox.labels["label_failed"] += 1
+
+    def _step(self, parts: Parts) -> None:
+        """Follow traffic and cost with the rate."""
+        now = time.monotonic()
+        elapsed = now - self._stepped_at
+        if parts.budget is None or elapsed < _STEP_S:
+            return
+        recorder = self.recorder
+        seen = self.accounts.taken + len(recorder.queue)
+        rate = parts.budget.step(seen - self._stepped_calls, elapsed, len(recorder.queue) / max(1, recorder.limit))
+        self._stepped_at, self._stepped_calls = now, seen
+        if not recorder.deaf:
+            recorder.rate = rate
+            recorder.threshold = ALL if rate >= 1.0 else int(rate * ALL)
+
+    # -- duties on request --------------------------------------------------------------------------------------------
+
+    def _send_energy(self, parts: Parts) -> None:
+        if parts.metering is None:
+            return
+        for reading in parts.metering.read(self.recorder.now_us(), self.recorder.ref):
+            parts.outbox.add(Frame("energy", canonical_json(reading.as_json())))
+        parts.outbox.deliver()
+
+    def _seal(self, parts: Parts, *, closed: bool = False) -> bool:
+        """Declare what was counted, then let the other side take it."""
+        self._seal_at = time.monotonic() + _SEAL_EVERY_S
+        accounts, outbox = self.accounts, parts.outbox
+        if accounts.news or closed:
+            tallies = accounts.tallies(closed=closed, now_us=self.recorder.now_us(), ref=self.recorder.ref)
+            if not outbox.declare(tallies, last=closed):
+                return False
+        with shield(self.recorder.faults, "seal_failed"):
+            outbox.seal()
+            return True
+        return False
+
+    def _answer(self, parts: Parts) -> Request | None:
+        """Serve those who wait; the closing request, once it is served."""
+        recorder, outbox = self.recorder, parts.outbox
+        for request in tuple(self._requests):
+            if request.target < 0:
+                request.target = self.accounts.taken + sum(call.rows for call in tuple(recorder.queue))
+            late = time.monotonic() >= request.deadline - (_RESERVE_S if request.closing else 0.0)
+            ready = self.accounts.taken >= request.target and not recorder.labels
+            if request.closing and (late or (ready and not recorder.queue)):
+                self._close(parts, request)
+                self._release(request, outbox.records == 0)
+                return request
+            if late:
+                self._release(request, False)
+            elif ready and not request.closing:
+                if parts.metering is not None and parts.metering.news:
+                    self._send_energy(parts)
+                if outbox.deliver() and self._seal(parts):
+                    self._release(request, True)
+        return None
+
+    def _close(self, parts: Parts, request: Request) -> None:
+        """The end: what cannot be described or delivered in time is lost by name."""
+        recorder, outbox = self.recorder, parts.outbox
+        recorder.live = False
+        while recorder.queue:
+            call = recorder.queue.popleft()
+            self.accounts.take(call.rows)
+            self.accounts.drop(request.reason, call.us, call.site.ref, call.rows)
+        recorder.queued_bytes = 0
+        self._count_skipped(parts)
+        self._take_labels(outbox)
+        with shield(recorder.faults, "energy_failed"):
+            if parts.metering is not None and parts.metering.news:
+                self._send_energy(parts)
+        if not outbox.deliver(last=True):
+            outbox.abandon("transport_failed")
+        self._seal(parts, closed=self.accounts.taken > 0)
+        with shield(recorder.faults, "transport_not_closed"):
+            outbox.transport.close()
+
+    def _release(self, request: Request, ok: bool) -> None:
+        self._requests.remove(request)
+        request.ok = ok
+        request.done.set()
+
+    def _helpless(self) -> Request | None:
+        """Nothing could be assembled: count, so that memory stays bounded, and answer that it failed."""
+        recorder = self.recorder
+        while recorder.queue:
+            call = recorder.queue.popleft()
+            self.accounts.take(call.rows)
+            self.accounts.drop("internal_error", call.us, call.site.ref, call.rows)
+        recorder.queued_bytes = 0
+        for _ in range(len(recorder.skipped)):
+            us, _, ref = recorder.skipped.popleft()
+            self.accounts.take()
+            self.accounts.drop("sampled", us, ref)
+        for request in tuple(self._requests):
+            self._release(request, False)
+            if request.closing:
+                recorder.live = False
+                return request
+        time.sleep(_BUSY_S)
+        return None

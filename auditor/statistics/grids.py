@@ -7,8 +7,8 @@ import numpy as np
 from auditor.core.frame import GRID_BINS, Grid
 from auditor.core.rows import Floats, Ints
 
-OUTER = 2.0 ** np.arange(-8, 8)
-"""Distances of the outer edges from the baseline's range, in widths of that range: a 128-fold overshoot keeps its size."""
+OUTER = 2.0 ** (np.arange(-24, 24) / 3)
+"""Distances of the outer edges from the baseline's range, in widths of that range: a 200-fold overshoot keeps its size."""
 
 
 def fit_grid(x: Floats, bins: int = GRID_BINS) -> Grid:

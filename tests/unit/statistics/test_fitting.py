@@ -1,0 +1,120 @@
+"""Grids, projections and score figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from auditor.core.frame import GRID_BINS, LogGrid
+from auditor.statistics.grids import fit_grid
+from auditor.statistics.projections import fit_projection
+from auditor.statistics.scores import concordance, confidence, cosine, entropy, probabilities
+
+NUMBERS = st.floats(-1e300, 1e300)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(x=arrays(np.float64, st.integers(1, 200), elements=NUMBERS), bins=st.sampled_from([100, 128, GRID_BINS]))
+def test_a_grid_is_strictly_rising_finite_and_holds_every_value(x: np.ndarray, bins: int) -> None:
+    grid = fit_grid(x, bins)
+    assert np.isfinite(grid.edges).all()
+    assert np.isfinite(grid.values).all()
+    assert (np.diff(grid.edges) > 0).all()
+    assert len(grid.values) == len(grid.edges) + 1 <= bins
+    bins_of = grid.index(x)
+    assert ((bins_of >= 0) & (bins_of < len(grid.values))).all()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(x=arrays(np.float64, st.integers(1, 60), elements=st.integers(-20, 20).map(float)))
+def test_few_distinct_values_each_have_a_bin(x: np.ndarray) -> None:
+    grid = fit_grid(x)
+    distinct = np.unique(x)
+    assert len(set(grid.index(distinct).tolist())) == len(distinct)
+    assert np.allclose(grid.value(grid.index(x)), x, atol=1e-12)
+
+
+def test_many_values_get_bins_of_equal_mass() -> None:
+    x = np.random.default_rng(0).normal(size=200_000)
+    grid = fit_grid(x)
+    mass = np.bincount(grid.index(x), minlength=len(grid.values)) / len(x)
+    assert mass.max() < 1.2 / (GRID_BINS - 96)
+
+
+def test_values_far_beyond_the_baseline_keep_their_size() -> None:
+    grid = fit_grid(np.linspace(0, 1, 1000))
+    for value in (1.5, 7.0, 60.0, -20.0):
+        assert grid.value(grid.index(np.array([value])))[0] == pytest.approx(value, rel=0.15)
+
+
+def test_neighbouring_floats_are_told_apart() -> None:
+    x = np.array([1.0, np.nextafter(1.0, 2.0)])
+    grid = fit_grid(x)
+    assert len(set(grid.index(x).tolist())) == 2
+
+
+def test_an_empty_column_has_no_grid() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        fit_grid(np.empty(0))
+    with pytest.raises(ValueError, match="at least one"):
+        fit_projection(np.empty((0, 3), np.float32))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(x=st.floats(1e-8, 1e12) | st.floats(-1e12, -1e-8))
+def test_the_log_grid_recovers_values_within_its_accuracy(x: float) -> None:
+    grid = LogGrid()
+    assert grid.value(grid.index(np.array([x])))[0] == pytest.approx(x, rel=0.0051)
+
+
+def test_components_are_those_of_the_covariance() -> None:
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(500, 6)) * [5, 3, 2, 1, 0.5, 0.1]).astype(np.float32)
+    projection = fit_projection(x)
+    y = projection.project(x)
+    expected = np.sort(np.linalg.eigvalsh(np.cov(x.T.astype(float))))[::-1]
+    assert np.allclose(y.var(axis=0, ddof=1), expected, rtol=1e-6)
+    assert np.allclose(np.cov(y.T), np.diag(expected), atol=1e-8)
+    assert projection.frequencies.shape == (6, 256)
+
+
+def test_fewer_rows_than_dimensions_give_the_same_directions() -> None:
+    x = np.random.default_rng(2).normal(size=(20, 90)).astype(np.float32)
+    projection = fit_projection(x)
+    assert projection.matrix.shape == (90, 19)
+    assert np.allclose(projection.matrix.T @ projection.matrix, np.eye(19), atol=1e-8)
+
+
+def test_a_constant_vector_still_projects() -> None:
+    projection = fit_projection(np.ones((30, 4), np.float32))
+    assert np.isfinite(projection.features(projection.project(np.ones((2, 4), np.float32)))).all()
+
+
+def test_random_features_approximate_the_gaussian_kernel() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    projection = fit_projection(x, seed=4)
+    y = projection.project(x)
+    features = projection.features(y)
+    distance = ((y[:, None] - y[None]) ** 2).sum(axis=2)
+    median = np.median(np.sqrt(distance[np.triu_indices(300, 1)]))
+    error = features @ features.T - np.exp(-distance / (2 * median**2))
+    assert np.abs(error).mean() < 0.06
+
+
+def test_scores_that_are_no_probabilities_have_no_entropy() -> None:
+    scores = np.array([[0.7, 0.3], [2.0, -1.0], [0.9, 0.8], [np.nan, np.nan]])
+    p = probabilities(scores)
+    assert np.isnan(p[1:]).all()
+    assert np.allclose(entropy(p)[0], -(0.7 * np.log2(0.7) + 0.3 * np.log2(0.3)))
+    assert np.isnan(entropy(p)[1:]).all()
+    assert np.array_equal(confidence(scores), [0.7, 2.0, 0.9, np.nan], equal_nan=True)
+    assert concordance(p[:1], p[:1])[0] == pytest.approx(0.58)
+
+
+def test_cosine_of_a_zero_row_is_absent() -> None:
+    found = cosine(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[-2.0, 0.0], [1.0, 0.0]]))
+    assert np.array_equal(found, [-1.0, np.nan], equal_nan=True)

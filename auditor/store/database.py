@@ -6,8 +6,10 @@ instead of deadlocking, readers open the file `mode=ro`. A connection must not b
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +24,8 @@ from auditor.core.identity import canonical_json
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
 _WRITES = "auditor_writes"
-_SCHEMES = {
-    "sqlite": "sqlite",
+_FILE = "sqlite:///"
+_DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
@@ -48,13 +50,14 @@ class Database:
         `bad_url`, `driver_missing`, `no_store`.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False, foreign_keys: bool = True) -> None:
-        self.url = parse_url(url)
-        self.name = self.url.render_as_string(hide_password=True)
+    def __init__(self, url: str | URL, *, read_only: bool = False, foreign_keys: bool = True) -> None:
+        self.url = parse_url(url) if isinstance(url, str) else url
         self.read_only = read_only
         self.dialect = self.url.get_backend_name()
         self.path = Path(self.url.database or "") if self.dialect == "sqlite" else None
+        self.name = f"sqlite:///{self.path}" if self.path else self.url.render_as_string(hide_password=True)
         self.engine = self._sqlite(foreign_keys) if self.path else self._postgres()
+        weakref.finalize(self, self.engine.dispose)  # a reader that nobody closed leaves no open file behind
 
     def _sqlite(self, foreign_keys: bool) -> Engine:
         assert self.path is not None
@@ -73,19 +76,8 @@ class Database:
         )
         engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_serializer=_dump)
 
-        @event.listens_for(engine, "connect")
-        def set_up(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None  # the driver starts no transaction of its own: `begin` below does
-            connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-            if not self.read_only:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get(_WRITES)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
+        event.listen(engine, "connect", partial(_set_up, foreign_keys=foreign_keys, writes=not self.read_only))
+        event.listen(engine, "begin", _begin)
         return engine
 
     def _postgres(self) -> Engine:
@@ -145,11 +137,26 @@ class Database:
         return StoreError("store_failed", said, where=self.name)
 
 
+def _set_up(connection: Any, _record: Any, *, foreign_keys: bool, writes: bool) -> None:
+    connection.isolation_level = None  # the driver starts no transaction of its own: `_begin` does
+    connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    if writes:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def parse_url(url: str) -> URL:
     """The URL with the driver that auditor uses, or StoreError `bad_url`."""
+    if url.startswith(_FILE) and url[len(_FILE) :] not in ("", ":memory:"):
+        return URL.create("sqlite", database=url[len(_FILE) :])  # a path as it is: `%` and `?` are letters like others
     try:
         parsed = make_url(url)
-        scheme = _SCHEMES[parsed.drivername]
+        return parsed.set(drivername=_DRIVERS[parsed.drivername])
     except (exc.ArgumentError, KeyError) as error:
         # Not echoed: whatever it is, it may hold a password.
         raise StoreError(
@@ -158,11 +165,6 @@ def parse_url(url: str) -> URL:
             where="[store] url",
             fix="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME",
         ) from error
-    if scheme == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreError(
-            "bad_url", "a store is a file", where=url, fix="write sqlite:///PATH; MemoryStore keeps nothing"
-        )
-    return parsed.set(drivername=scheme)
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -126,7 +126,7 @@ def _migrate(database: Database, direction: str, revision: str) -> Upgrade:
     from alembic.util import CommandError
 
     # Rebuilding a table on SQLite drops the old one, which must not take the rows that refer to it along.
-    own = Database(database.url.render_as_string(hide_password=False), foreign_keys=False)
+    own = Database(database.url, foreign_keys=False)
     try:
         with own.writing() as connection:
             if own.dialect == "postgresql":  # two upgrades at once queue

@@ -1,0 +1,83 @@
+"""`auditor db upgrade|check|backup`: the store's schema, soundness and copies."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from auditor.cli.common import add_common, print_json, settings_for
+
+
+def register(commands: Any) -> None:
+    """Add `db` with its three words."""
+    words = commands.add_parser("db", help="the store: schema, soundness, copies").add_subparsers(
+        metavar="upgrade|check|backup", required=True
+    )
+    upgrade = words.add_parser("upgrade", help="bring the schema to the newest revision")
+    add_common(upgrade)
+    upgrade.set_defaults(run=run_upgrade)
+    check = words.add_parser("check", help="say whether schema and data are sound; exit 1 when they are not")
+    add_common(check)
+    check.set_defaults(run=run_check)
+    backup = words.add_parser("backup", help="copy the store to one file while it is in use")
+    add_common(backup)
+    backup.add_argument("file", metavar="FILE", type=Path, help="where to; must not exist")
+    backup.set_defaults(run=run_backup)
+
+
+def run_upgrade(args: argparse.Namespace) -> int:
+    """Run the migrations as the home's one writer; 0."""
+    from auditor.intake.lock import writer_lock
+    from auditor.settings import Home
+    from auditor.store.database import Database
+    from auditor.store.schema import upgrade
+
+    settings = settings_for(args)
+    with writer_lock(Home(settings.root)):
+        database = Database(settings.store_url)
+        try:
+            done = upgrade(database)
+        finally:
+            database.close()
+    if args.json:
+        print_json("db-upgrade", {"store": database.name, "before": done.before, "after": done.after})
+    elif done.before == done.after:
+        print(f"{database.name} has schema {done.after} already")
+    else:
+        print(f"{database.name}: schema {done.before or 'none'} -> {done.after}")
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Print what was found; 0 when sound, 1 when not."""
+    from auditor.store.maintenance import check
+
+    found = check(settings_for(args).store_url)
+    if args.json:
+        print_json(
+            "db-check",
+            {
+                "store": found.where,
+                "revision": found.schema,
+                "needed": found.needed,
+                "findings": list(found.findings),
+            },
+        )
+    else:
+        print("\n".join([*found.findings, f"{found.where}: {len(found.findings)} findings"]))
+    return 1 if found.findings else 0
+
+
+def run_backup(args: argparse.Namespace) -> int:
+    """Copy, and print where, how large and with which digest; 0."""
+    from auditor.store.maintenance import backup
+
+    made = backup(settings_for(args).store_url, args.file.absolute())
+    if args.json:
+        print_json(
+            "db-backup", {"file": str(made.path), "bytes": made.size, "sha256": made.sha256, "revision": made.schema}
+        )
+    else:
+        print(f"{made.path}: {made.size} bytes, schema {made.schema}, sha256 {made.sha256}")
+    return 0

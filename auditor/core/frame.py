@@ -47,12 +47,16 @@ class ColumnSpec:
 
     @property
     def short(self) -> str:
-        """What a reader calls it beside its input or pair: `brightness`, `confidence`; without either, the whole path."""
+        """What a reader calls it beside its input or pair: `brightness`, `head.entropy`; without either, the whole path.
+
+        A head's figures say so, because a descriptor may have the same name.
+        """
         if ".descriptors." in self.name:
             return self.name.split(".descriptors.", 1)[1]
         if self.input is None and self.pair is None:
             return self.name
-        return self.name.rsplit(".", 1)[-1]
+        last = self.name.rsplit(".", 1)[-1]
+        return f"head.{last}" if self.input is not None and self.view in ("output", "uncertainty") else last
 
     def attributes(self) -> dict[str, str]:
         """The measurement attributes of a figure about this column."""

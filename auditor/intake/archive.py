@@ -23,10 +23,11 @@ from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, floor_to, from_us, to_us
 from auditor.intake import labels as label_files
 from auditor.intake import wire
-from auditor.intake.columns import TEXT_SUFFIX, pack
+from auditor.intake.columns import pack
+from auditor.intake.dotted import nest
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_wire
-from auditor.intake.unpack import INPUT_PATH, to_rows
+from auditor.intake.unpack import to_rows
 from auditor.ports import Damage, RecordIndex
 
 RECORDS = "records"
@@ -276,38 +277,6 @@ def _read(data: bytes, columns: list[str] | None = None) -> pa.Table:
 
 
 def _record(row: pa.Table) -> core.Record:
-    """The record of a one-row table; vectors come back as the float32 they are kept in, null figures and groups as absent."""
-    time = from_us(row["time"].cast(pa.int64())[0].as_py())
-    flat = {path: value for path, value in row.drop_columns("time").to_pylist()[0].items() if value is not None}
-    data: dict[str, Any] = {"id": flat.pop("id"), "time": time, "groups": {}, "inputs": []}
-    inputs: dict[str, dict[str, Any]] = {}
-    for path, value in flat.items():
-        if isinstance(value, list) and any(entry is None for entry in value):
-            continue
-        match = INPUT_PATH.fullmatch(path)
-        if match:
-            entry = inputs.setdefault(match["name"], {"name": match["name"], "descriptors": {}})
-            field, _, column = match["field"].partition(".")
-            if column:
-                entry["descriptors"][column.removesuffix(TEXT_SUFFIX)] = value
-            else:
-                entry[field] = value
-        elif path.startswith("groups."):
-            data["groups"][path.removeprefix("groups.").removesuffix(TEXT_SUFFIX)] = value
-        else:
-            _put(data, path.removesuffix(TEXT_SUFFIX), value)
-    data["inputs"] = list(inputs.values())
-    return core.parse_record(data)
-
-
-def _put(data: dict[str, Any], path: str, value: Any) -> None:
-    """Set a nested field; what stands below `descriptors` or `by` is one key, dots and all."""
-    for family in ("output.text.descriptors.", "energy.by."):
-        if path.startswith(family):
-            keys = [*family.rstrip(".").split("."), path.removeprefix(family)]
-            break
-    else:
-        keys = path.split(".")
-    for key in keys[:-1]:
-        data = data.setdefault(key, {})
-    data[keys[-1]] = value
+    """The record of a one-row table; vectors come back as the float32 they are kept in, null figures as absent."""
+    flat = row.drop_columns("time").to_pylist()[0]
+    return core.parse_record({**nest(flat), "time": from_us(row["time"].cast(pa.int64())[0].as_py())})

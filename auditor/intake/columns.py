@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from auditor.intake import wire
+from auditor.intake.dotted import TEXT_SUFFIX
 
-TEXT_SUFFIX = ":text"
 TIME = pa.timestamp("us", tz="UTC")
 
 _FIELDS: tuple[tuple[str, pa.DataType], ...] = (

@@ -52,8 +52,7 @@ def read_record(payload: bytes) -> wire.Record:
         record = _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return record_from(decode(payload))
-    names = [entry.name for entry in record.inputs]
-    if len(set(names)) != len(names):
+    if len({entry.name for entry in record.inputs}) != len(record.inputs):
         return record_from(decode(payload))
     return _in_time(record)
 
@@ -68,6 +67,13 @@ def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
         texts beyond 2000, more than 64 inputs or groups, 1000 descriptors, 65536 numbers in a vector, whole numbers
         beyond 64 bits, a time outside 1970 to 2199).
     """
+    try:
+        record = msgspec.convert(data if default_id is None else {"id": default_id, **data}, wire.Record)
+        usual = b"null" not in _encoder.encode(record)  # how a number that is not finite would be written
+    except (msgspec.ValidationError, TypeError, UnicodeEncodeError):
+        usual = False
+    if usual and len({entry.name for entry in record.inputs}) == len(record.inputs):
+        return _in_time(record)
     return to_wire(core.parse_record(data, default_id=default_id))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,13 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
-from auditor.intake.columns import TEXT_SUFFIX
+from auditor.intake.dotted import INPUT_PATH, TEXT_SUFFIX
 from auditor.intake.labels import Truth
 
-INPUT_PATH = re.compile(
-    r"inputs\.(?P<name>.+?)\.(?P<field>descriptors\..+|modality|missing|error|encoder|commitment|describer|embedding|scores)",
-    re.DOTALL,
-)
 _NUMBERS = (
     "output.value",
     "output.tokens.input",
@@ -43,9 +38,12 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
     labels, values, labelled = truth.of(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids)
     presence: dict[str, NDArray[np.int8]] = {}
     described = np.zeros(len(ids), bool)
+    bare = np.zeros(len(ids), bool)
     for name in names:
         presence[name], given = columns.presence(name)
         described |= given
+        bare |= presence[name] != ABSENT
+    described |= ~bare  # a record that names no input lacks them all; one that only names them was not described
     describer = {name: columns.describer(name) for name in names}
     commitment = {name: columns.texts(f"inputs.{name}.commitment") for name in names}
     return Rows(

@@ -1,0 +1,339 @@
+"""Mapping files: which column of somebody's table is which field of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from auditor.core.errors import ConfigurationError
+from auditor.core.record import MODALITIES
+from auditor.describe import Payload, describe_input, describe_text
+from auditor.intake.cells import FORMATS, blank, figure, moment, number, text_of, truth, vector
+from auditor.ports import Descriptor
+
+Row = Mapping[str, Any]
+Read = Callable[[Row], Any]
+_RECORD_NUMBERS = ("sampling", "latency_s", "first_token_s")
+_KEYS = frozenset(
+    ["kind", "model", "id", "time", "inputs", "output", "groups", "sensitive", "label", "label_time", "subject"]
+).union(_RECORD_NUMBERS)
+_INPUT_KEYS = frozenset(
+    ["name", "modality", "path", "value", "columns", "rate", "descriptors", "embedding", "encoder", "scores"]
+)
+_FILES = ("image", "audio", "video")
+_SIGNALS = ("audio", "series", "point_cloud", "embedding")
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A row, mapped: the record's data, its label if it has one, and the row without what is sensitive."""
+
+    record: dict[str, Any]
+    label: dict[str, Any] | None
+
+
+class RowMapping:
+    """A mapping file, checked and ready to be applied to rows.
+
+    Parameters
+    ----------
+    data : mapping
+        The YAML document.
+    where : str
+        Its file, for errors.
+    folder : Path
+        What `path` columns are relative to.
+    descriptors : mapping of str to Descriptor
+        By modality: describes what `path`, `value` and `columns` name.
+    """
+
+    def __init__(self, data: Any, *, where: str, folder: Path, descriptors: Mapping[str, Descriptor]) -> None:
+        self._where = where
+        self._folder = folder
+        self._descriptors = descriptors
+        self.columns: set[str] = set()
+        self.sensitive_columns: set[str] = set()
+        document = self._object(data, "mapping", _KEYS)
+        if document.get("kind") != "Mapping":
+            raise self._wrong("kind", "the document is no mapping", "begin with `kind: Mapping`")
+        for key in ("model", "time", "inputs"):
+            if key not in document:
+                raise self._wrong(key, f"{key!r} is missing", f"give {key!r}")
+        self._model = self._texts(document["model"], "model", {"name", "version", "encoder"})
+        if "name" not in self._model:
+            raise self._wrong("model", "'name' is missing", "give the model's name")
+        self._id = self._value(document["id"], "id") if "id" in document else None
+        self._time = self._moment(document["time"], "time")
+        if not isinstance(document["inputs"], list):
+            raise self._wrong("inputs", "expected a list", "give a list of inputs")
+        self._inputs = [self._input(entry, f"inputs[{index}]") for index, entry in enumerate(document["inputs"])]
+        self._output = self._outputs(document.get("output"))
+        self._groups = self._texts(document.get("groups", {}), "groups")
+        before = set(self.columns)
+        self._sensitive = self._texts(document.get("sensitive", {}), "sensitive")
+        self.sensitive_columns = self.columns - before
+        self._subject = self._value(document["subject"], "subject") if "subject" in document else None
+        self._numbers = {key: self._value(document[key], key) for key in _RECORD_NUMBERS if key in document}
+        self._label = self._value(document["label"], "label") if "label" in document else None
+        self._label_time = self._moment(document["label_time"], "label_time") if "label_time" in document else None
+        self._label_is_value = "value" in (document.get("output") or {}) and "label" not in document["output"]
+
+    @classmethod
+    def load(cls, file: Path, *, folder: Path, descriptors: Mapping[str, Descriptor]) -> RowMapping:
+        """The mapping in a YAML file; ConfigurationError `bad_mapping` with the place when it cannot be used."""
+        import yaml
+
+        try:
+            data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(
+                "bad_mapping", f"the mapping does not read: {error}", where=str(file), fix="correct the file"
+            ) from error
+        return cls(data, where=str(file), folder=folder, descriptors=descriptors)
+
+    def check_columns(self, present: set[str]) -> None:
+        """ConfigurationError `unknown_column` unless the table has every column that the mapping names."""
+        unknown = sorted(self.columns - present)
+        if unknown:
+            raise ConfigurationError(
+                "unknown_column",
+                f"the table has no column {unknown[0]!r}",
+                where=self._where,
+                fix=f"columns: {', '.join(sorted(present)[:30])}",
+            )
+
+    def identifier(self, row: Row) -> str | None:
+        """The row's own id, when the mapping names one."""
+        return None if self._id is None else text_of(self._id(row))
+
+    def apply(self, row: Row, identifier: str) -> Mapped:
+        """The row as a record with that id, its raw inputs described; RecordError with the place of the first fault."""
+        time = self._time(row)
+        record: dict[str, Any] = {
+            "id": identifier,
+            "time": time,
+            "model": {key: text for key, read in self._model.items() if (text := text_of(read(row))) is not None},
+            "inputs": [read(row) for read in self._inputs],
+            "groups": {key: text_of(read(row)) for key, read in self._groups.items()},
+        }
+        output = {key: value for key, read in self._output.items() if (value := read(row)) not in (None, {})}
+        if output:
+            record["output"] = output
+        sensitive = {key: text for key, read in self._sensitive.items() if (text := text_of(read(row))) is not None}
+        if sensitive:
+            record["sensitive"] = sensitive
+        if self._subject is not None and (subject := text_of(self._subject(row))) is not None:
+            record["subject"] = subject
+        for key, read in self._numbers.items():
+            if (value := number(read(row), key)) is not None:
+                record[key] = value
+        return Mapped(record, self._labelled(row, identifier, time))
+
+    # -- the parts of a mapping ----------------------------------------------------------------------------------------
+
+    def _labelled(self, row: Row, identifier: str, time: datetime) -> dict[str, Any] | None:
+        if self._label is None:
+            return None
+        given = self._label(row)
+        if blank(given):
+            return None
+        when = self._label_time(row) if self._label_time else time
+        if self._label_is_value:
+            return {"id": identifier, "time": when, "value": number(given, "label")}
+        return {"id": identifier, "time": when, "label": text_of(given)}
+
+    def _value(self, data: Any, key: str) -> Read:
+        """A constant, or the value of a column."""
+        if isinstance(data, dict):
+            name = self._object(data, key, {"column"}).get("column")
+            if not isinstance(name, str):
+                raise self._wrong(key, "a column is named by a text", "write {column: NAME}")
+            self.columns.add(name)
+            return lambda row: row.get(name)
+        if isinstance(data, list):
+            raise self._wrong(key, "a list is no value", "give a constant or {column: NAME}")
+        return lambda row: data
+
+    def _texts(self, data: Any, key: str, allowed: set[str] | None = None) -> dict[str, Read]:
+        document = self._object(data, key, allowed)
+        return {str(name): self._value(value, f"{key}.{name}") for name, value in document.items()}
+
+    def _vectors(self, data: Any, key: str) -> Read:
+        """A vector from one column, or from a number in each of several."""
+        if isinstance(data, dict) and "columns" in data:
+            names = self._names(self._object(data, key, {"columns"})["columns"], key)
+
+            def read(row: Row) -> list[float] | None:
+                numbers = [number(row.get(name), name) for name in names]
+                if all(entry is None for entry in numbers):
+                    return None
+                return vector(numbers, key)
+
+            return read
+        value = self._value(data, key)
+        return lambda row: vector(value(row), key)
+
+    def _names(self, data: Any, key: str) -> list[str]:
+        if not isinstance(data, list) or not data or not all(isinstance(name, str) for name in data):
+            raise self._wrong(key, "expected names of columns", "write columns: [a, b]")
+        self.columns.update(data)
+        return data
+
+    def _moment(self, data: Any, key: str) -> Callable[[Row], datetime]:
+        form, zone = "iso8601", None
+        if isinstance(data, dict):
+            document = self._object(data, key, {"column", "format", "zone"})
+            form = document.get("format", form)
+            zone = document.get("zone")
+            data = {"column": document.get("column")}
+        if form not in FORMATS:
+            raise self._wrong(key, f"{form!r} is not a format of time", f"use one of {', '.join(FORMATS)}")
+        try:
+            local: tzinfo = UTC if zone in (None, "UTC") else ZoneInfo(str(zone))
+        except (KeyError, ValueError, OSError) as error:
+            raise self._wrong(key, f"{zone!r} is not a time zone", "use a name like Europe/Berlin") from error
+        value = self._value(data, key)
+        return lambda row: moment(value(row), form, local, key)
+
+    def _input(self, data: Any, key: str) -> Read:
+        document = self._object(data, key, _INPUT_KEYS)
+        name, modality = document.get("name"), document.get("modality")
+        if not isinstance(name, str) or modality not in MODALITIES:
+            raise self._wrong(key, "an input needs a name and a modality", f"modality: {', '.join(MODALITIES)}")
+        sources = [word for word in ("path", "value", "columns") if word in document]
+        if len(sources) > 1 or (sources and "descriptors" in document):
+            raise self._wrong(key, "an input has one source", "give path, value, columns or descriptors")
+        embedding = self._vectors(document["embedding"], f"{key}.embedding") if "embedding" in document else None
+        scores = self._vectors(document["scores"], f"{key}.scores") if "scores" in document else None
+        encoder = self._value(document["encoder"], f"{key}.encoder") if "encoder" in document else None
+        rate = self._value(document["rate"], f"{key}.rate") if "rate" in document else None
+        given = {
+            str(column): self._value(value, f"{key}.descriptors.{column}")
+            for column, value in self._object(document.get("descriptors", {}), f"{key}.descriptors").items()
+        }
+        source = self._source(document, sources[0], modality, key) if sources else None
+
+        def read(row: Row) -> dict[str, Any]:
+            vectors = (embedding(row) if embedding else None, scores(row) if scores else None)
+            words = text_of(encoder(row)) if encoder else None
+            if source is not None:
+                payload = Payload(
+                    name=name,
+                    modality=modality,
+                    value=source(row),
+                    rate=number(rate(row), key) if rate else None,
+                    embedding=vectors[0],
+                    scores=vectors[1],
+                    encoder=words,
+                )
+                return _plain_input(describe_input(payload, self._descriptors))
+            figures = {column: value for column, get in given.items() if (value := figure(get(row))) is not None}
+            entry = {"name": name, "modality": modality, "descriptors": figures, "encoder": words}
+            entry.update(embedding=vectors[0], scores=vectors[1])
+            found = {field: value for field, value in entry.items() if value not in (None, {})}
+            return found if figures or any(vectors) else {"name": name, "modality": modality, "missing": True}
+
+        return read
+
+    def _source(self, document: Mapping[str, Any], word: str, modality: str, key: str) -> Read:
+        if word == "columns":
+            names = self._names(document["columns"], key)
+
+            def features(row: Row) -> dict[str, Any] | None:
+                found = {name: None if blank(row.get(name)) else figure(row.get(name)) for name in names}
+                return None if all(value is None for value in found.values()) else found
+
+            return features
+        value = self._value(document[word], f"{key}.{word}")
+        if word == "value":
+            return lambda row: _payload(value(row), modality, key)
+
+        def file(row: Row) -> Any:
+            given = value(row)
+            if blank(given):
+                return None
+            path = self._folder / str(given)
+            return path if modality in _FILES or not path.is_file() else path.read_bytes()
+
+        return file
+
+    def _outputs(self, data: Any) -> dict[str, Read]:
+        allowed = {"label", "value", "text", "scores", "finish", "refused", "error", "tokens"}
+        document = self._object(data or {}, "output", allowed)
+        found: dict[str, Read] = {}
+        for key in document.keys() & {"label", "finish", "error"}:
+            found[key] = _then(text_of, self._value(document[key], f"output.{key}"))
+        if "value" in document:
+            value = self._value(document["value"], "output.value")
+            found["value"] = lambda row: number(value(row), "output.value")
+        if "scores" in document:
+            found["scores"] = self._vectors(document["scores"], "output.scores")
+        if "refused" in document:
+            found["refused"] = _then(truth, self._value(document["refused"], "output.refused"))
+        if "tokens" in document:
+            counts = self._texts(document["tokens"], "output.tokens", {"input", "output"})
+            found["tokens"] = lambda row: {
+                key: int(count)
+                for key, read in counts.items()
+                if (count := number(read(row), f"output.tokens.{key}")) is not None
+            }
+        if "text" in document:
+            answer = self._value(document["text"], "output.text")
+            found["text"] = lambda row: self._text(answer(row))
+        return found
+
+    def _text(self, value: Any) -> dict[str, Any] | None:
+        if blank(value):
+            return None
+        found = describe_text(str(value), self._descriptors)
+        return {"descriptors": {key: entry for key, entry in found.descriptors.items() if entry is not None}}
+
+    def _object(self, data: Any, key: str, allowed: set[str] | frozenset[str] | None = None) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise self._wrong(key, "expected an object", "see the mapping's reference")
+        for name in data:
+            if allowed is not None and name not in allowed:
+                raise self._wrong(key, f"unknown key {name!r}", f"known: {', '.join(sorted(allowed))}")
+        return data
+
+    def _wrong(self, key: str, message: str, fix: str) -> ConfigurationError:
+        return ConfigurationError("bad_mapping", message, where=f"{self._where}: {key}", fix=fix)
+
+
+def _payload(value: Any, modality: str, key: str) -> Any:
+    """A cell as what a descriptor of that modality takes: signals are arrays."""
+    if blank(value):
+        return None
+    if modality in _SIGNALS and isinstance(value, str):
+        value = vector(value, key)
+    if modality in _SIGNALS and isinstance(value, list):
+        import numpy as np
+
+        try:
+            return np.asarray(value, np.float64)
+        except (ValueError, TypeError):
+            return value  # ragged or no numbers: the descriptor says so
+    return value
+
+
+def _then(convert: Callable[[Any], Any], read: Read) -> Read:
+    return lambda row: convert(read(row))
+
+
+def _plain_input(found: Any) -> dict[str, Any]:
+    plain = {
+        "name": found.name,
+        "modality": found.modality,
+        "missing": found.missing or None,
+        "error": found.error,
+        "descriptors": {key: value for key, value in found.descriptors.items() if value is not None},
+        "embedding": found.embedding,
+        "encoder": found.encoder,
+        "scores": found.scores,
+        "describer": found.describer,
+    }
+    return {key: value for key, value in plain.items() if value not in (None, {})}

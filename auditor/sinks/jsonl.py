@@ -11,11 +11,14 @@ from typing import Any
 from auditor.core.errors import SinkError
 from auditor.core.run import Audit
 
+LOOK_BACK = 1 << 20
+"""Bytes at the end of the file in which an event that was written before is looked for."""
+
 
 class JsonlSink:
     """One line for each alert that opened, was renewed or resolved: the contract's Alert with its `event`.
 
-    Delivering an audit twice appends its lines twice; the pair of alert `id` and `renewed` (or `event`) tells copies apart.
+    An audit that is delivered again adds nothing; a line that a crash cut short is closed, not joined with the next one.
 
     Parameters
     ----------
@@ -28,15 +31,22 @@ class JsonlSink:
 
     def deliver(self, audit: Audit, artifacts: Path) -> None:
         """Append the audit's alert changes, durably; SinkError when the file cannot be written."""
-        lines = [json.dumps(event, ensure_ascii=False, allow_nan=False) for event in events(audit)]
+        lines = [json.dumps(event, ensure_ascii=False, allow_nan=False).encode() for event in events(audit)]
         if not lines:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(line + "\n" for line in lines))
-                file.flush()
-                os.fsync(file.fileno())
+            with self.path.open("a+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(size - LOOK_BACK, 0))
+                tail = file.read()
+                written = set(tail.split(b"\n"))
+                torn = b"\n" if tail and not tail.endswith(b"\n") else b""
+                new = b"".join(line + b"\n" for line in lines if line not in written)
+                if new:
+                    file.write(torn + new)
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:
             raise SinkError(
                 "outbox_unwritable", f"alerts could not be appended: {error}", where=str(self.path), fix="free the file"

@@ -203,6 +203,7 @@ class Pipeline:
                     revision=revision,
                     recorded=now,
                     version=version,
+                    embodied_g=self.settings.energy.embodied_g_per_request,
                 )
                 if version is None and duration == span.duration:
                     window = state

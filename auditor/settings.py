@@ -223,7 +223,9 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
 
 def _section(kind: Any, name: str, data: Any, file: str, environ: Mapping[str, str]) -> Any:
     if not isinstance(data, dict):
-        raise ConfigurationError("bad_settings", f"[{name}] is not a section", where=file)
+        raise ConfigurationError(
+            "bad_settings", f"[{name}] is not a section", where=file, fix=f"write [{name}] with its keys below"
+        )
     known = {item.name: item.default for item in fields(kind)}
     for key in data:
         if key not in known:

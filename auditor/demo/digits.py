@@ -50,7 +50,6 @@ spec:
   models: [digit-reader]
   roles: [provider, deployer]
   route: annex_iii
-  annexIII: ["5(d)"]
   modalities: [image, audio, text]
   placedOnMarket: 2026-03-02
   modelVersion: 1.4.0
@@ -165,15 +164,17 @@ def _replay(
 ) -> str:
     clock = ReplayClock(BEGIN)
     baseline = ""
-    agent = _agent(app.home, VERSION, clock)
+    version = VERSION
+    agent = _agent(app.home, version, clock)
     watched = _watch(agent, model)
     try:
         for number in range(WEEK + days):
             start = BEGIN + number * DAY
             incident = plants.active(planned, start) if number >= WEEK else ""
-            if incident == "heavier-version" and agent.version != HEAVIER:
+            if incident == "heavier-version" and version != HEAVIER:
+                version = HEAVIER
                 agent.close()
-                agent = _agent(app.home, HEAVIER, clock)
+                agent = _agent(app.home, version, clock)
                 watched = _watch(agent, model.heavier(plants.HEAVIER))
             for call in day_of_calls(source, start, number, seed, incident):
                 clock.now = call.time

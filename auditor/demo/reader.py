@@ -41,7 +41,7 @@ class DigitReader:
         How often every head is evaluated and averaged; a heavier version does the same work several times.
     """
 
-    def __init__(self, photo: Any, clip: Any, text: Any, passes: int = 1) -> None:
+    def __init__(self, photo: Head, clip: Head, text: Any, passes: int = 1) -> None:
         self._photo, self._clip, self._text = photo, clip, text
         self.passes = passes
 
@@ -52,9 +52,9 @@ class DigitReader:
     def read(self, photo: NDArray[np.uint8], clip: NDArray[np.float32] | None, hint: str | None) -> Answer:
         """Read one digit; any input but the photo may be None."""
         for _ in range(self.passes):
-            heads = {"photo": self._photo.predict_proba(_pixels(photo)[None])[0]}
+            heads = {"photo": self._photo.scores(_pixels(photo))}
             if clip is not None:
-                heads["clip"] = self._clip.predict_proba(cepstrum(clip)[None])[0]
+                heads["clip"] = self._clip.scores(cepstrum(clip))
             if hint is not None:
                 heads["hint"] = self._text.predict_proba([hint])[0]
         fused = np.sum([np.log(scores + 1e-6) for scores in heads.values()], axis=0)
@@ -68,17 +68,36 @@ def train(part: Part) -> DigitReader:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     rng = np.random.default_rng(7)
     small = part.images.shape[1] < 20
-    photo = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.02))
-    photo.fit(np.stack([_pixels(image) for image in part.images]), part.digits)
-    clip = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.005 if small else 0.02))
-    clip.fit(np.stack([cepstrum(samples) for samples in part.clips]), part.spoken)
+    photo = Head.fit(np.stack([_pixels(image) for image in part.images]), part.digits, 0.02)
+    clip = Head.fit(np.stack([cepstrum(samples) for samples in part.clips]), part.spoken, 0.005 if small else 0.02)
     text = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=300))
     text.fit([hint(int(digit), rng) for digit in part.digits], part.digits)
     return DigitReader(photo, clip, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Logistic regression on standardised features."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    model: Any
+
+    @classmethod
+    def fit(cls, x: NDArray[np.float32], y: NDArray[np.int64], strength: float) -> Head:
+        """Fit on features of shape (n, d); `strength` is the inverse of the penalty."""
+        from sklearn.linear_model import LogisticRegression
+
+        mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+        scale[scale == 0] = 1.0
+        return cls(mean, scale, LogisticRegression(max_iter=300, C=strength).fit((x - mean) / scale, y))
+
+    def scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of the ten digits, shape (10,), for one row of features."""
+        return np.asarray(self.model.predict_proba(((x - self.mean) / self.scale)[None])[0])
 
 
 def _pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from auditor.descriptors._common import (
 )
 from auditor.ports import DescriptorColumn
 
-MAX_SAMPLES = 480_000
+MAX_SAMPLES = 160_000
 """Samples a channel that are looked at: longer sound is described from runs spread evenly over it."""
 RUN = 16_000
 FRAME_S = 0.032

@@ -59,6 +59,9 @@ class TabularDescriptor:
 def _features(value: Any) -> Iterable[tuple[Any, Any]]:
     if hasattr(value, "_asdict"):
         value = value._asdict()
+    elif hasattr(value, "to_dict") and getattr(value, "ndim", 0) == 1:  # a pandas Series: one row with named features
+        _check_size(len(value))
+        value = value.to_dict()
     if isinstance(value, Mapping):
         _check_size(len(value))
         return list(value.items())
@@ -90,14 +93,24 @@ def _figure(value: Any) -> tuple[Scalar, bool]:
     if isinstance(value, (bool, np.bool_)):
         return ("true" if value else "false"), True
     if isinstance(value, str):
-        return (value, True) if len(value) <= MAX_CATEGORY else (None, False)
+        # str.__str__: the plain text of numpy strings and of enumerations that are strings
+        return (str.__str__(value), True) if len(value) <= MAX_CATEGORY else (None, False)
     if isinstance(value, (numbers.Real, Decimal)):
         return _finite(value)
     if isinstance(value, (datetime, date)):
-        return _finite((date(value.year, value.month, value.day) - date(1970, 1, 1)).days * 86400)
+        return _day(value)
+    if isinstance(value, np.datetime64):
+        return (None, True) if np.isnat(value) else _finite(value.astype("datetime64[D]").astype(np.int64) * 86400.0)
     if isinstance(value, np.generic):
         return _figure(value.item()) if value.dtype.kind in "biufU" else (None, False)
     return None, False
+
+
+def _day(value: date) -> tuple[Scalar, bool]:
+    try:
+        return _finite((date(value.year, value.month, value.day) - date(1970, 1, 1)).days * 86400)
+    except (TypeError, ValueError):  # pandas' NaT is a datetime without a year
+        return None, True
 
 
 def _finite(value: Any) -> tuple[Scalar, bool]:

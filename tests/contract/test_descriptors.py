@@ -1,6 +1,8 @@
 """Every descriptor plugin keeps the public contract, on values it knows and on values that nobody can describe."""
 
 import io
+import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -192,6 +194,29 @@ def test_right_shapes_with_any_values(modality, data):
     kind = data.draw(st.sampled_from([np.uint8, np.int16, np.float32, np.float64]))
     value = data.draw(hnp.arrays(kind, shape, fill=hnp.from_dtype(np.dtype(kind))))
     figures_or_refusal(modality, value, 100.0)
+
+
+HUGE = {
+    "image": ((60_000, 60_000, 3), np.uint8),
+    "audio": ((2_000_000_000,), np.int16),
+    "video": ((20_000, 2160, 3840, 3), np.uint8),
+    "series": ((1_000_000_000, 4), np.float32),
+    "point_cloud": ((1_000_000_000, 4), np.float32),
+}
+
+
+@pytest.mark.parametrize("modality", HUGE)
+def test_work_is_bounded_whatever_the_size(modality):
+    """Arrays of gigabytes (that repeat one value, so that they fit) cost no more than a moment and little memory."""
+    shape, kind = HUGE[modality]
+    value = np.broadcast_to(np.array(1, kind), shape)
+    started = time.process_time()
+    tracemalloc.start()
+    figures_or_refusal(modality, value, 1000.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert time.process_time() - started < 4
+    assert peak < 200e6
 
 
 def encoded():

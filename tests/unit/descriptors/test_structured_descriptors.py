@@ -63,10 +63,12 @@ def test_each_feature_is_a_column():
         "flag": np.bool_(False),
         "count": np.int32(7),
         "city": np.str_("Ulm"),
+        "left": np.datetime64("1970-01-02T13"),
+        "never": np.datetime64("NaT"),
     }
     assert dict(tabular.PLUGIN.describe(row)) == {
-        "n_features": 15.0,
-        "n_missing": 2.0,
+        "n_features": 17.0,
+        "n_missing": 3.0,
         "n_unusable": 3.0,
         "age": 41.0,
         "income": 1200.5,
@@ -83,6 +85,8 @@ def test_each_feature_is_a_column():
         "flag": "false",
         "count": 7.0,
         "city": "Ulm",
+        "left": 86400.0,
+        "never": None,
     }
 
 
@@ -99,6 +103,14 @@ def test_rows_of_other_shapes():
     assert code_of(tabular.PLUGIN, np.zeros((2, 2))) == "bad_shape"
     assert code_of(tabular.PLUGIN, dict.fromkeys(range(3000))) == "too_large"
     assert code_of(tabular.PLUGIN, "a=1") == "wrong_type"
+
+
+def test_a_row_of_a_data_frame():
+    pandas = pytest.importorskip("pandas")
+    row = pandas.Series({"age": 3, "sex": "f", "seen": pandas.NaT, "weight": float("nan"), "what": pandas.NA})
+    figures = tabular.PLUGIN.describe(row)
+    assert (figures["age"], figures["sex"], figures["seen"]) == (3, "f", None)
+    assert figures["n_missing"] + figures["n_unusable"] == 3
 
 
 # -- embedding ----------------------------------------------------------------------------------------------------------

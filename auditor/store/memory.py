@@ -147,7 +147,7 @@ class MemoryStore:
         newest: dict[tuple[str, str, str, str, str | None], Verdict] = {}
         for verdict in self.verdicts(model):
             other = newest.get(verdict.key)
-            if verdict.end <= before and (other is None or _age(verdict) > _age(other)):
+            if verdict.end <= before and (other is None or rules.verdict_age(verdict) > rules.verdict_age(other)):
                 newest[verdict.key] = verdict
         return sorted(newest.values(), key=rules.verdict_order)
 
@@ -183,10 +183,6 @@ class MemoryStore:
             if model in (None, audit.run.model) and (key not in found or audit.run.revision > found[key].run.revision):
                 found[key] = audit
         return list(found.values())
-
-
-def _age(verdict: Verdict) -> tuple[datetime, datetime, datetime, str]:
-    return verdict.end, verdict.start, verdict.judged, verdict.id
 
 
 def _ending(kept: Mapping[str, Kept], model: str, span: Span) -> list[Kept]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, exists, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, exists, func, select
 
 from auditor.core.artifact import Artifact
 from auditor.core.command import Command
@@ -95,16 +95,9 @@ class SqlQueries:
 
     def last_verdicts(self, model: str, before: datetime) -> Sequence[Verdict]:
         """For each policy x control x slice x input, the newest verdict of a window that ends at or before `before`."""
-        table = tables.verdicts
-        series = [table.c.policy, table.c.control, table.c.slice, table.c.input]
-        newest = [table.c.end.desc(), table.c.start.desc(), table.c.judged.desc(), table.c.id.desc()]
-        ranked = (
-            select(table.c.id, func.row_number().over(partition_by=series, order_by=newest).label("place"))
-            .where(table.c.model == model, table.c.end <= before, table.c.run.in_(_newest_runs(model)))
-            .subquery()
-        )
-        query = select(table).join(ranked, ranked.c.id == table.c.id).where(ranked.c.place == 1)
-        return sorted(self._all(query, convert.verdict_from), key=rules.verdict_order)
+        found = self._all(_last_of_each_series(model, before), convert.verdict_from)
+        newest = {verdict.key: verdict for verdict in sorted(found, key=rules.verdict_age)}
+        return sorted(newest.values(), key=rules.verdict_order)
 
     def alerts(
         self, model: str | None = None, *, state: str | None = None, span: Span | None = None
@@ -165,6 +158,29 @@ def _unsuperseded(runs: Table) -> ColumnElement[bool]:
         later.c.end == runs.c.end,
         later.c.revision > runs.c.revision,
     )
+
+
+def _last_of_each_series(model: str, before: datetime) -> Select[Any]:
+    """The verdicts of the run that judged each series last: one seek a series, however long the history is."""
+    table = tables.verdicts
+    each = [table.c.policy, table.c.control, table.c.slice, table.c.input]
+    series = select(*each).where(table.c.model == model).distinct().subquery()
+    one = table.alias()
+    last = (
+        select(one.c.run)
+        .where(one.c.model == model, one.c.end <= before, *_same_series(one, series))
+        .where(one.c.run.in_(_newest_runs(model)))
+        .order_by(one.c.end.desc(), one.c.start.desc(), one.c.judged.desc(), one.c.id.desc())
+        .limit(1)
+        .correlate(series)
+        .scalar_subquery()
+    )
+    return select(table).select_from(series).join(table, and_(table.c.run == last, *_same_series(table, series)))
+
+
+def _same_series(a: FromClause, b: FromClause) -> list[ColumnElement[bool]]:
+    same = [a.c[name] == b.c[name] for name in ("policy", "control", "slice")]
+    return [*same, a.c.input.is_not_distinct_from(b.c.input)]
 
 
 def _of(table: Table, model: str, span: Span | None) -> list[ColumnElement[bool]]:

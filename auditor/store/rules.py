@@ -173,6 +173,11 @@ def verdict_order(verdict: Verdict) -> Any:
     return verdict.start, verdict.policy, verdict.control, verdict.slice, verdict.input or "", verdict.end, verdict.id
 
 
+def verdict_age(verdict: Verdict) -> Any:
+    """Which of two verdicts of one series is the newer."""
+    return verdict.end, verdict.start, verdict.judged, verdict.id
+
+
 def alert_order(alert: Alert) -> Any:
     return alert.opened, alert.id
 

@@ -286,8 +286,8 @@ verdicts = Table(
     _column("budget_share", Double, "False pages a budget period that it may cause", null=True),
     _column("revision", Integer, "Revision of the run"),
     _column("held_since", UtcTime, "End of the last window in which evidence was there", null=True),
-    Index(None, "model", "end"),
-    Index(None, "model", "control", "start"),
+    Index("ix_verdicts_series", "model", "policy", "control", "slice", "input", "end"),
+    Index(None, "model", "start"),
     comment="What each control said about each slice of each window",
 )
 

@@ -321,8 +321,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run", "id", name=op.f("pk_verdicts")),
         comment="What each control said about each slice of each window",
     )
-    op.create_index(op.f("ix_verdicts_model_control_start"), "verdicts", ["model", "control", "start"])
-    op.create_index(op.f("ix_verdicts_model_end"), "verdicts", ["model", "end"])
+    op.create_index(op.f("ix_verdicts_model_start"), "verdicts", ["model", "start"])
+    op.create_index("ix_verdicts_series", "verdicts", ["model", "policy", "control", "slice", "input", "end"])
 
 
 def downgrade() -> None:

@@ -150,22 +150,13 @@ def _evidence(values: Values) -> MetricEvidence | AttestationEvidence:
 def _condition(values: Values | None, node: Node, key: str) -> Condition | None:
     if values is None:
         return None
-    op, value = values["op"], values.get("value")
-    if (op == "unchanged") != (value is None):
-        raise node.error("bad_value", f"{key}: {op} does not go with this value", "only unchanged takes no value")
-    if op == "unchanged":
-        return Condition(op, None, None)
-    if (op == "between") != isinstance(value, tuple) or (
-        isinstance(value, tuple) and (len(value) != 2 or not value[0] <= value[1])
-    ):
-        raise node.error(
-            "bad_value", f"{key}: {op} does not go with this value", "between takes [low, high], the others one number"
-        )
-    low, high = value if op == "between" else (value, None) if op in ("gte", "gt") else (None, value)
-    ci = values.get("ci")
-    decide = values.get("decide", {})
+    op = values["op"]
+    low, high = _limits(op, values.get("value"), node, key)
+    ci, decide = values.get("ci"), values.get("decide", {})
     if ci is None and (decide.get("report") == "compliance" or decide.get("alert") == "violation"):
         raise node.error("bad_value", f"{key}: deciding on an interval needs one", "add ci: {level: 0.95}")
+    if ci is not None and op == "unchanged":
+        raise node.error("bad_value", f"{key}: unchanged is judged by a p-value, not by an interval", "drop ci")
     return Condition(
         op,
         low,
@@ -174,6 +165,24 @@ def _condition(values: Values | None, node: Node, key: str) -> Condition | None:
         ci and ci.get("method"),
         decide.get("report", "compliance" if ci else "point"),
         decide.get("alert", "violation" if ci else "point"),
+    )
+
+
+def _limits(
+    op: str, value: float | tuple[float, ...] | None, node: Node, key: str
+) -> tuple[float | None, float | None]:
+    if op == "between" and isinstance(value, tuple) and len(value) == 2 and value[0] <= value[1]:
+        return value[0], value[1]
+    if op == "unchanged" and value is None:
+        return None, None
+    if op in ("gte", "gt") and isinstance(value, float):
+        return value, None
+    if op in ("lte", "lt") and isinstance(value, float):
+        return None, value
+    raise node.error(
+        "bad_value",
+        f"{key}: {op} does not go with this value",
+        "between takes [low, high], unchanged none, the others one number",
     )
 
 

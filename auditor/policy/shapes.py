@@ -244,7 +244,11 @@ def mapping(node: Node) -> dict[str, Node]:
 def hint(word: str, known: Sequence[str]) -> str:
     """What to write instead: the nearest known word, else all of them."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
-    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(sorted(known))}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    names = sorted(known)
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"one of {', '.join(names[:20])}{more}"
 
 
 def _unknown(node: Node, key: str, known: Sequence[str]) -> Exception:

@@ -1,0 +1,102 @@
+"""Verdicts by article: what has evidence, what has a hole, and what nobody has asked about. Counts, never a score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.core.verdict import Verdict, Word
+from auditor.policy.calendar import provision_of
+from auditor.policy.lattice import all_of
+from auditor.policy.loader import PolicySet
+
+NOT_COVERED = "not_covered"
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """A provision with the joined word of the controls that point at it; None when there is none: never a pass."""
+
+    framework: str
+    article: str
+    verdict: Word | None
+    controls: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "framework": self.framework,
+            "article": self.article,
+            "verdict": str(self.verdict) if self.verdict is not None else NOT_COVERED,
+            "controls": list(self.controls),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole: a control without evidence (and the articles it speaks to), or an article without a control."""
+
+    article: str | None
+    control: str | None
+    reason: str
+
+    def as_json(self) -> dict[str, str | None]:
+        return {"article": self.article, "control": self.control, "reason": self.reason}
+
+
+def by_article(policies: PolicySet, verdicts: Sequence[Verdict]) -> list[Article]:
+    """Every provision of every calendar that a policy in force names, then the other frameworks' clauses in use.
+
+    A word joins all slices and inputs of all controls that point at the provision (see `lattice`); a provision whose
+    controls are all not applicable is `not_applicable`, one without controls is not covered.
+    """
+    calendars = [
+        calendar
+        for calendar in policies.calendars
+        if any(policies.calendar(policy) is calendar for policy in policies.policies)
+    ]
+    words: dict[tuple[str, str], list[Word]] = {}
+    controls: dict[tuple[str, str], dict[str, None]] = {}
+    for verdict in verdicts:
+        for ref in verdict.refs:
+            hits = [provision_of(ref, calendar) for calendar in calendars]
+            at = next((hit.at for hit in hits if hit is not None), ref.at)
+            words.setdefault((ref.src, at), []).append(verdict.verdict)
+            controls.setdefault((ref.src, at), {})[verdict.control] = None
+    listed = [(calendar.src, provision.at) for calendar in calendars for provision in calendar.provisions]
+    others = sorted(set(words) - set(listed))
+    return [
+        Article(src, at, all_of(words.get((src, at), ())), tuple(controls.get((src, at), ())))
+        for src, at in (*listed, *others)
+    ]
+
+
+def gaps(policies: PolicySet, verdicts: Sequence[Verdict], articles: Sequence[Article], model: str) -> list[Gap]:
+    """What is not known: first controls without evidence or verdict, then articles that no control covers."""
+    found: list[Gap] = []
+    judged: set[tuple[str, str]] = set()
+    for verdict in verdicts:
+        judged.add((verdict.policy, verdict.control))
+        if verdict.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR):
+            found += [Gap(ref.at, verdict.control, verdict.reason) for ref in verdict.refs] or [
+                Gap(None, verdict.control, verdict.reason)
+            ]
+    digests = {verdict.policy: verdict.policy_digest for verdict in verdicts}
+    for policy in policies.policies:
+        if policy.models and model not in policy.models:
+            continue
+        if policy.name in digests and digests[policy.name] != policy.digest:
+            found.append(Gap(None, None, f"policy_changed_since_judged: {policy.name}"))
+        found += [
+            Gap(None, control.id, "not_judged")
+            for control in policy.controls
+            if (policy.name, control.id) not in judged
+        ]
+    found += [Gap(article.article, None, NOT_COVERED) for article in articles if article.verdict is None]
+    return list(dict.fromkeys(found))
+
+
+def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Verdicts by word, every word present."""
+    seen = Counter(verdict.verdict for verdict in verdicts)
+    return {str(word): seen[word] for word in Word}

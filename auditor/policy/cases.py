@@ -1,0 +1,289 @@
+"""PolicyTest: evidence step by step, judged offline by the same verb as in production, against the verdicts expected.
+
+A series is written `value@n`, with `xK` to repeat it K more times and `_` for a step without evidence:
+
+    0.030@4000 0.070@4000x4 _x3      a value and its n; four repeats; four silent steps
+    0.3@400~1e-9                     with a p-value
+    0.03[0.01;0.05]@400              with an interval (else a Wilson interval where the condition asks for one)
+    nan@400  ?unlabelled@0  error    not a number; absent for a reason; the figure could not be computed
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from auditor.core.catalogue import MetricSpec
+from auditor.core.errors import PolicyError
+from auditor.core.identity import digest
+from auditor.core.measurement import How, Interval, Measurement, Method, Status
+from auditor.core.verdict import Verdict, Word
+from auditor.core.window import Span, format_duration, format_time
+from auditor.policy import waivers
+from auditor.policy.budget import allowance
+from auditor.policy.loader import PolicySet
+from auditor.policy.schema import Budget, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
+from auditor.statistics.intervals import wilson
+
+MODEL = "case-model"
+Judge = Callable[..., list[Verdict]]
+"""The verb `auditor.judge.judge`: handed in, because it lives a layer above."""
+_VALUE = re.compile(
+    r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?\d+)?|nan)(?:\[(?P<low>[^;\]]+);(?P<high>[^\]]+)\])?@(?P<n>\d+)(?:~(?P<p>[^x]+))?"
+)
+_ABSENT = re.compile(r"\?(?P<reason>[a-z_]+)(?:@(?P<n>\d+))?")
+_SERIES_KEYS = ("column", "pair", "feature", "label", "component", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one series says in one step; None as a whole is silence."""
+
+    value: float | None
+    n: int
+    p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    reason: str = ""
+    error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An expectation that was not met."""
+
+    case: str
+    control: str
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a case showed a control do at the steps it asserts: words, and `waiver_expired`."""
+
+    words: frozenset[str]
+    failures: tuple[Failure, ...]
+
+
+def parse_series(text: str, where: str) -> list[Step | None]:
+    """The steps of a series; PolicyError `bad_series` names the part that cannot be read.
+
+    >>> [step and step.value for step in parse_series("0.1@40 _ 0.2@40x1", "here")]
+    [0.1, None, 0.2, 0.2]
+    """
+    steps: list[Step | None] = []
+    for token in text.split():
+        body, _, times = token.rpartition("x") if re.search(r"x\d+$", token) else (token, "", "0")
+        steps += [_step(body, token, where)] * (1 + int(times))
+    if not steps:
+        raise PolicyError("bad_series", "the series is empty", where=where, fix="write value@n for each step")
+    return steps
+
+
+def _step(body: str, token: str, where: str) -> Step | None:
+    if body == "_":
+        return None
+    if body == "error":
+        return Step(None, 0, reason="plugin_failed", error=True)
+    if absent := _ABSENT.fullmatch(body):
+        return Step(None, int(absent["n"] or 0), reason=absent["reason"])
+    found = _VALUE.fullmatch(body)
+    try:
+        if found is None:
+            raise ValueError(body)
+        n = int(found["n"])
+        if found["value"] == "nan":
+            return Step(None, n, reason="not_a_number")
+        interval = (float(found["low"]), float(found["high"])) if found["low"] else None
+        step = Step(float(found["value"]), n, float(found["p"]) if found["p"] else None, interval)
+        if not math.isfinite(step.value or 0.0) or (step.p_value is not None and not 0 <= step.p_value <= 1):
+            raise ValueError(body)
+        return step
+    except ValueError as error:
+        raise PolicyError(
+            "bad_series",
+            f"{token!r} is not a step",
+            where=where,
+            fix="write value@n, value@n~p, value[low;high]@n or _",
+        ) from error
+
+
+def run_case(
+    found: PolicySet,
+    policy: Policy,
+    test: PolicyTest,
+    case: Case,
+    judge: Judge,
+    catalogue: Mapping[str, MetricSpec],
+    control: Control | None = None,
+) -> Seen:
+    """Judge a case step by step; `control` replaces the policy's own (for mutations)."""
+    control = control or policy.control(case.control)
+    if control is None:
+        raise PolicyError(
+            "unknown_control",
+            f"policy {policy.name!r} has no control {case.control!r}",
+            where=case.where,
+            fix="rename it",
+        )
+    words: set[str] = set()
+    failures: list[Failure] = []
+    offsets: set[timedelta] = set()
+    for offset, verdicts in _replay(found, policy, test, case, judge, catalogue, control):
+        offsets.add(offset)
+        for expected in (item for item in case.expect if item.at == offset):
+            verdict = next((v for v in verdicts if (v.slice, v.input) == (case.slice, case.input)), None)
+            if verdict is None:
+                failures.append(_failure(case, expected, f"no verdict for slice {case.slice!r}, input {case.input!r}"))
+                continue
+            words |= _words(verdict, policy, case)
+            problem = _difference(verdict, expected)
+            if problem:
+                failures.append(_failure(case, expected, problem))
+    failures += [_failure(case, item, "the case has no such step") for item in case.expect if item.at not in offsets]
+    return Seen(frozenset(words), tuple(failures))
+
+
+def _words(verdict: Verdict, policy: Policy, case: Case) -> set[str]:
+    """The verdict's word, and `waiver_expired` where one of the case's waivers no longer helps."""
+    bare = verdict.verdict in (Word.FAIL, Word.INSUFFICIENT_EVIDENCE)
+    expired = any(waivers.state(waiver, policy, verdict.end) == "expired" for waiver in case.waivers)
+    return {str(verdict.verdict), *(["waiver_expired"] if bare and expired else [])}
+
+
+def _replay(
+    found: PolicySet,
+    policy: Policy,
+    test: PolicyTest,
+    case: Case,
+    judge: Judge,
+    catalogue: Mapping[str, MetricSpec],
+    control: Control,
+) -> Iterator[tuple[timedelta, list[Verdict]]]:
+    series = {key: parse_series(text, case.where) for key, text in case.series.items()}
+    steps = case.steps or max((len(part) for part in series.values()), default=1)
+    profile = case.profile or test.profile
+    profile = replace(profile, models=(MODEL,)) if profile is not None else None
+    alone = PolicySet(
+        policies=(_alone(policy, control),),
+        profiles=(profile,) if profile is not None else (),
+        calendars=found.calendars,
+        waivers=case.waivers,
+        attestations=tuple(
+            replace(item, system=item.system or (profile.name if profile is not None else ""))
+            for item in case.attestations
+        ),
+    )
+    previous: dict[tuple[str, str | None], Verdict] = {}
+    for i in range(steps):
+        end = test.start + i * test.step
+        span = Span(end - test.step, end)
+        now_steps = {key: part[i] for key, part in series.items() if i < len(part)}
+        measurements = [
+            measurement
+            for key, step in now_steps.items()
+            if step is not None
+            for measurement in _measure(control, case, key, step, span, catalogue)
+        ]
+        verdicts = judge(
+            alone, measurements, list(previous.values()), model=MODEL, span=span, now=end, run="case", revision=1
+        )
+        previous.update({(verdict.slice, verdict.input): verdict for verdict in verdicts})
+        yield i * test.step, verdicts
+
+
+def _alone(policy: Policy, control: Control) -> Policy:
+    """The policy with one control only, which keeps its own share of the budget."""
+    budget = policy.budget
+    if budget is not None:
+        split = allowance(policy, budget.per, 1)
+        budget = Budget(budget.false_pages / (split.controls if split is not None else 1), budget.per)
+    return replace(policy, controls=(control,), budget=budget, models=())
+
+
+def _measure(
+    control: Control, case: Case, key: str, step: Step, span: Span, catalogue: Mapping[str, MetricSpec]
+) -> Iterator[Measurement]:
+    evidence = control.evidence
+    if not isinstance(evidence, MetricEvidence):
+        return
+    spec = catalogue.get(evidence.metric)
+    start = span.end - max(control.window.duration or span.duration, span.duration)
+    attributes = _attributes(evidence, case, key, spec)
+    status = Status.OK if step.value is not None else Status.ERROR if step.error else Status.INSUFFICIENT_DATA
+    yield Measurement(
+        id=digest([evidence.metric, attributes, format_time(span.end)])[:32],
+        metric=evidence.metric,
+        value=step.value,
+        unit=spec.unit if spec is not None else "1",
+        status=status,
+        reason=step.reason,
+        model=MODEL,
+        version=None,
+        start=start,
+        end=span.end,
+        revision=1,
+        n=step.n,
+        n_baseline=None,
+        baseline=None,
+        attributes=attributes,
+        interval=_interval(control, step),
+        p_value=step.p_value,
+        method=Method("case", "1"),
+        how=How.MEASURED,
+        exact=True,
+        bound=None,
+        run="case",
+        recorded=span.end,
+    )
+
+
+def _attributes(evidence: MetricEvidence, case: Case, key: str, spec: MetricSpec | None) -> dict[str, str]:
+    found = {name: wanted[0] for name, wanted in evidence.where.items() if wanted}
+    if case.slice != "overall":
+        pairs = [part.partition("=") for part in case.slice.split("&")]
+        found["feature"] = "&".join(name for name, _, _ in pairs)
+        found["group"] = "&".join(value for _, _, value in pairs)
+    if case.input is not None:
+        found["input"] = case.input
+    if key:
+        known = spec.attributes if spec is not None else ()
+        found[next((name for name in _SERIES_KEYS if name in known and name not in evidence.where), "column")] = key
+    return found
+
+
+def _interval(control: Control, step: Step) -> Interval | None:
+    condition = control.condition
+    if step.value is None or condition is None:
+        return None
+    level, method = condition.ci_level or 0.95, condition.ci_method or "wilson"
+    if step.interval is not None:
+        return Interval(*step.interval, level, method)
+    if condition.ci_level is None or step.n < 1 or not 0 <= step.value <= 1 or method != "wilson":
+        return None
+    return wilson(round(step.value * step.n), step.n, level)
+
+
+def _difference(verdict: Verdict, expected: Expectation) -> str:
+    got = {
+        "verdict": str(verdict.verdict),
+        "state": str(verdict.state),
+        "reason": verdict.reason,
+        "underlying": str(verdict.underlying),
+        "force": str(verdict.force),
+    }
+    wanted = {key: getattr(expected, key) for key in got if getattr(expected, key) is not None}
+    wrong = [f"{key} {got[key]!r} instead of {value!r}" for key, value in wanted.items() if got[key] != value]
+    return f"{', '.join(wrong)} ({got['verdict']}, {got['state']}, {got['reason'] or 'no reason'})" if wrong else ""
+
+
+def _failure(case: Case, expected: Expectation, message: str) -> Failure:
+    return Failure(
+        case.name,
+        case.control,
+        expected.where or case.where,
+        f"{case.name} at {format_duration(expected.at)}: {message}",
+    )

@@ -8,6 +8,7 @@ from datetime import datetime
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Force, Verdict, Word
 from auditor.core.window import Span
+from auditor.policy.lattice import all_of
 from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather
@@ -16,7 +17,11 @@ from auditor.reports.model import Report, Section, Table
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
     """The review of one model at the end of a period: the newest verdict of every rule, by provision."""
-    evidence = gather(queries, model, span)
+    return tell(gather(queries, model, span), generated=generated)
+
+
+def tell(evidence: Evidence, *, generated: datetime) -> Report:
+    """The report from evidence that was gathered already."""
     return parts.report(
         evidence,
         kind="compliance",
@@ -59,8 +64,7 @@ def provisions(evidence: Evidence, source: str) -> dict[str, list[Verdict]]:
 
 def combined(verdicts: Sequence[Verdict]) -> Word:
     """The word of a provision: the gravest among its rules."""
-    said = {verdict.verdict for verdict in verdicts}
-    return next((word for word in words.WORDS if word in said), Word.NOT_APPLICABLE)
+    return all_of(verdict.verdict for verdict in verdicts) or Word.NOT_APPLICABLE
 
 
 def evidence_count(verdicts: Sequence[Verdict]) -> str:

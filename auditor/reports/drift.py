@@ -19,7 +19,11 @@ HEADLINE = "drift.ks"
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
     """The report about one model over one period; only what is stored, nothing recomputed."""
-    evidence = gather(queries, model, span)
+    return tell(gather(queries, model, span), generated=generated)
+
+
+def tell(evidence: Evidence, *, generated: datetime) -> Report:
+    """The report from evidence that was gathered already."""
     return parts.report(
         evidence,
         kind="drift",

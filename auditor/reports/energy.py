@@ -18,7 +18,11 @@ J_PER_WH = 3600.0
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
     """The report about one model over one period."""
-    evidence = gather(queries, model, span)
+    return tell(gather(queries, model, span), generated=generated)
+
+
+def tell(evidence: Evidence, *, generated: datetime) -> Report:
+    """The report from evidence that was gathered already."""
     return parts.report(
         evidence,
         kind="energy",

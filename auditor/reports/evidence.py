@@ -12,7 +12,7 @@ from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement, Status
 from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert, Verdict, Word
-from auditor.core.window import Baseline, Span
+from auditor.core.window import DAY, Baseline, Span
 from auditor.ports import ModelSummary, Queries
 from auditor.reports.words import WORDS
 
@@ -64,6 +64,11 @@ class Evidence:
     def last(self) -> Span | None:
         """The last audited window."""
         return self.windows[-1] if self.windows else None
+
+    @property
+    def step(self) -> timedelta:
+        """How long a window is."""
+        return self.last.duration if self.last is not None else DAY
 
     @property
     def baseline(self) -> Baseline | None:
@@ -139,6 +144,17 @@ class Evidence:
 def is_open(alert: Alert, at: datetime) -> bool:
     """Whether the alert was open at that (data) time."""
     return alert.opened <= at and (alert.resolved is None or alert.resolved > at)
+
+
+def affected(alert: Alert, span: Span, step: timedelta) -> tuple[datetime, datetime]:
+    """Start and end of the windows that an alert is about, cut to `span`.
+
+    An alert's times are ends of windows: it begins with the window that ended at `since`, and the window that ended at
+    `resolved` was well again.
+    """
+    start = max(alert.since - step, span.start)
+    end = span.end if is_open(alert, span.end) or alert.resolved is None else min(alert.resolved - step, span.end)
+    return start, max(end, start)
 
 
 def gravest_first(verdicts: Iterable[Verdict]) -> list[Verdict]:

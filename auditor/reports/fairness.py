@@ -17,7 +17,11 @@ FAMILIES = ("fairness", "quality", "labels")
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
     """The report about one model over one period."""
-    evidence = gather(queries, model, span)
+    return tell(gather(queries, model, span), generated=generated)
+
+
+def tell(evidence: Evidence, *, generated: datetime) -> Report:
+    """The report from evidence that was gathered already."""
     return parts.report(
         evidence,
         kind="fairness",

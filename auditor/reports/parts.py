@@ -10,7 +10,7 @@ from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
 from auditor.reports import words
-from auditor.reports.evidence import Evidence, is_open, series_of
+from auditor.reports.evidence import Evidence, affected, is_open, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Table, Timeline, Trend, Trends
 from auditor.reports.stories import headline, tell
@@ -133,9 +133,9 @@ def timeline(evidence: Evidence, alerts: Sequence[Alert]) -> Timeline:
     """The alerts as bars over the period, in the order in which they opened."""
     rows = []
     for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
-        standing = is_open(alert, evidence.span.end)
-        rows.append((headline(alert), alert.since, None if standing else alert.resolved))
-    return Timeline(title="From first seen to resolved (red: still open)", span=evidence.span, rows=tuple(rows))
+        start, end = affected(alert, evidence.span, evidence.step)
+        rows.append((headline(alert), start, None if is_open(alert, evidence.span.end) else end))
+    return Timeline(title="Windows in which it was seen (red: still open)", span=evidence.span, rows=tuple(rows))
 
 
 def trends(

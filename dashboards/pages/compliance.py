@@ -1,0 +1,72 @@
+"""Compliance: which provision has evidence, which has a hole, and what is left for a person to conclude."""
+
+import data
+import show
+import streamlit as st
+
+from auditor.core.verdict import Word
+from auditor.reports import words
+from auditor.reports.compliance import combined, evidence_count, frameworks, provisions
+from auditor.reports.evidence import Evidence
+
+
+def main() -> None:
+    evidence = data.choose()
+    if evidence is None:
+        return
+    question = "Which provision has evidence, which has a hole, and what is left for a person to conclude?"
+    show.header("Compliance", question, evidence)
+    st.info(words.STATEMENT)
+    show.gaps(evidence)
+    show.counts(evidence)
+    for source in frameworks(evidence):
+        one_framework(evidence, source)
+    own = [item for item in evidence.current if not item.refs]
+    if own:
+        st.subheader("The operator's own rules")
+        for item in own:
+            show.verdict(item, evidence)
+    waivers(evidence)
+    conclusion(evidence)
+
+
+def one_framework(evidence: Evidence, source: str) -> None:
+    st.subheader(words.framework(source))
+    for at, verdicts in provisions(evidence, source).items():
+        word = combined(verdicts)
+        forces = words.listing(sorted({str(item.force) for item in verdicts}))
+        counted = evidence_count(verdicts)
+        rules = words.listing(list(dict.fromkeys(words.title_of(item.control) for item in verdicts)), most=4)
+        evident = counted if counted == "does not apply" else f"{counted} with evidence"
+        with st.expander(
+            f":{show.COLOURS[word]}-badge[{words.WORDS[word][0]}] **{show.safe(at)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
+        ):
+            relations = {ref.relation for item in verdicts for ref in item.refs if (ref.src, ref.at) == (source, at)}
+            said = words.listing(sorted(words.RELATIONS.get(relation, relation) for relation in relations))
+            st.caption(f"What the rule below {said} this provision.")
+            for item in verdicts:
+                show.verdict(item, evidence)
+
+
+def waivers(evidence: Evidence) -> None:
+    st.subheader("Waivers")
+    waived = [item for item in evidence.current if item.verdict is Word.WAIVED]
+    st.caption(
+        "A waiver changes nothing in law: it records who accepted what until when, and the verdict underneath stays."
+        if waived
+        else "No waiver is in effect."
+    )
+    for item in waived:
+        show.verdict(item, evidence)
+
+
+def conclusion(evidence: Evidence) -> None:
+    st.subheader("Human conclusion")
+    with st.container(border=True):
+        st.markdown(
+            ":gray[Left empty on purpose. Only a person with the authority to do so fills this in, on the signed review.]"
+        )
+    data.download("Download the review to sign", "compliance", evidence)
+
+
+main()

@@ -1,0 +1,160 @@
+"""Drift: which column of which input moved away from its baseline, in which window, and how sure that is."""
+
+import charts
+import data
+import show
+import streamlit as st
+
+from auditor.core.measurement import Measurement
+from auditor.core.window import Span
+from auditor.reports import parts, words
+from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
+from auditor.reports.evidence import Evidence
+from auditor.reports.stories import tell
+
+
+def main() -> None:
+    evidence = data.choose()
+    if evidence is None:
+        return
+    question = "Is what the model receives and answers still like its baseline, and if not, where and since when?"
+    show.header("Drift", question, evidence)
+    st.caption(f"Compared with {parts.baseline_text(evidence)}.")
+    alerts = [alert for alert in evidence.alerts if alert.kind in parts.DRIFT_KINDS]
+    standing = [alert for alert in evidence.open_alerts if alert.kind in parts.DRIFT_KINDS]
+    st.markdown(
+        parts.alert_counts(evidence, alerts) if alerts else "No drift alert was open at any time in this period."
+    )
+    for alert in standing:
+        show.story(tell(evidence, alert))
+    names = inputs(evidence)
+    if not names:
+        st.info(
+            "There is no drift figure in this period. A baseline is needed: `auditor baseline pin --model M --since T --until T`."
+        )
+    st.caption(
+        "Colour: distance to the baseline, from 0 (no change) on. Dots: how rarely unchanged data would look as different. "
+        "Frames: a rule was broken. A dash: no figure."
+    )
+    top = max((m.value or 0.0 for name in names for m in main_figures(evidence, name)), default=0.0)
+    for place, name in enumerate(names):
+        one_input(evidence, name, top, legend=place == 0)
+    pairs(evidence)
+    missing(evidence)
+    details(evidence)
+    files(evidence)
+    show.gaps(evidence, FAMILIES)
+
+
+def one_input(evidence: Evidence, name: str, top: float, *, legend: bool) -> None:
+    modality = modality_of(evidence, name).replace("_", " ") if name else ""
+    st.subheader(f"{name} ({modality})" if modality else name or "Answers and service")
+    figures = main_figures(evidence, name)
+    if not figures:
+        st.markdown("No distance was measured for this input.")
+        return
+    marks, _ = parts.firing(evidence)
+    broken = {(series, end) for series, ends in marks.items() for end in ends}
+    st.altair_chart(charts.heatmap(figures, broken, evidence.span, top=top, legend=legend), width="stretch")
+    furthest = max((m for m in figures if m.value is not None), key=lambda m: m.value or 0.0, default=None)
+    if furthest is not None:
+        st.caption(
+            f"Furthest from the baseline: {words.subject(furthest.attributes)} on {words.window(furthest.span)}, {words.figure(furthest)}. "
+            f"{words.how_sure(furthest)}"
+        )
+
+
+def main_figures(evidence: Evidence, name: str) -> list[Measurement]:
+    """The distance of every column of an input; for what has none (categories), Jensen-Shannon."""
+    mine = [m for m in evidence.of("drift.") if m.attributes.get("input", "") == name and "pair" not in m.attributes]
+    found = [m for m in mine if m.metric == HEADLINE]
+    have = {m.attributes.get("column") for m in found}
+    return found + [m for m in mine if m.metric == "drift.jensen_shannon" and m.attributes.get("column") not in have]
+
+
+def pairs(evidence: Evidence) -> None:
+    figures = evidence.of("alignment.")
+    if not figures:
+        return
+    st.subheader("Do the inputs still belong together?")
+    st.caption("Each input can look as it always did while the pairs no longer match.")
+    alerts = [alert for alert in evidence.alerts if alert.kind == "alignment"]
+    limits = charts.limits_of(evidence.verdicts, evidence.by_id)
+    metrics = list(dict.fromkeys(m.metric for m in figures))
+    for column, metric in zip(st.columns(max(len(metrics), 2), gap="medium"), metrics):
+        with column:
+            name = words.metric_name(metric)
+            st.markdown(f"**{name[0].upper()}{name[1:]}**")
+            mine = [m for m in figures if m.metric == metric]
+            chart = charts.trend(mine, evidence.span, alerts=alerts, limit=limits.get(f"{metric}|"), zero=False)
+            st.altair_chart(chart, width="stretch")
+
+
+def missing(evidence: Evidence) -> None:
+    figures = evidence.of("input.missing_rate")
+    if not figures:
+        return
+    st.subheader("Missing inputs")
+    alerts = [alert for alert in evidence.alerts if alert.kind == "missing"]
+    limits = charts.limits_of(evidence.verdicts, evidence.by_id)
+    limit = next((value for key, value in limits.items() if key.startswith("input.missing_rate|")), None)
+    st.altair_chart(charts.trend(figures, evidence.span, alerts=alerts, limit=limit), width="stretch")
+    st.caption(
+        "Share of records without the input. Line bands: 95 % intervals. Red bands: alerts. Dashed: the rule's limit."
+    )
+
+
+def details(evidence: Evidence) -> None:
+    st.subheader("One column, window by window")
+    series = {}
+    for name in inputs(evidence):
+        for m in main_figures(evidence, name):
+            series.setdefault(words.subject(m.attributes) or m.metric, []).append(m)
+    if not series:
+        st.markdown("There is no column to show.")
+        return
+    order = sorted(series, key=lambda key: -max((m.value or 0.0 for m in series[key]), default=0.0))
+    chosen = st.selectbox("Column", order, key="column")
+    mine = series[chosen]
+    last = mine[-1]
+    alerts = [alert for alert in evidence.alerts if alert.input and alert.input == last.attributes.get("input")]
+    alerts = [alert for alert in alerts if alert.kind == last.attributes.get("modality")]
+    limits = charts.limits_of(evidence.verdicts, evidence.by_id)
+    limit = limits.get(f"{last.metric}|{last.attributes.get('input', '')}")
+    chart = charts.trend(mine, evidence.span, title="distance", limit=limit, alerts=alerts)
+    edge = charts.noise_edge(last.n, last.n_baseline) if last.metric == HEADLINE else None
+    st.altair_chart(charts.with_noise(chart, edge), width="stretch")
+    st.caption(
+        "0 is the baseline itself. Grey: where 95 % of windows lie when nothing changed. Red bands: alerts about this input. "
+        "Dashed: the rule's limit."
+    )
+    with st.expander("The figures"):
+        show.figures(list(reversed(mine)))
+
+
+def files(evidence: Evidence) -> None:
+    st.subheader("Full reports")
+    drawn = sorted(
+        (item for item in evidence.artifacts if item.extension == "html"), key=lambda item: item.end, reverse=True
+    )
+    data.download("Drift report of the period", "drift", evidence)
+    if not drawn:
+        st.caption("No Evidently report was drawn in this period (`[audit] evidently`).")
+        return
+    names = {f"{words.window(Span(item.start, item.end))}: {item.title}": item for item in drawn}
+    chosen = names[st.selectbox("Evidently, by window", list(names), key="artifact")]
+    path = data.artifact_file(chosen.filename)
+    if path is None:
+        st.caption(f"The file {chosen.filename} is not in the artifacts folder of this home.")
+        return
+    st.download_button(
+        f"Download ({max(chosen.size / 1e6, 0.1):.1f} MB)",
+        data=path.read_bytes,
+        file_name=chosen.filename,
+        mime="text/html",
+        key="evidently",
+    )
+    st.caption(f"{path}, made by {chosen.made_by.name} {chosen.made_by.version}; open it in a browser.")
+
+
+main()

@@ -1,0 +1,117 @@
+"""Energy: joules, watt-hours and carbon of the answers, with how each figure was obtained in view."""
+
+import charts
+import data
+import show
+import streamlit as st
+
+from auditor.core.measurement import Measurement
+from auditor.reports import parts, words
+from auditor.reports.energy import FAMILIES, total, weighted_mean, wh_per_1000
+from auditor.reports.evidence import Evidence
+from auditor.reports.stories import tell
+
+
+def main() -> None:
+    evidence = data.choose()
+    if evidence is None:
+        return
+    show.header("Energy", "What do the model's answers cost in energy and carbon, and how sure is that?", evidence)
+    figures = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
+    for alert in evidence.open_alerts:
+        if alert.kind == "energy":
+            show.story(tell(evidence, alert))
+    headline(evidence, figures)
+    over_time(evidence, figures)
+    versions(evidence)
+    carbon(evidence)
+    show.gaps(evidence, FAMILIES)
+    data.download("Energy report of the period", "energy", evidence)
+
+
+def headline(evidence: Evidence, figures: list[Measurement]) -> None:
+    how = parts.how_words(figures)
+    st.badge(f"How obtained: {how}", color="gray")
+    mean = weighted_mean(figures)
+    if mean is None:
+        st.markdown(
+            f"Energy per answer is not known: {words.reason(figures[-1].reason if figures else 'not_measured')}."
+        )
+        return
+    ratio = evidence.latest("energy.per_inference.ratio")
+    kg, _, _ = total(evidence.of("carbon.emitted"))
+    with st.container(horizontal=True, gap="small"):
+        st.metric("Energy per answer", words.quantity(mean, "J"), border=True, help=f"Mean of the period; {how}.")
+        st.metric(
+            "Per 1,000 answers", f"{words.number(wh_per_1000(mean))} Wh", border=True, help=f"Active energy; {how}."
+        )
+        known = ratio[0].value if ratio else None
+        text = f"{words.number(known)} times" if known is not None else "not known"
+        st.metric("Last window against the baseline", text, border=True)
+        carbon_text = words.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
+        st.metric("Carbon of the period", carbon_text, border=True, help="Location-based, all energy counted.")
+
+
+def over_time(evidence: Evidence, figures: list[Measurement]) -> None:
+    alerts = [alert for alert in evidence.alerts if alert.kind == "energy"]
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Energy per answer")
+        if figures:
+            chart = charts.trend(
+                figures, evidence.span, label=lambda m: "J per answer", title="J", alerts=alerts, height=240
+            )
+            st.altair_chart(chart, width="stretch")
+            st.caption("Band: the stated error of the method. Red bands: alerts about energy.")
+        else:
+            st.markdown("No energy was counted.")
+    with right:
+        st.subheader("Active and idle energy")
+        parts_of = [*evidence.of("energy.active"), *evidence.of("energy.idle")]
+        if any(m.value is not None for m in parts_of):
+
+            def label(m: Measurement) -> str:
+                return "idle" if m.metric == "energy.idle" else f"active {m.attributes.get('component', '')}".strip()
+
+            st.altair_chart(charts.stacked(parts_of, evidence.span, label=label, title="J per window"), width="stretch")
+            st.caption("Active: what calls used. Idle: what the process used while no call ran.")
+        else:
+            st.markdown("The split into active and idle energy is not known.")
+
+
+def versions(evidence: Evidence) -> None:
+    figures = [m for m in evidence.of("energy.per_inference", by_version=True) if "input" not in m.attributes]
+    if not figures:
+        return
+    st.subheader("By version")
+    rows = []
+    for version in dict.fromkeys(m.version for m in figures):
+        mine = [m for m in figures if m.version == version]
+        mean = weighted_mean(mine)
+        rows.append(
+            {
+                "version": version or "unnamed",
+                "per answer": words.quantity(mean, "J") if mean is not None else words.reason(mine[-1].reason),
+                "Wh per 1,000 answers": words.number(wh_per_1000(mean)) if mean is not None else "not known",
+                "n": f"{sum(m.n for m in mine if m.value is not None):,}",
+                "how obtained": parts.how_words(mine),
+            }
+        )
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def carbon(evidence: Evidence) -> None:
+    st.subheader("Carbon")
+    figures = evidence.of("carbon.emitted")
+    if any(m.value is not None for m in figures):
+        chart = charts.trend(
+            figures, evidence.span, label=lambda m: "g CO2e", title="g CO2e per window", factor=1000, height=200
+        )
+        st.altair_chart(chart, width="stretch")
+        st.caption("Location-based: energy times the yearly average intensity of the country's grid.")
+    else:
+        why = words.reason(figures[-1].reason) if figures else words.reason("no_country")
+        st.markdown(f"Carbon is not known: {why}. Set `[energy] country` in `auditor.toml`.")
+
+
+main()

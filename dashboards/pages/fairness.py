@@ -1,0 +1,85 @@
+"""Fairness: outcomes by group with their intervals. It assesses; it never calls a model fair or free of bias."""
+
+import charts
+import data
+import show
+import streamlit as st
+
+from auditor.reports import words
+from auditor.reports.evidence import Evidence
+from auditor.reports.fairness import FAMILIES, features, gap_sentence, groups, rates
+from auditor.reports.stories import tell
+
+
+def main() -> None:
+    evidence = data.choose()
+    if evidence is None:
+        return
+    question = "How do outcomes differ between groups, and how sure can one be with so many records?"
+    show.header("Fairness", question, evidence)
+    for alert in evidence.open_alerts:
+        if alert.kind == "bias":
+            show.story(tell(evidence, alert))
+    names = features(evidence)
+    if not names:
+        st.info('No feature came with the records. Name one with `record.group(site="north")` to compare its groups.')
+    else:
+        left, right = st.columns(2)
+        feature = left.selectbox("Feature", names, key="feature")
+        metric = right.selectbox("Outcome", rates(evidence, feature), format_func=words.metric_name, key="outcome")
+        by_group(evidence, feature, metric)
+        over_time(evidence, feature, metric)
+    st.caption(
+        "There is no single definition of fairness: which rate matters, and which difference is acceptable, depends on who is "
+        "harmed by which error. A group too small to judge is not a group that is treated well."
+    )
+    show.gaps(evidence, FAMILIES)
+    data.download("Fairness report of the period", "fairness", evidence)
+
+
+def by_group(evidence: Evidence, feature: str, metric: str) -> None:
+    st.subheader(f"{words.metric_name(metric).capitalize()} by {feature.replace('_', ' ')}, last window")
+    latest = groups(evidence.latest(metric, feature=feature))
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.altair_chart(charts.group_intervals(latest), width="stretch")
+        st.caption(
+            "Dots: the group's rate. Whiskers: its interval. Lowest first; groups without a figure keep their line."
+        )
+    with right:
+        for m in evidence.latest(f"{metric}.difference", feature=feature):
+            st.markdown(show.safe(gap_sentence(m)))
+        small = [m for m in latest if m.value is None]
+        for m in small:
+            st.markdown(show.safe(f"{m.attributes['group']}: insufficient, {words.reason(m.reason)} (n = {m.n})."))
+
+
+def over_time(evidence: Evidence, feature: str, metric: str) -> None:
+    alerts = [alert for alert in evidence.alerts if alert.kind == "bias"]
+    limits = charts.limits_of(evidence.verdicts, evidence.by_id)
+    gap = f"{metric}.difference"
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Groups over time")
+        mine = [m for m in evidence.of(metric, feature=feature) if "group" in m.attributes and m.value is not None]
+        chart = charts.trend(
+            mine, evidence.span, label=lambda m: m.attributes["group"], alerts=alerts, zero=False, height=280
+        )
+        st.altair_chart(chart, width="stretch")
+    with right:
+        st.subheader("Largest difference over time")
+        mine = evidence.of(gap, feature=feature)
+        if mine:
+            limit = limits.get(f"{gap}|{feature}")
+            chart = charts.trend(
+                mine, evidence.span, label=lambda m: "difference", alerts=alerts, limit=limit, height=280
+            )
+            st.altair_chart(chart, width="stretch")
+        else:
+            st.markdown("No difference was measured for this outcome.")
+    st.caption("Bands: 95 % intervals. Red bands: alerts about differences between groups. Dashed: the rule's limit.")
+    with st.expander("The figures of the last window"):
+        show.figures([m for m in evidence.latest("fairness.", feature=feature) if m.metric.startswith(metric)])
+
+
+main()

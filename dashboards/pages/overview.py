@@ -1,0 +1,88 @@
+"""Overview: open alerts first, then what happened, then what the model costs; the gaps stay in view."""
+
+import charts
+import data
+import show
+import streamlit as st
+
+from auditor.core.measurement import Measurement
+from auditor.core.window import Span
+from auditor.reports import words
+from auditor.reports.evidence import Evidence
+from auditor.reports.stories import stories, tell
+
+
+def main() -> None:
+    evidence = data.choose()
+    if evidence is None:
+        return
+    show.header("Overview", "Is anything wrong, since when, how sure is that, and what should be done?", evidence)
+    show.counts(evidence)
+    st.caption(
+        "Newest verdict of every rule and slice. A pass says that a rule held on the data that was seen, not that a law is met."
+    )
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        open_alerts(evidence)
+    with right:
+        show.gaps(evidence)
+    happened(evidence)
+    service(evidence)
+
+
+def open_alerts(evidence: Evidence) -> None:
+    st.subheader(f"Open alerts ({len(evidence.open_alerts)})")
+    if not evidence.open_alerts:
+        st.markdown("No alert is open. Rules that lack evidence raise none: they are listed under *What is not known*.")
+    for alert in evidence.open_alerts:
+        show.story(tell(evidence, alert))
+
+
+def happened(evidence: Evidence) -> None:
+    st.subheader("Alerts over time")
+    if not evidence.alerts:
+        st.markdown("No alert was open at any time in this period.")
+        return
+    st.altair_chart(charts.timeline(evidence.alerts, evidence.span, evidence.step), width="stretch")
+    closed = [told for told in stories(evidence) if not told.is_open]
+    if closed:
+        with st.expander(f"{words.plural(len(closed), 'alert')} that came and went"):
+            for told in closed:
+                show.story(told)
+
+
+def service(evidence: Evidence) -> None:
+    span: Span = evidence.span
+    first, second, third = st.columns(3, gap="medium")
+    with first:
+        st.subheader("Records")
+        st.altair_chart(charts.records(evidence.runs, span), width="stretch")
+    with second:
+        st.subheader("Coverage and loss")
+        coverage = evidence.of("capture.coverage")
+        if any(m.value is not None for m in coverage):
+            chart = charts.trend(coverage, span, label=lambda m: "coverage", zero=False, height=200)
+            st.altair_chart(chart, width="stretch")
+            lost = sum(m.value or 0 for m in evidence.of("capture.dropped") if m.attributes.get("reason") != "sampled")
+            st.caption(f"{words.plural(round(lost), 'call')} of the period left no record. Band: 95 % interval.")
+        else:
+            st.markdown(f"Coverage is not known: {absent(coverage)}.")
+    with third:
+        st.subheader("Energy per answer")
+        energy = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
+        if any(m.value is not None for m in energy):
+            chart = charts.trend(energy, span, label=lambda m: "J per answer", title="J", intervals=False, height=200)
+            st.altair_chart(chart, width="stretch")
+            st.caption(
+                f"How obtained: {words.listing(sorted({words.HOW[m.how] for m in energy if m.value is not None}))}."
+            )
+        else:
+            st.markdown(f"Energy is not known: {absent(energy)}.")
+
+
+def absent(measurements: list[Measurement]) -> str:
+    """Why there is no number."""
+    return words.reason(measurements[-1].reason if measurements else "not_measured")
+
+
+main()

@@ -1,0 +1,139 @@
+"""Pieces that several pages show: an alert's story, the gap register, verdict words, figures with their doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from auditor.core.measurement import Measurement
+from auditor.core.verdict import Verdict, Word
+from auditor.core.window import Span
+from auditor.reports import words
+from auditor.reports.evidence import Evidence
+from auditor.reports.gaps import find_gaps
+from auditor.reports.model import Story
+
+COLOURS: dict[Word, str] = {
+    Word.FAIL: "red",
+    Word.ERROR: "violet",
+    Word.INSUFFICIENT_EVIDENCE: "gray",
+    Word.WARN: "orange",
+    Word.WAIVED: "blue",
+    Word.PASS: "green",
+    Word.NOT_APPLICABLE: "gray",
+}
+
+
+def safe(text: str) -> str:
+    """Text from records or policies, so that Markdown shows it as it is."""
+    for character in ("\\", "`", "*", "_", "[", "]", "<", ">", "$", "#", "~", ":"):
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def header(title: str, question: str, evidence: Evidence) -> None:
+    """The page's question, and what the answer rests on."""
+    st.title(title)
+    st.caption(question)
+    last = f"last audited window {words.window(evidence.last)}" if evidence.last else "no audited window"
+    versions = f" {safe(words.listing(evidence.versions, most=3))}" if evidence.versions else ""
+    st.markdown(
+        f"**{safe(evidence.model)}**{versions} · {last} · "
+        f"{words.plural(sum(run.records for run in evidence.runs), 'record')} in "
+        f"{words.plural(len(evidence.runs), 'window')} of {words.window(evidence.span)} (UTC)"
+    )
+
+
+def counts(evidence: Evidence) -> None:
+    """How many of the newest verdicts say each word: counts, no score."""
+    found = evidence.counts()
+    with st.container(horizontal=True, gap="small"):
+        for word, (name, meaning) in words.WORDS.items():
+            st.metric(name, found[word], help=meaning[0].upper() + meaning[1:] + ".", border=True, width="stretch")
+
+
+def story(told: Story) -> None:
+    """An alert: what changed, since when, how sure, what to do next."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"#### {safe(told.title)}", width="content")
+            st.badge("open" if told.is_open else "resolved", color="red" if told.is_open else "blue")
+            st.badge(told.alert.severity, color="gray")
+        for name, text in (
+            ("What changed", told.what),
+            ("Since when", told.since),
+            ("How sure", told.sure),
+            ("What next", told.next),
+        ):
+            left, right = st.columns([2, 9], gap="small")
+            left.markdown(f":gray[{name}]")
+            right.markdown(safe(text))
+        with st.expander(f"Rule and evidence: {told.alert.control}"):
+            st.markdown(safe(told.alert.explanation))
+            figures(told.measurements)
+
+
+def figures(measurements: Sequence[Measurement]) -> None:
+    """Measurements as a table: the figure in words, never a bare number."""
+    if not measurements:
+        st.caption("The measurements behind this are not in the chosen period.")
+        return
+    st.dataframe(
+        [
+            {
+                "figure": words.metric_name(m.metric),
+                "of": words.subject(m.attributes) or "all",
+                "window (UTC)": words.window(Span(m.start, m.end)),
+                "value": words.figure(m),
+                "by chance alone": words.chance(m.p_value) if m.p_value is not None else "no p-value",
+                "how obtained": words.HOW[m.how],
+                "method": f"{m.method.name} {m.method.version}",
+                "id": m.id,
+            }
+            for m in measurements
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, height: int | None = None) -> None:
+    """What is not known: always on the page."""
+    found = find_gaps(evidence, families)
+    with st.container(border=True, height=height or "content"):
+        st.markdown("#### What is not known")
+        if not found:
+            st.markdown("No gap was found in this period: every window was audited, every rule had its evidence.")
+        for gap in found:
+            text = f"- {safe(gap.text)}"
+            if gap.articles:
+                text += f" :gray[Leaves open: {safe(words.listing([at for _, at in gap.articles]))}.]"
+            st.markdown(text)
+
+
+def badge(word: Word) -> None:
+    """A verdict's word, coloured and spelled out."""
+    st.badge(words.WORDS[word][0], color=COLOURS[word])  # type: ignore[arg-type]
+
+
+def verdict(item: Verdict, evidence: Evidence) -> None:
+    """One verdict with its force, its explanation and the figures behind it."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            badge(item.verdict)
+            if item.verdict is Word.WAIVED:
+                st.badge(f"without the waiver: {words.WORDS[item.underlying][0]}", color="gray")
+            st.markdown(f"**{safe(words.title_of(item.control))}**", width="content")
+            st.markdown(f":gray[{safe(words.where(item))}]", width="content")
+        st.markdown(safe(item.explanation))
+        details = [words.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]
+        if item.n:
+            details.append(f"n = {item.n:,}")
+        if item.reason:
+            details.append(words.reason(item.reason))
+        st.caption(safe(" · ".join(details)))
+        behind = evidence.evidence_of(item)
+        if behind:
+            with st.expander(words.plural(len(behind), "figure") + " behind this verdict"):
+                figures(behind)

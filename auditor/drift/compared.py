@@ -39,7 +39,9 @@ def compared(kind: str, current: WindowState, baseline: WindowState, frame: Fram
     """Columns of a kind (`numeric`, `categorical`, `vector`) that describe inputs or answers, by name."""
     now, then = _sizes(kind, current), _sizes(kind, baseline)
     for name in sorted({*now, *then}):
-        spec = frame.columns.get(name) or column_spec(name, kind, {**baseline.modality, **current.modality})
+        spec = frame.columns.get(name)
+        if spec is None or spec.kind != kind:  # new, or of numbers and words at once
+            spec = column_spec(name, kind, {**baseline.modality, **current.modality})
         if spec.view in NOT_DRIFT:
             continue
         n, n_baseline = now.get(name, 0), then.get(name, 0)

@@ -124,12 +124,16 @@ def service_readings(
 
 
 def _capture(state: WindowState) -> Iterator[Reading]:
-    """Counts of the agents. Coverage is what was delivered of what was seen, gaps that no tally owns up to included."""
+    """Counts of the agents, gaps that no tally owns up to included.
+
+    Coverage is what was delivered of what was seen: calls left out by sampling lower it. Loss is what should have come and
+    did not: they are no loss.
+    """
     tally = state.tally
     total = tally.seen + tally.undeclared
     if not total:
         # Ingested files have no agent: nobody counted what did not come.
-        for metric in ("capture.seen", "capture.described", "capture.dropped", "capture.coverage"):
+        for metric in ("capture.seen", "capture.described", "capture.dropped", "capture.loss", "capture.coverage"):
             yield absent(metric, "not_measured" if state.n else "no_data")
         return
     yield Reading(metric="capture.seen", value=float(tally.seen), n=total)
@@ -139,11 +143,12 @@ def _capture(state: WindowState) -> Iterator[Reading]:
     yield Reading(metric="capture.dropped", value=float(lost), n=total, note="all reasons but sampling")
     for reason, count in sorted(dropped.items()):
         yield Reading(metric="capture.dropped", value=float(count), n=total, attributes={"reason": reason})
+    yield Reading(metric="capture.loss", value=lost / total, n=total, note=f"{lost} of {total} calls")
     yield Reading(
         metric="capture.coverage",
         value=min(tally.delivered / total, 1.0),
         n=total,
-        note=f"{tally.delivered} of {total} calls" + (f", {lost} lost" if lost else ""),
+        note=f"{tally.delivered} of {total} calls",
     )
 
 

@@ -76,6 +76,7 @@ class CodeCarbonMeter:
                 self._sink = _sink()
                 self._tracker = _tracker(self.country, self.pue, self._sink)
                 self._tracker.start()
+            _stop_threads(self._tracker)
             self._pid = os.getpid()
             time.sleep(SHORTEST_S)
             self._marks = self._take()
@@ -179,7 +180,7 @@ def _tracker(country: str, pue: float, sink: Any) -> Any:
         **place,
         pue=pue,
         tracking_mode="process",
-        measure_power_secs=_NEVER_S,  # a measurement of the background thread beside ours would count a stretch twice
+        measure_power_secs=_NEVER_S,  # should its timer run after all: beside ours it would count a stretch twice
         output_methods=[],
         output_handlers=[sink],
         allow_multiple_runs=True,  # else it takes a lock file and the host's signal handlers
@@ -230,6 +231,19 @@ def _hardware(tracker: Any) -> tuple[str, bool]:
         (name.lower() for name in parts if name not in ("RAM", "GPU")), "none"
     )
     return mode, "GPU" in parts
+
+
+def _stop_threads(tracker: Any) -> None:
+    """End CodeCarbon's timers, each of which starts a thread a second in the host's process.
+
+    Load and counters are read as differences, so a reading needs no samples in between. Only graphics cards that report
+    watts but no joules do: beside a card the sampler stays.
+    """
+    names = ("_scheduler",) if _hardware(tracker)[1] else ("_scheduler", "_scheduler_monitor_power")
+    for name in names:
+        timer = getattr(tracker, name, None)
+        if timer is not None:
+            timer.stop()
 
 
 def _version() -> str:

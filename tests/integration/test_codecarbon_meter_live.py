@@ -137,6 +137,9 @@ reading = meter.read()
 assert reading.joules["cpu"] > 0 and reading.kg_co2e is None and reading.country is None, reading
 assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
 assert "CODECARBON_LOG_LEVEL" not in os.environ
+for thread in threading.enumerate():
+    thread is threading.main_thread() or thread.join(2)
+assert threading.active_count() == 1 or "+gpu" in reading.meter, threading.enumerate()
 meter.stop(); meter.stop()
 assert meter.read() is None
 for thread in threading.enumerate():

@@ -127,13 +127,12 @@ def test_capture_counts_everything_that_was_seen():
     assert of(found, "capture.dropped", reason="undeclared").value == 10
     assert of(found, "capture.coverage").value == pytest.approx(950 / 1010)
     assert of(found, "capture.coverage").n == 1010
+    assert of(found, "capture.loss").value == pytest.approx(30 / 1010)
 
 
 def test_files_without_an_agent_have_no_coverage():
     found = service_readings(replace(EMPTY, n=40), None, FRAME)
-    assert {of(found, f"capture.{name}").reason for name in ("seen", "described", "dropped", "coverage")} == {
-        "not_measured"
-    }
+    assert {of(found, f"capture.{name}").reason for name in ("seen", "dropped", "loss", "coverage")} == {"not_measured"}
 
 
 def test_labels_say_how_many_and_how_late():

@@ -116,9 +116,14 @@ class Database:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
+        driver = self.engine.dialect.loaded_dbapi
         try:
             yield
-        except exc.SQLAlchemyError as error:
+        except UnicodeEncodeError as error:  # half a surrogate pair
+            raise StoreError(
+                "bad_text", "a text that is not Unicode cannot be kept", where=self.name, fix="correct its source"
+            ) from error
+        except (exc.SQLAlchemyError, driver.Error) as error:  # COPY speaks to the driver itself
             raise self.failure(error) from error
 
     def failure(self, error: Exception) -> StoreError:
@@ -132,7 +137,11 @@ class Database:
             return StoreError(
                 "store_damaged", said, where=self.name, fix="restore a backup; see the backup-and-restore how-to"
             )
-        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+        if "NUL" in said or "\\u0000" in said:
+            return StoreError("bad_text", said, where=self.name, fix="PostgreSQL keeps no NUL: correct its source")
+        driver = self.engine.dialect.loaded_dbapi
+        away = (exc.OperationalError, exc.InterfaceError, driver.OperationalError, driver.InterfaceError)
+        if isinstance(error, away):
             return StoreError("store_unavailable", said, where=self.name, fix="see that it runs and may be reached")
         return StoreError("store_failed", said, where=self.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,8 @@ from auditor.store.rules import settle, totals
 from auditor.store.tables import indexed_models
 
 _COLUMNS = "id, digest, model, day, segment"
+_MANY = 1000
+"""Ids asked for at once: SQLite takes a limited number of parameters."""
 
 
 class SqlRecordIndex:
@@ -39,16 +40,17 @@ class SqlRecordIndex:
 
 
 def _lines(connection: Connection, ids: Iterable[str]) -> dict[str, IndexEntry]:
-    # One array parameter instead of one parameter an id: no limit on their number, and no statement to build anew.
     wanted = list(ids)
+    found: dict[str, IndexEntry] = {}
     if connection.dialect.name == "sqlite":
-        rows: Any = connection.exec_driver_sql(
-            f"SELECT {_COLUMNS} FROM record_index WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(wanted),),
-        )
+        for start in range(0, len(wanted), _MANY):
+            some = tuple(wanted[start : start + _MANY])
+            query = f"SELECT {_COLUMNS} FROM record_index WHERE id IN ({', '.join('?' * len(some))})"
+            found.update((row[0], IndexEntry(*row)) for row in connection.exec_driver_sql(query, some))
     else:
-        rows = connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM record_index WHERE id = ANY(%s)", (wanted,))
-    return {row[0]: IndexEntry(*row) for row in rows}
+        query = f"SELECT {_COLUMNS} FROM record_index WHERE id = ANY(%s)"
+        found.update((row[0], IndexEntry(*row)) for row in connection.exec_driver_sql(query, (wanted,)))
+    return found
 
 
 def _insert(connection: Connection, entries: Sequence[IndexEntry]) -> None:

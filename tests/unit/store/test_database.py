@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,15 @@ def test_every_table_and_column_says_what_it_is() -> None:
             assert column.comment, f"{table.name}.{column.name}"
 
 
+def test_sqlite_tells_ids_with_a_nul_apart(tmp_path: Path) -> None:
+    store = SqlStore(url_of(tmp_path))
+    lines = [IndexEntry(name, "d", "m", "2026-03-02", "s") for name in ("a", "a\x00", "a\x00b", "a\x00c")]
+    for _ in range(2):
+        assert store.claim(lines) == ["new"] * 4
+    assert store.locate([line.id for line in lines]) == {line.id: line for line in lines}
+    store.close()
+
+
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +397,23 @@ def test_times_are_utc_whatever_the_servers_zone(postgres_store_url: str) -> Non
     store.mark_dirty("m", [T0])
     (hour,) = store.dirty("m")
     assert (hour, hour.utcoffset()) == (T0, T0.utcoffset())
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["nul \x00", "half a pair \ud800"])
+def test_text_that_cannot_be_kept_is_refused_and_the_store_goes_on(postgres_store_url: str, name: str) -> None:
+    store = SqlStore(postgres_store_url)
+    entry = IndexEntry(name, "d", "m", "2026-03-02", "s")
+    run = make_run(model="m")
+    audit = make_audit(
+        run=run,
+        measurements=(replace(make_measurement(model="m"), attributes={"group": name}),),
+        verdicts=(),
+        artifacts=(),
+    )
+    for action in (lambda: store.claim([entry]), lambda: store.locate([name]), lambda: store.commit(audit)):
+        assert code_of(action) == "bad_text"
+    assert store.models() == []
     store.close()
 
 

@@ -63,7 +63,10 @@ class Database:
         assert self.path is not None
         if self.read_only and not self.path.is_file():
             raise StoreError(
-                "no_store", "there is no store yet", where=str(self.path), fix="run `auditor audit`, which makes it"
+                "no_store",
+                "there is no store yet",
+                where=str(self.path),
+                fix="run `auditor db upgrade`, or any command that writes",
             )
         if not self.read_only:
             try:

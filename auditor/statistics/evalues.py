@@ -21,6 +21,8 @@ FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.95)
 JUMP_RATE = 0.01
 SLOPES = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 BINS = 10
+LARGEST_LOG = 700.0
+"""Wealth is reported up to exp of this, the last that is a finite number."""
 
 
 def bernstein_lower(n: int, mean: float, variance: float, delta: float = 0.01) -> float:
@@ -59,7 +61,7 @@ class LowerMean:
     @property
     def e_value(self) -> float:
         """The wealth now."""
-        return math.exp(_log_mean(self.log_wealth))
+        return math.exp(min(_log_mean(self.log_wealth), LARGEST_LOG))
 
     def update(self, values: Floats) -> Floats:
         """Bet on the values in turn; the wealth after each, shape (n,)."""
@@ -72,7 +74,7 @@ class LowerMean:
         path = self.log_wealth + np.cumsum(np.log1p(bets * (self.m0 - s[:, None])), axis=0)
         self.log_wealth = path[-1]
         most = path.max(axis=1)
-        found: Floats = np.exp(most) * np.exp(path - most[:, None]).mean(axis=1)
+        found: Floats = np.exp(np.minimum(most + np.log(np.exp(path - most[:, None]).mean(axis=1)), LARGEST_LOG))
         return found
 
 
@@ -102,7 +104,7 @@ class ConformalMixture:
     @property
     def e_value(self) -> float:
         """The wealth now."""
-        return math.exp(_log_mean(np.array([self._log_jumper, self._log_histogram])))
+        return math.exp(min(_log_mean(np.array([self._log_jumper, self._log_histogram])), LARGEST_LOG))
 
     def update(self, values: Iterable[float], uniforms: Iterable[float]) -> Floats:
         """Bet on the values in turn; the wealth after each, shape (n,).

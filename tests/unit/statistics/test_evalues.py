@@ -39,6 +39,12 @@ def test_wealth_goes_on_where_it_stopped() -> None:
     assert parts.e_value == pytest.approx(whole[-1])
 
 
+def test_overwhelming_evidence_stays_a_number() -> None:
+    process = LowerMean(0.7)
+    assert np.isfinite(process.update(np.zeros(5000))).all()
+    assert np.isfinite(process.e_value)
+
+
 def test_values_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(ValueError, match="lie in"):
         LowerMean(0.5).update(np.array([1.5]))

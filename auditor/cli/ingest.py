@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from auditor.cli.common import add_common, note, print_json, settings_for
 from auditor.core.errors import ConfigurationError
 from auditor.core.identity import uuid7
 from auditor.core.window import parse_time
-from auditor.ports import IntakeReport
 
 if TYPE_CHECKING:
     from auditor.bootstrap import App
     from auditor.intake.files import FileReport
+    from auditor.ports import Damage
     from auditor.segments import SegmentWriter
     from auditor.settings import Settings
 
@@ -46,36 +46,29 @@ def run_ingest(args: argparse.Namespace) -> int:
 
     settings = settings_for(args)
     described = descriptors() if args.mapping else {}
-    total = IntakeReport()
     with _journal(settings) as (writer, app):
-
-        def settle() -> None:
-            if app is not None:
-                _add(total, app.pipeline.take_in())
-
+        damaged = _take_in(app)
         report = ingest(
             args.file,
             writer,
             mapping=args.mapping,
             descriptors=described,
             known=app.store.locate if app is not None else None,
-            settle=settle,
+            settle=lambda: damaged.extend(_take_in(app)),
             progress=_progress(args.file),
         )
-        settle()
-    return _tell(args, report, total)
+        damaged += _take_in(app)
+    return _tell(args, report, damaged)
 
 
 def run_label(args: argparse.Namespace) -> int:
     """Take in the file's labels; 1 when some were refused or something was damaged."""
     from auditor.intake.files import ingest_labels
 
-    total = IntakeReport()
     with _journal(settings_for(args)) as (writer, app):
         report = ingest_labels(args.file, writer, now=args.time or datetime.now(UTC), progress=_progress(args.file))
-        if app is not None:
-            _add(total, app.pipeline.take_in())
-    return _tell(args, report, total)
+        damaged = _take_in(app)
+    return _tell(args, report, damaged)
 
 
 @contextmanager
@@ -85,35 +78,22 @@ def _journal(settings: Settings) -> Iterator[tuple[SegmentWriter, App | None]]:
     from auditor.segments import SegmentWriter
     from auditor.settings import Home
 
-    writer = SegmentWriter(Home(settings.root).journal / f"ingest-{uuid7()}")
-    opened = open_app(settings, figures_only=True)
-    try:
-        app = opened.__enter__()
-    except ConfigurationError as error:
-        if error.code != "writer_busy":
-            raise
-        note(f"{error.message}: it will take in what is journaled here, and settle duplicates then")
+    with ExitStack() as stack:
+        app: App | None = None
         try:
-            yield writer, None
-        finally:
-            writer.close()
-        return
-    failure: tuple[Any, Any, Any] = (None, None, None)
-    try:
-        app.pipeline.take_in()  # what is in the journal already must be in the index, too
+            app = stack.enter_context(open_app(settings, figures_only=True))
+        except ConfigurationError as error:
+            if error.code != "writer_busy":
+                raise
+            note(f"{error.message}: it takes in what is journaled here, and settles duplicates then")
+        writer = SegmentWriter(Home(settings.root).journal / f"ingest-{uuid7()}")
+        stack.callback(writer.close)
         yield writer, app
-    except BaseException:
-        failure = sys.exc_info()
-        raise
-    finally:
-        writer.close()
-        opened.__exit__(*failure)
 
 
-def _add(total: IntakeReport, more: IntakeReport) -> None:
-    total.duplicates += more.duplicates
-    total.refused += more.refused
-    total.damaged += more.damaged
+def _take_in(app: App | None) -> list[Damage]:
+    """Drain, so that the index knows what is in the journal."""
+    return app.pipeline.take_in().damaged if app is not None else []
 
 
 def _progress(file: Path) -> Callable[[int], None] | None:
@@ -127,26 +107,23 @@ def _progress(file: Path) -> Callable[[int], None] | None:
     return show
 
 
-def _tell(args: argparse.Namespace, report: FileReport, settled: IntakeReport) -> int:
+def _tell(args: argparse.Namespace, report: FileReport, damaged: list[Damage]) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    # What the drain found beyond the index that was asked row by row.
-    accepted = report.accepted - settled.duplicates - settled.refused
-    result = {
-        "accepted": max(accepted, 0),
-        "duplicates": report.duplicates + settled.duplicates,
-        "refused": report.refused + settled.refused,
+    counts = {
+        "accepted": report.accepted,
+        "duplicates": report.duplicates,
+        "refused": report.refused,
         "labels": report.labels,
-        "refused_file": str(report.refused_file) if report.refused_file else None,
-        "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in settled.damaged],
     }
     if args.json:
-        print_json("ingest", result)
+        found = [{"what": item.what, "where": item.where, "lost": item.lost} for item in damaged]
+        beside = str(report.refused_file) if report.refused_file else None
+        print_json("ingest", {**counts, "refused_file": beside, "damaged": found})
     else:
-        counts = ", ".join(f"{result[word]} {word}" for word in ("accepted", "duplicates", "refused", "labels"))
-        print(f"{args.file.name}: {counts}")
+        print(f"{args.file.name}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
         if report.refused_file:
             note(f"refused rows, with reasons: {report.refused_file}")
-    for item in settled.damaged:
+    for item in damaged:
         note(f"damaged: {item.what}; {item.where}; set aside in quarantine, the rest was processed")
-    return 1 if result["refused"] or settled.damaged else 0
+    return 1 if report.refused or damaged else 0

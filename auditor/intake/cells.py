@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.window import EPOCH, parse_time
 
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 FORMATS = ("iso8601", "unix_s", "unix_ms")
 
 
@@ -79,6 +81,16 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def class_of(value: Any) -> str | None:
+    """A cell as a class name: 7, "7" and "7.0" are one class, because a table with gaps writes its integers so.
+
+    >>> class_of("7.0"), class_of(7), class_of("7.05"), class_of("v7.0")
+    ('7', '7', '7.05', 'v7.0')
+    """
+    text = text_of(value)
+    return text if text is None else _WHOLE.sub(r"\1", text)
 
 
 def truth(value: Any) -> bool | None:

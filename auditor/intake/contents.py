@@ -10,6 +10,7 @@ import msgspec
 
 from auditor.core.command import Command
 from auditor.core.errors import AuditorError, RecordError
+from auditor.core.identity import digest
 from auditor.core.record import CaptureTally, EnergyReading, Label, parse_energy_reading, parse_tally
 from auditor.intake import wire
 from auditor.intake.records import content_digest, decode, read_label, read_record, without_sensitive
@@ -91,17 +92,18 @@ class Contents:
         self._conflict(taken.record, taken.where)
 
     def _record(self, payload: bytes, where: str) -> None:
-        record = read_record(payload)
-        digest = content_digest(record)
+        # A frame without an id must get the same one each time the batch is read.
+        record = read_record(payload, default_id=digest(where)[:32])
+        content = content_digest(record)
         earlier = self.records.get(record.id)
         if earlier is not None:
-            if earlier.digest == digest:
+            if earlier.digest == content:
                 self.duplicates += 1
             else:
                 self._conflict(record, where)
             return
         self._check_columns(record)
-        self.records[record.id] = Taken(record, digest, where)
+        self.records[record.id] = Taken(record, content, where)
 
     def _conflict(self, record: wire.Record, where: str) -> None:
         self.refused.append(

@@ -19,7 +19,7 @@ from auditor.core.identity import canonical_json, digest
 from auditor.core.record import Label
 from auditor.core.window import format_time
 from auditor.intake import tables
-from auditor.intake.cells import blank, figure, number, text_of, vector
+from auditor.intake.cells import blank, class_of, figure, number, text_of, vector
 from auditor.intake.dotted import INPUT_PATH, nest
 from auditor.intake.mapping import RowMapping
 from auditor.intake.records import (
@@ -235,12 +235,7 @@ class _Rows:
     def parse(self, index: int, row: Any, identifier: str) -> tuple[Any, Label | None]:
         """The record and its label."""
         if isinstance(row, bytes):
-            try:
-                return read_record(row), None
-            except RecordError as error:
-                if error.code != "bad_id":
-                    raise
-                return record_from(decode(row), default_id=identifier), None
+            return read_record(row, default_id=identifier), None
         if not isinstance(row, Mapping):
             raise RecordError("bad_type", "the row is not an object", where=f"row {index}")
         if None in row:
@@ -345,7 +340,7 @@ def _cell(path: str, cell: Any) -> Any:
         return {"true": True, "1": True, "false": False, "0": False}.get(str(cell).lower(), cell)
     if isinstance(cell, (datetime, dict)):
         return cell
-    return text_of(cell)
+    return class_of(cell) if path == "output.label" else text_of(cell)
 
 
 def _label(row: Any, now: datetime) -> Label:
@@ -355,6 +350,8 @@ def _label(row: Any, now: datetime) -> Label:
         raise RecordError("bad_type", "the row is not an object", where="row")
     data = {key: value for key, value in row.items() if not blank(value)}
     data["id"] = text_of(data.get("id"))
+    if "label" in data:
+        data["label"] = class_of(data["label"])
     if "value" in data:
         data["value"] = number(data["value"], "value")
     return label_from(data, now=now)

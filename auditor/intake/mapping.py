@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from auditor.core.errors import ConfigurationError
 from auditor.core.record import MODALITIES
 from auditor.describe import Payload, describe_input, describe_text
-from auditor.intake.cells import FORMATS, blank, figure, moment, number, text_of, truth, vector
+from auditor.intake.cells import FORMATS, blank, class_of, figure, moment, number, text_of, truth, vector
 from auditor.ports import Descriptor
 
 Row = Mapping[str, Any]
@@ -144,7 +144,7 @@ class RowMapping:
         when = self._label_time(row) if self._label_time else time
         if self._label_is_value:
             return {"id": identifier, "time": when, "value": number(given, "label")}
-        return {"id": identifier, "time": when, "label": text_of(given)}
+        return {"id": identifier, "time": when, "label": class_of(given)}
 
     def _value(self, data: Any, key: str) -> Read:
         """A constant, or the value of a column."""
@@ -266,7 +266,7 @@ class RowMapping:
         document = self._object(data or {}, "output", allowed)
         found: dict[str, Read] = {}
         for key in document.keys() & {"label", "finish", "error"}:
-            found[key] = _then(text_of, self._value(document[key], f"output.{key}"))
+            found[key] = _then(class_of if key == "label" else text_of, self._value(document[key], f"output.{key}"))
         if "value" in document:
             value = self._value(document["value"], "output.value")
             found["value"] = lambda row: number(value(row), "output.value")

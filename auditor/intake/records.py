@@ -46,12 +46,12 @@ def decode(body: bytes, media: str = "application/json") -> Any:
         raise RecordError("too_deep", "it is nested too deeply", where="body", fix="send flat records") from error
 
 
-def read_record(payload: bytes) -> wire.Record:
+def read_record(payload: bytes, *, default_id: str | None = None) -> wire.Record:
     """The record that a JSON document holds; see `record_from`."""
     try:
         record = _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return record_from(decode(payload))
+        return record_from(decode(payload), default_id=default_id)
     if len({entry.name for entry in record.inputs}) != len(record.inputs):
         return record_from(decode(payload))
     return _in_time(record)
@@ -59,6 +59,12 @@ def read_record(payload: bytes) -> wire.Record:
 
 def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
     """The record that a decoded document describes.
+
+    Parameters
+    ----------
+    data : mapping
+    default_id : str, optional
+        For a record without an id; a random one, when absent.
 
     Raises
     ------

@@ -95,7 +95,10 @@ class MeterReading:
 
 @runtime_checkable
 class Meter(Protocol):
-    """kind `energy`: what runs beside a model and counts joules. `read` never raises; None when nothing was measured."""
+    """kind `energy`: what runs beside a model and counts joules. `read` never raises; None when nothing was measured.
+
+    The PLUGIN is a factory: `configure(country=, pue=)` gives a meter that has not started.
+    """
 
     def start(self) -> None: ...
     def read(self) -> MeterReading | None: ...
@@ -104,7 +107,10 @@ class Meter(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """kind `sinks`: a copy of an audit, made after it was committed. Raises SinkError; delivering twice is harmless."""
+    """kind `sinks`: a copy of an audit, made after it was committed. Raises SinkError; delivering twice is harmless.
+
+    The PLUGIN is a factory: `configure(**options)` gives a sink and opens nothing yet.
+    """
 
     def deliver(self, audit: Audit, artifacts: Path) -> None:
         """`artifacts` is the folder that holds the audit's artifact files."""

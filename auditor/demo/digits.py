@@ -216,7 +216,8 @@ def _watch(agent: Agent, model: reader.DigitReader) -> Callable[..., reader.Answ
             "inputs": {name: {"scores": scores} for name, scores in answer.heads.items()},
         }
 
-    return agent.watch(inputs=inputs, extract=heads)(model.read)
+    watched: Callable[..., reader.Answer] = agent.watch(inputs=inputs, extract=heads)(model.read)
+    return watched
 
 
 def _figures(app: App, days: int, seconds: float) -> dict[str, float | None]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.core.window import DAY, format_time
+from auditor.demo.sources import Clip
 
 DARKER = 0.8
 """Share of its brightness that the camera keeps."""
@@ -113,20 +114,22 @@ def darken(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (image * DARKER).astype(np.uint8)
 
 
-def other_microphone(clip: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def other_microphone(clip: Clip, rng: np.random.Generator) -> Clip:
     """150-3000 Hz of the clip, with white noise 20 dB below it."""
     spectrum = np.fft.rfft(clip)
     frequency = np.fft.rfftfreq(len(clip), 1 / 8000)
     spectrum[(frequency < 150) | (frequency > 3000)] = 0
     heard = np.fft.irfft(spectrum, len(clip))
     noise = rng.normal(size=len(clip)) * np.sqrt((heard**2).mean() / 10**2)
-    return (heard + noise).astype(np.float32)
+    played: Clip = (heard + noise).astype(np.float32)
+    return played
 
 
-def too_fast(clip: NDArray[np.float32]) -> NDArray[np.float32]:
+def too_fast(clip: Clip) -> Clip:
     """The clip as played WRONG_RATE times too fast."""
     n = int(len(clip) / WRONG_RATE)
-    return np.interp(np.linspace(0, len(clip) - 1, n), np.arange(len(clip)), clip).astype(np.float32)
+    played: Clip = np.interp(np.linspace(0, len(clip) - 1, n), np.arange(len(clip)), clip).astype(np.float32)
+    return played
 
 
 WRONGED: Mapping[str, str] = {"built-in": "baritone"}

@@ -137,4 +137,5 @@ def cepstrum(clip: NDArray[np.float32], frames: int = 20, coefficients: int = 13
     above, share = np.minimum(below + 1, len(c) - 1), (at - below)[:, None]
     even = c[below] * (1 - share) + c[above] * share
     even[:, 0] -= even[:, 0].mean()
-    return np.concatenate([even.ravel(), [np.log(len(x))]]).astype(np.float32)
+    features: NDArray[np.float32] = np.concatenate([even.ravel(), [np.log(len(x))]]).astype(np.float32)
+    return features

@@ -21,6 +21,7 @@ from auditor.core.errors import ConfigurationError
 from auditor.ports import Damage
 
 RATE = 8000
+Clip = NDArray[np.float32]
 IMAGES = "handwritten-digits/t10k-images-idx3-ubyte.gz"
 LABELS = "handwritten-digits/t10k-labels-idx1-ubyte.gz"
 CLIPS = "spoken-digits/recordings.zip"
@@ -48,7 +49,7 @@ class Part:
 
     images: NDArray[np.uint8]
     digits: NDArray[np.int64]
-    clips: list[NDArray[np.float32]]
+    clips: list[Clip]
     spoken: NDArray[np.int64]
     speakers: NDArray[np.str_]
 
@@ -83,14 +84,15 @@ def built_in() -> Source:
     return Source("built-in", part(order[:900]), part(order[900:]))
 
 
-def _tones(digit: int, pitch: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def _tones(digit: int, pitch: float, rng: np.random.Generator) -> Clip:
     n = int(RATE * rng.uniform(0.25, 0.45))
     t = np.arange(n) / RATE
     bend = pitch + rng.normal(0, 0.006)
     low, high = (np.sin(2 * np.pi * tone * bend * t + rng.uniform(0, 6)) for tone in (LOW[digit], HIGH[digit]))
     x = (low + 10 ** (rng.normal(0, 3) / 20) * high) * np.hanning(n) * 10 ** (rng.normal(-12, 2) / 20)
     noise = rng.normal(size=n) * x.std() * 10 ** (-(6 + rng.normal(0, 3)) / 20)
-    return np.clip(x + noise, -1, 1).astype(np.float32)
+    heard: Clip = np.clip(x + noise, -1, 1).astype(np.float32)
+    return heard
 
 
 def recordings(folder: Path) -> Source:
@@ -147,8 +149,8 @@ def _idx(path: Path, header: int, size: int, damage: list[Damage]) -> NDArray[np
 
 def _zip(
     path: Path, damage: list[Damage]
-) -> tuple[list[NDArray[np.float32]], NDArray[np.int64], NDArray[np.str_], NDArray[np.int64]]:
-    clips: list[NDArray[np.float32]] = []
+) -> tuple[list[Clip], NDArray[np.int64], NDArray[np.str_], NDArray[np.int64]]:
+    clips: list[Clip] = []
     found: list[tuple[int, str, int]] = []
     try:
         archive = zipfile.ZipFile(path)
@@ -170,7 +172,7 @@ def _zip(
                 if len(samples) < 256:
                     raise ValueError("shorter than 32 ms")
                 found.append((int(digit), speaker, int(take)))
-                clips.append(samples.astype(np.float32) / 32768)
+                clips.append(samples.astype(np.float32) / np.float32(32768))
             except (ValueError, EOFError, OSError, wave.Error, zipfile.BadZipFile, zlib.error) as error:
                 damage.append(Damage(what=f"unreadable: {error}", where=f"{path.name}:{name}", lost=1))
     if len(clips) < 1000:

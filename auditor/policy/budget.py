@@ -45,7 +45,7 @@ def allowance(policy: Policy, window: timedelta, series: int) -> Allowance | Non
 
     >>> from auditor.policy.schema import Budget
     >>> policy = Policy(name="p", version="1", title="p", controls=(), digest="", budget=Budget(0.09, timedelta(days=90)))
-    >>> allowance(policy, timedelta(days=1), 10).alpha
+    >>> round(allowance(policy, timedelta(days=1), 10).alpha, 6)
     0.0001
     """
     if policy.budget is None:

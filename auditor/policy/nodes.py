@@ -153,8 +153,8 @@ def _place(node: Node, stack: list[Node], pending: list[str | None], documents: 
 def _scalar(text: str, where: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text) and len(text) < 19:  # longer ones are identifiers, not numbers to judge by
-        return int(text)
+    if _INT.fullmatch(text):
+        return int(text) if len(text) < 19 else text  # longer ones are identifiers, not numbers to judge by
     number = float(text) if _FLOAT.fullmatch(text) else None
     if _NOT_FINITE.fullmatch(text) or (number is not None and math.isinf(number)):
         raise PolicyError("not_finite", f"{text} is not a number to judge by", where=where, fix="give a finite number")

@@ -122,14 +122,15 @@ def _decide_all(
 
 
 def _lacks_figure(finding: Finding) -> bool:
-    return finding.report is Truth.UNKNOWN and (finding.measurement.value is None or finding.reason in _NO_FIGURE)
+    return finding.measurement.value is None or finding.reason in _NO_FIGURE
 
 
 def _join(
     findings: Sequence[Finding], figures: Sequence[Finding], quorum: float, of: Callable[[Finding], Truth]
 ) -> tuple[Truth, str, Finding | None]:
     for truth in (Truth.FALSE, Truth.ERROR, Truth.UNKNOWN):
-        hits = sorted((f for f in figures if of(f) is truth), key=_worst_first)
+        among = findings if truth is Truth.ERROR else figures
+        hits = sorted((f for f in among if of(f) is truth), key=_worst_first)
         if hits:
             return truth, hits[0].reason, hits[0]
     if len(figures) < quorum * len(findings):

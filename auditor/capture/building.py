@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from auditor.capture.call import Call
@@ -101,33 +100,31 @@ class Builder:
             first_token_s=call.first_token_s,
         )
 
-    def _inputs(self, payloads: Iterable[Payload], said: Any) -> tuple[Input, ...]:
+    def _inputs(self, payloads: Iterable[tuple[Any, ...]], said: Any) -> tuple[Input, ...]:
         extras = dict(said) if isinstance(said, Mapping) else {}
         described: dict[str, Input] = {}
-        for payload in payloads:
-            name = payload.name
+        for name, value, modality, rate, scores, embedding, encoder, error in payloads:
             extra = extras.pop(name, None) or {}
-            modality = payload.modality or infer_modality(payload.value)
-            if modality is None and payload.value is None:
-                modality = self._modalities.get(name)
-                if modality is None:  # never seen with a value: there is nothing yet that could be missing
-                    self.note("missing_unknown")
-                    continue
+            modality = modality or infer_modality(value) or (self._modalities.get(name) if value is None else None)
             if modality is not None:
                 self._modalities[name] = modality
+            elif value is None and error is None:  # never seen with a value: nothing yet that could be missing
+                self.note("missing_unknown")
+                continue
             else:
                 self.note("modality_unknown")
-            known = replace(
-                payload,
+            kept = self._redacted(name, modality, value)
+            payload = Payload(
+                name=name,
+                value=kept,
                 modality=modality,
-                value=self._redacted(name, modality, payload.value),
-                scores=extra.get("scores", payload.scores),
-                embedding=extra.get("embedding", payload.embedding),
-                encoder=extra.get("encoder", payload.encoder),
+                rate=rate,
+                scores=extra.get("scores", scores),
+                embedding=extra.get("embedding", embedding),
+                encoder=extra.get("encoder", encoder),
+                error="withheld" if kept is None and value is not None else error,
             )
-            if known.value is None and payload.value is not None and known.error is None:
-                known = replace(known, error="withheld")
-            described[name] = describe_input(known, self.describers, salt=self.salt)
+            described[name] = describe_input(payload, self.describers, salt=self.salt)
         for name, extra in extras.items():  # what the model says of inputs that nobody declared
             described[name] = describe_input(
                 Payload(

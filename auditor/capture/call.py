@@ -7,7 +7,6 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.record import ModelRef
-from auditor.describe import Payload
 
 if TYPE_CHECKING:
     from auditor.capture.site import Site
@@ -24,8 +23,8 @@ class Call:
         The process the call began in; a forked child drops its parent's calls.
     rate : float
         Share of calls that was being described when this one was chosen.
-    payloads : list of Payload
-        Frozen inputs.
+    payloads : list of tuple
+        Frozen inputs: name, value, modality, rate, scores, embedding, encoder, error (the fields of `Payload`).
     size : int
         Bytes that they hold.
     found : mapping
@@ -62,7 +61,7 @@ class Call:
         self.site = site
         self.rate = rate
         self.era = era
-        self.payloads: list[Payload] = []
+        self.payloads: list[tuple[Any, ...]] = []
         self.size = 256
         self.groups: Mapping[str, Any] | None = None
         self.subject: str | None = None

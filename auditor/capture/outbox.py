@@ -84,7 +84,7 @@ class Outbox:
         return True
 
     def declare(self, tallies: Sequence[CaptureTally], *, last: bool = False) -> bool:
-        """Send the tallies of everything delivered and dropped so far; they are kept until that succeeds."""
+        """Send the tallies of everything delivered and dropped so far, kept until that succeeds; False when it has to wait."""
         if not tallies:
             return True
         if not self._may_send(last):
@@ -92,6 +92,8 @@ class Outbox:
         try:
             self.transport.send([("tally", canonical_json(tally.as_json())) for tally in tallies])
         except Exception as error:
+            if getattr(error, "permanent", False):
+                return True  # kept for a later try; nothing waits for it
             self._pause(error)
             return False
         self.accounts.settle()
@@ -123,7 +125,7 @@ class Outbox:
             if not error.permanent:
                 return self._keep(frames, error)
             if error.reason != "no_destination":
-                self.faults.note(error.reason, error)
+                self.faults.outside(error.reason, error, lost=True)
             everything = frozenset(range(len(frames)))
             self._settle(frames, everything if error.refused is None else frozenset(error.refused), error.reason)
             return True
@@ -142,7 +144,7 @@ class Outbox:
     def _pause(self, error: Exception) -> None:
         """Wait as long as was asked for, else a jittered, growing while."""
         self.failures += 1
-        self.faults.delayed("transport_failed", error)
+        self.faults.outside("transport_failed", error, lost=False)
         asked = getattr(error, "retry_after_s", None)
         self._held = asked is not None
         pause = asked if asked is not None else self._pause_s * random.uniform(0.5, 1.0)

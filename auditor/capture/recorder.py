@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from hashlib import blake2b
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,6 @@ from auditor.core.window import to_us
 if TYPE_CHECKING:
     from auditor.capture.worker import Worker
 
-ALL = 1 << 64
-"""The threshold under which every 64-bit hash lies."""
 _RELIEF = 50_000
 _BOUND = 200_000
 _PATIENCE_S = 30.0
@@ -46,7 +45,21 @@ class Recorder:
         Whether CPU seconds of calls are wanted.
     deaf : bool
         No destination: calls are counted and dropped.
+
+    Attributes
+    ----------
+    rate, bar : float, bytes or None
+        The share of calls that is chosen, and the eight bytes that the digest of a chosen call's id lies below.
+    room : int
+        Calls that may wait: the limit less what waits for delivery.
+    stalled : bool
+        Deliveries fail at the moment.
+    blind, uncounted, late : int
+        Calls of which only the number is known: the agent failed, the worker got no turn, the agent was closed.
     """
+
+    rate: float
+    bar: bytes | None
 
     def __init__(
         self,
@@ -85,14 +98,23 @@ class Recorder:
         self.control: SimpleQueue[Any] = SimpleQueue()
         self.room = self.limit
         self.queued_bytes = 0
-        self.rate = 1.0
-        self.threshold = 0 if self.deaf else ALL
+        self.set_rate(0.0 if self.deaf else 1.0)
         self.blind = 0
         self.uncounted = 0
         self.late = 0
         self.stalled = False
         self.worker: Worker | None = None
         self._restart_at = 0.0
+
+    def set_rate(self, rate: float) -> None:
+        """From now on this share of calls is chosen: those whose id's `hash64` is below `rate` times 2**64."""
+        self.rate = rate
+        self.bar = None if rate >= 1.0 else int(rate * (1 << 64)).to_bytes(8, "big")
+
+    def chooses(self, identifier: str) -> bool:
+        """Whether the call of that id is described. (`hash64` is the number that these eight bytes are.)"""
+        bar = self.bar
+        return bar is None or blake2b(identifier.encode(), digest_size=8).digest() < bar
 
     def now_us(self) -> int:
         """The agent's time, microseconds since 1970."""

@@ -38,10 +38,11 @@ class Faults:
         except Exception:
             self.counts["fault_unreported"] = self.counts.get("fault_unreported", 0) + 1
 
-    def delayed(self, reason: str, error: BaseException) -> None:
+    def outside(self, reason: str, error: BaseException, *, lost: bool) -> None:
         """Say once that something outside (a disk, a server) is in the way; nothing of the agent's own broke."""
         if reason not in self.delays:
-            log.warning("auditor: %s (%s); it is tried again", reason, type(error).__name__)
+            what = "records are lost, and counted" if lost else "it is tried again"
+            log.warning("auditor: %s (%s); %s", reason, error, what)
         self.delays[reason] = self.delays.get(reason, 0) + 1
 
     @property

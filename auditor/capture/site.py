@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import perf_counter, thread_time
+from hashlib import blake2b
+from time import perf_counter, thread_time, time_ns
 from typing import TYPE_CHECKING, Any
 
 from auditor.capture.call import Call, given
 from auditor.capture.ids import new_id
-from auditor.capture.recorder import ALL, Recorder
+from auditor.capture.recorder import Recorder
 from auditor.capture.shield import shield
 from auditor.capture.snapshot import TooLarge, freeze
 from auditor.core.errors import ConfigurationError
-from auditor.core.identity import hash64
 from auditor.core.record import MODALITIES, ModelRef
-from auditor.describe import Payload
 
 if TYPE_CHECKING:
     from auditor.capture.stream import Watch
@@ -209,11 +208,11 @@ class Site:
         try:
             if not (recorder.live and self.live):
                 return OFF
-            us = recorder.now_us()
+            us = time_ns() // 1000 if recorder.clock is None else recorder.now_us()
             said = given.get()
             identifier = new_id(us // 1000) if said is None or said.id is None else str(said.take_id())
-            threshold = recorder.threshold
-            if threshold < ALL and hash64(identifier) >= threshold:
+            bar = recorder.bar
+            if bar is not None and blake2b(identifier.encode(), digest_size=8).digest() >= bar:
                 return (us, thread_time() if recorder.metered else 0.0)
             call = self.open(identifier, us)
             self.take_inputs(call, args, kwargs)
@@ -229,8 +228,7 @@ class Site:
         if not recorder.live:
             return OFF
         us = recorder.now_us()
-        threshold = recorder.threshold
-        if threshold < ALL and hash64(identifier) >= threshold:
+        if not recorder.chooses(identifier):
             return (us, thread_time() if recorder.metered else 0.0)
         call = self.open(identifier, us)
         call.cpu = thread_time() if recorder.metered else 0.0
@@ -344,15 +342,4 @@ def add_input(
         value, scores, embedding, error = None, None, None, "too_large"
     except Exception:
         value, scores, embedding, error = None, None, None, "unreadable"
-    call.payloads.append(
-        Payload(
-            name=name,
-            value=value,
-            modality=modality,
-            rate=rate,
-            scores=scores,
-            embedding=embedding,
-            encoder=encoder,
-            error=error,
-        )
-    )
+    call.payloads.append((name, value, modality, rate, scores, embedding, encoder, error))

@@ -14,8 +14,9 @@ from auditor.capture.building import Builder, RedactionError, label_text
 from auditor.capture.call import Call
 from auditor.capture.metering import Metering
 from auditor.capture.outbox import Frame, Outbox
-from auditor.capture.recorder import ALL, Recorder
+from auditor.capture.recorder import Recorder
 from auditor.capture.shield import shield
+from auditor.capture.snapshot import release
 from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
@@ -76,6 +77,7 @@ class Worker:
         self.accounts = accounts
         self.notes = notes
         self.in_hand = 0
+        self._pooling = True
         self._assemble = assemble
         self._parts: Parts | None = None
         self._thread = threading.Thread(target=self._run, name="auditor", daemon=True)
@@ -171,6 +173,10 @@ class Worker:
             finally:
                 self.in_hand = 0
                 recorder = self.recorder
+                if self._pooling:
+                    held = [part[1] for part in call.payloads]
+                    call.payloads.clear()
+                    release(held)
                 recorder.queued_bytes = max(0, recorder.queued_bytes - call.size) if queue else 0
             time.sleep(0)  # whoever waits for the interpreter waits for one description at most
 
@@ -257,8 +263,7 @@ class Worker:
         rate = parts.budget.step(seen - self._stepped_calls, elapsed, len(recorder.queue) / max(1, recorder.limit))
         self._stepped_at, self._stepped_calls = now, seen
         if not recorder.deaf:
-            recorder.rate = rate
-            recorder.threshold = ALL if rate >= 1.0 else int(rate * ALL)
+            recorder.set_rate(rate)
 
     # -- duties on request --------------------------------------------------------------------------------------------
 

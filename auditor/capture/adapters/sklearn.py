@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from time import perf_counter, thread_time
 from typing import Any
 
 from auditor.capture.adapters.proxy import make_proxy
 from auditor.capture.call import Call, Skipped, given
 from auditor.capture.ids import new_id
-from auditor.capture.recorder import ALL
 from auditor.capture.shield import shield
 from auditor.capture.site import OFF, InputSpec, Site
 from auditor.capture.snapshot import TooLarge, freeze
 from auditor.core.errors import ConfigurationError
-from auditor.core.identity import hash64
-from auditor.describe import Payload
 
 PREDICTS = ("predict", "predict_proba")
 
@@ -89,36 +87,33 @@ def _rowwise(model: Any, name: str, site: Site) -> Callable[..., Any]:
 class Batch:
     """The rows of one call, frozen; which of them are described follows from their ids, in the worker."""
 
-    __slots__ = ("columns", "ids", "outputs", "rows", "spec", "threshold")
+    __slots__ = ("bar", "columns", "ids", "outputs", "rows", "spec")
 
     def __init__(self, ids: Sequence[str], rows: Any, columns: Sequence[str] | None, spec: InputSpec) -> None:
         self.ids = ids
         self.rows = rows
         self.columns = columns
         self.spec = spec
-        self.threshold = ALL
+        self.bar: bytes | None = None
         self.outputs: Mapping[str, Any] = {}
 
     def __call__(self, call: Call) -> list[Call]:
         """The calls of the chosen rows."""
-        if self.threshold >= ALL:
-            chosen = list(range(call.rows))
-        else:
-            chosen = [index for index in range(call.rows) if hash64(self.ids[index]) < self.threshold]
+        bar = self.bar
+        chosen = (
+            index
+            for index in range(call.rows)
+            if bar is None or blake2b(self.ids[index].encode(), digest_size=8).digest() < bar
+        )
         return [self._row(call, index) for index in chosen]
 
     def _row(self, call: Call, index: int) -> Call:
         row = Call(self.ids[index], call.us, call.site, call.rate, call.era)
-        row.payloads = [
-            Payload(
-                name=self.spec.name,
-                value=self._value(index),
-                modality=self.spec.modality or ("text" if self._is_text(index) else "tabular"),
-                rate=self.spec.rate if isinstance(self.spec.rate, float) else None,
-                encoder=self.spec.encoder,
-                error="too_large" if self.rows is None else None,
-            )
-        ]
+        spec = self.spec
+        modality = spec.modality or ("text" if self._is_text(index) else "tabular")
+        rate = None if isinstance(spec.rate, str) else spec.rate
+        error = "too_large" if self.rows is None else None
+        row.payloads = [(spec.name, self._value(index), modality, rate, None, None, spec.encoder, error)]
         row.groups = {name: _of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
         row.subject = call.subject
         row.error = call.error
@@ -156,13 +151,10 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         us = recorder.now_us()
         said = given.get()
         ids = _ids(None if said is None else said.take_id(), us, count)
-        threshold = recorder.threshold
         call = site.open(ids[0] if ids else new_id(us // 1000), us)
         call.rows = count
-        if threshold == 0 or (count == 1 and hash64(ids[0]) >= threshold):
-            call.split = None
-        else:
-            call.split = _batch(site, call, ids, data, threshold)
+        if not recorder.deaf and (count != 1 or recorder.chooses(ids[0])):
+            call.split = _batch(site, call, ids, data)
             if site.groups is not None:
                 with shield(recorder.faults, "groups_unreadable"):
                     more = site.groups(*args, **kwargs) if callable(site.groups) else site.groups
@@ -174,7 +166,7 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return None
 
 
-def _batch(site: Site, call: Call, ids: Sequence[str], data: Any, threshold: int) -> Batch:
+def _batch(site: Site, call: Call, ids: Sequence[str], data: Any) -> Batch:
     spec = next(iter((site.inputs or {}).values()), InputSpec("features"))
     columns = getattr(data, "columns", None)
     values = data.to_numpy() if columns is not None else data.toarray() if hasattr(data, "toarray") else data
@@ -184,7 +176,7 @@ def _batch(site: Site, call: Call, ids: Sequence[str], data: Any, threshold: int
         rows, size = None, 0
     call.size += size
     batch = Batch(ids, rows, None if columns is None else [str(column) for column in columns], spec)
-    batch.threshold = threshold
+    batch.bar = site.recorder.bar
     return batch
 
 

@@ -17,7 +17,6 @@ from auditor.core.verdict import Alert
 from auditor.core.window import Span, format_time
 from auditor.reports import words
 from auditor.reports.evidence import affected, is_open
-from auditor.reports.stories import headline
 
 ACCENT, ALARM, QUIET = "#2f86a6", "#d1495b", "#8a94a6"
 STACK = ("#2f86a6", "#b7c3cd", "#8a7ab8", "#c9822b")
@@ -25,6 +24,7 @@ PALETTE = ("#2f86a6", "#c9822b", "#7a5ea8", "#4f9d69", "#b8577f", "#8a7f3d", "#5
 SURE = {"p < 0.001": 1e-3, "p < 0.000001": 1e-6}
 """Classes of doubt that the heat map marks: bands for the eye. What is a finding, policies decide."""
 
+Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 Label = Callable[[Measurement], str]
 Json = dict[str, Any]
 
@@ -88,7 +88,8 @@ def heatmap(
     *,
     top: float,
     legend: bool = True,
-) -> alt.LayerChart:
+    most: int = 10,
+) -> Drawn:
     """Columns by windows: distance as colour, doubt as dots, broken rules as frames, absence as a dash.
 
     Parameters
@@ -99,6 +100,8 @@ def heatmap(
         Windows in which a rule about that series was broken.
     top : float
         Distance that takes the full colour: one scale for all inputs.
+    most : int
+        Columns to show, the furthest from the baseline first; those with a dot or a frame are always shown.
     """
     rows = []
     for m in measurements:
@@ -112,7 +115,9 @@ def heatmap(
     for made in rows:
         best[made["series"]] = max(best.get(made["series"], 0.0), made["value"] or 0.0)
     order = sorted(best, key=lambda name: -best[name])
-    data = _data(rows)
+    marked = {made["series"] for made in rows if made["broken"] or made["doubt"]}
+    order = [name for place, name in enumerate(order) if place < most or name in marked]
+    data = _data(made for made in rows if made["series"] in set(order))
     y = alt.Y("series:N", title=None, sort=order, axis=alt.Axis(labelLimit=180, labelOverlap=False))
     cells = (
         alt.Chart(data)
@@ -173,11 +178,13 @@ def trend(
     intervals: bool = True,
     zero: bool = True,
     factor: float = 1.0,
+    noise: float | None = None,
     height: int = 220,
-) -> alt.LayerChart:
+) -> Drawn:
     """A line for each series with its intervals, the rule's limit and the windows of alerts.
 
-    A window without a number interrupts the line. `factor` converts values to the unit of `title`.
+    A window without a number interrupts the line. `factor` converts values to the unit of `title`;
+    below `noise` lie 95 % of windows when nothing changed.
     """
     rows = [row(m, label) for m in measurements]
     for made in rows:
@@ -193,7 +200,7 @@ def trend(
         legend=_legend() if len(names) > 1 else None,
     )
     step = measurements[-1].end - measurements[-1].start if measurements else timedelta(0)
-    layers: list[alt.Chart] = [*_bands(alerts, span, step)]
+    layers: list[Any] = [*([_noise(noise)] if noise is not None else []), *_bands(alerts, span, step)]
     known = _data(rows)
     base = alt.Chart(known).encode(x=_x(span, "middle:T"), color=colour)
     if intervals and any(made["lower"] is not None for made in rows):
@@ -211,7 +218,7 @@ def trend(
     return alt.layer(*layers).properties(height=height)
 
 
-def _rule(value: float, text: str) -> alt.Chart:
+def _rule(value: float, text: str) -> Drawn:
     return (
         alt.Chart(_data([{"value": value, "text": text}]))
         .mark_rule(color=ALARM, strokeDash=[4, 4])
@@ -219,11 +226,11 @@ def _rule(value: float, text: str) -> alt.Chart:
     )
 
 
-def _bands(alerts: Sequence[Alert], span: Span, step: timedelta) -> list[alt.Chart]:
+def _bands(alerts: Sequence[Alert], span: Span, step: timedelta) -> list[Any]:
     rows = []
     for alert in alerts:
         start, end = affected(alert, span, step)
-        rows.append({"start": format_time(start), "end": format_time(end), "alert": headline(alert)})
+        rows.append({"start": format_time(start), "end": format_time(end), "alert": alert.control})
     if not rows:
         return []
     chart = (
@@ -234,10 +241,13 @@ def _bands(alerts: Sequence[Alert], span: Span, step: timedelta) -> list[alt.Cha
     return [chart]
 
 
-def timeline(alerts: Sequence[Alert], span: Span, step: timedelta) -> alt.LayerChart:
-    """A bar for each alert over the windows it is about; one that is still open ends in an arrow."""
+def timeline(alerts: Sequence[Alert], titles: Mapping[str, str], span: Span, step: timedelta) -> Drawn:
+    """A bar for each alert over the windows it is about; one that is still open ends in an arrow.
+
+    `titles` are the alerts' headlines by id; alerts of one headline share a row.
+    """
     rows = []
-    for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
+    for alert in sorted(alerts, key=lambda a: (is_open(a, span.end), a.opened, a.kind)):
         standing = is_open(alert, span.end)
         start, end = affected(alert, span, step)
         rows.append(
@@ -245,13 +255,13 @@ def timeline(alerts: Sequence[Alert], span: Span, step: timedelta) -> alt.LayerC
                 "start": format_time(start),
                 "end": format_time(end),
                 "windows": f"{words.moment(start)} to {words.moment(end)}",
-                "alert": headline(alert),
+                "alert": titles.get(alert.id, alert.control),
                 "state": "open" if standing else "resolved",
                 "severity": alert.severity,
                 "rule": alert.control,
             }
         )
-    order = list(dict.fromkeys(made["alert"] for made in rows))
+    order = list(dict.fromkeys(made["alert"] for made in sorted(rows, key=lambda made: made["start"])))
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("alert", "state", "severity", "rule", "windows")]
     y = alt.Y("alert:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, labelPadding=8, labelOverlap=False))
     colour = alt.Color(
@@ -272,7 +282,7 @@ def timeline(alerts: Sequence[Alert], span: Span, step: timedelta) -> alt.LayerC
     return alt.layer(bars, arrows).properties(height=26 * max(len(order), 1) + 90)
 
 
-def records(runs: Sequence[AuditRun], span: Span) -> alt.Chart:
+def records(runs: Sequence[AuditRun], span: Span) -> Drawn:
     """Records of each window, with and without ground truth."""
     rows = []
     for run in runs:
@@ -292,7 +302,7 @@ def records(runs: Sequence[AuditRun], span: Span) -> alt.Chart:
     return _blocks(rows, span, "records", tooltip, height=200)
 
 
-def _blocks(rows: Sequence[Json], span: Span, title: str, tooltip: list[alt.Tooltip], *, height: int) -> alt.Chart:
+def _blocks(rows: Sequence[Json], span: Span, title: str, tooltip: list[alt.Tooltip], *, height: int) -> Drawn:
     """Parts of a total stacked over each window; rows carry start, end, part, low and high."""
     parts = list(dict.fromkeys(made["part"] for made in rows))
     return (
@@ -310,7 +320,7 @@ def _blocks(rows: Sequence[Json], span: Span, title: str, tooltip: list[alt.Tool
     )
 
 
-def group_intervals(measurements: Sequence[Measurement]) -> alt.LayerChart:
+def group_intervals(measurements: Sequence[Measurement]) -> Drawn:
     """Groups of one window side by side; one without a figure stands at the edge with its reason."""
     rows = []
     for m in measurements:
@@ -356,9 +366,7 @@ def group_intervals(measurements: Sequence[Measurement]) -> alt.LayerChart:
     return alt.layer(whiskers, *ticks, dots, counts, absent).properties(height=44 * max(len(order), 1) + 40)
 
 
-def stacked(
-    measurements: Sequence[Measurement], span: Span, *, label: Label, title: str, height: int = 240
-) -> alt.Chart:
+def stacked(measurements: Sequence[Measurement], span: Span, *, label: Label, title: str, height: int = 240) -> Drawn:
     """Shares of a total, window by window; a share without a number is left out, not drawn as zero."""
     reached: dict[datetime, float] = {}
     rows = []
@@ -381,16 +389,12 @@ def noise_edge(n: int, n_baseline: int | None) -> float | None:
     return float(1.358 * ((n + n_baseline) / (n * n_baseline)) ** 0.5)
 
 
-def with_noise(chart: alt.LayerChart, edge: float | None) -> alt.LayerChart:
-    """The chart with the band under which unchanged data stays in 95 % of windows."""
-    if edge is None:
-        return chart
-    band = (
+def _noise(edge: float) -> Drawn:
+    return (
         alt.Chart(_data([{"low": 0.0, "value": edge, "text": "95 % of unchanged windows lie in this band"}]))
         .mark_rect(color=QUIET, opacity=0.18)
         .encode(y="low:Q", y2="value:Q", tooltip=[alt.Tooltip("text:N", title="grey")])
     )
-    return alt.layer(band, *chart.layer).properties(height=220)
 
 
 def limits_of(verdicts: Iterable[Any], by_id: Mapping[str, Measurement]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from auditor.ports import ModelSummary, Queries
 from auditor.reports import compliance, drift, energy, fairness
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.render import render
+from auditor.reports.rules import Rules
 from auditor.settings import Home, find_home, load_settings
 from auditor.store.queries import open_queries
 
@@ -69,7 +70,21 @@ def audited(url: str, model: str) -> Span | None:
 @st.cache_resource(ttl=FRESH_S, max_entries=16, show_spinner="Reading the store")
 def evidence(url: str, model: str, span: Span) -> Evidence:
     """Everything stored about the model in the span; shared by all pages, never changed."""
-    return gather(_queries(url), model, span)
+    return gather(_queries(url), model, span, rules(url))
+
+
+@st.cache_resource(ttl=300, max_entries=4, show_spinner="Reading the policies")
+def rules(url: str) -> Rules:
+    """The policies in force in the home, for their words; empty where there is no home or they cannot be read."""
+    if home() is None:
+        return Rules()
+    from auditor.bootstrap import load_policies
+
+    try:
+        return Rules.of(load_policies(load_settings(home())))
+    except AuditorError as error:
+        st.session_state["policy_error"] = str(error)
+        return Rules()
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=16, show_spinner=False)
@@ -128,7 +143,10 @@ def choose() -> Evidence | None:
         return None
     back = PERIODS[period]
     span = whole if back is None else Span(max(whole.start, whole.end - back), whole.end)
-    return evidence(url, name, span)
+    found = evidence(url, name, span)
+    if "policy_error" in st.session_state:
+        st.warning(f"The policies in force cannot be read: {st.session_state['policy_error']}")
+    return found
 
 
 def _nothing(code: str, text: str, command: str = "auditor demo") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from auditor.core.window import Span
 from auditor.reports import words
 from auditor.reports.evidence import Evidence
 from auditor.reports.gaps import find_gaps
-from auditor.reports.model import Story
+from auditor.reports.model import Gap, Story
 
 COLOURS: dict[Word, str] = {
     Word.FAIL: "red",
@@ -53,7 +54,7 @@ def counts(evidence: Evidence) -> None:
             st.metric(name, found[word], help=meaning[0].upper() + meaning[1:] + ".", border=True, width="stretch")
 
 
-def story(told: Story) -> None:
+def story(told: Story, evidence: Evidence) -> None:
     """An alert: what changed, since when, how sure, what to do next."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -69,8 +70,9 @@ def story(told: Story) -> None:
             left, right = st.columns([2, 9], gap="small")
             left.markdown(f":gray[{name}]")
             right.markdown(safe(text))
-        with st.expander(f"Rule and evidence: {told.alert.control}"):
-            st.markdown(safe(told.alert.explanation))
+        rules = [f"{evidence.rules.title(alert)} ({alert.policy})" for alert in (told.alert, *told.also)]
+        with st.expander(f"{'Rules' if told.also else 'Rule'} and evidence: {safe(words.listing(rules))}"):
+            st.markdown(safe(told.verdict.explanation if told.verdict else told.alert.explanation))
             figures(told.measurements)
 
 
@@ -98,23 +100,51 @@ def figures(measurements: Sequence[Measurement]) -> None:
     )
 
 
-def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, height: int | None = None) -> None:
-    """What is not known: always on the page."""
+def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = False) -> None:
+    """What is not known: always on the page; `compact` tells rules that lack the same thing in one line."""
     found = find_gaps(evidence, families)
-    with st.container(border=True, height=height or "content"):
+    if compact:
+        found = shortened(found)
+    with st.container(border=True):
         st.markdown("#### What is not known")
         if not found:
             st.markdown("No gap was found in this period: every window was audited, every rule had its evidence.")
         for gap in found:
-            text = f"- {safe(gap.text)}"
+            text = f"- {code_as_is(gap.text)}"
             if gap.articles:
-                text += f" :gray[Leaves open: {safe(words.listing([at for _, at in gap.articles]))}.]"
+                text += f" :gray[Leaves open: {safe(words.listing([at for _, at in gap.articles], most=12))}.]"
             st.markdown(text)
+
+
+def code_as_is(text: str) -> str:
+    """`safe`, but for what stands between back-ticks."""
+    return "`".join(safe(piece) if place % 2 == 0 else piece for place, piece in enumerate(text.split("`")))
+
+
+def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:
+    """Gaps of rules with one reason as one line; the others as they are."""
+    by_reason: dict[str, list[Gap]] = {}
+    for gap in found:
+        by_reason.setdefault(gap.code if gap.control else gap.text, []).append(gap)
+    lines = []
+    for same in by_reason.values():
+        if len(same) < 2:
+            lines += same
+            continue
+        text = f"{words.plural(len(same), 'rule')} undecided: {words.reason(same[0].code)}."
+        articles = tuple(dict.fromkeys(article for gap in same for article in gap.articles))
+        lines.append(replace(same[0], text=text, articles=articles))
+    return tuple(lines)
 
 
 def badge(word: Word) -> None:
     """A verdict's word, coloured and spelled out."""
     st.badge(words.WORDS[word][0], color=COLOURS[word])  # type: ignore[arg-type]
+
+
+def word_mark(word: Word) -> str:
+    """A verdict's word as a badge inside Markdown."""
+    return f":{COLOURS[word]}-badge[{words.WORDS[word][0]}]"
 
 
 def verdict(item: Verdict, evidence: Evidence) -> None:
@@ -124,7 +154,7 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
             badge(item.verdict)
             if item.verdict is Word.WAIVED:
                 st.badge(f"without the waiver: {words.WORDS[item.underlying][0]}", color="gray")
-            st.markdown(f"**{safe(words.title_of(item.control))}**", width="content")
+            st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
             st.markdown(f":gray[{safe(words.where(item))}]", width="content")
         st.markdown(safe(item.explanation))
         details = [words.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]

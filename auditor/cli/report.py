@@ -14,7 +14,8 @@ from auditor.core.window import DAY, Span, parse_time
 
 if TYPE_CHECKING:
     from auditor.ports import Queries
-    from auditor.settings import Home
+    from auditor.reports.rules import Rules
+    from auditor.settings import Home, Settings
 
 HELP = {
     "drift": "what changed against the baseline, where and since when",
@@ -50,10 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from auditor.reports import build
     from auditor.reports.render import render
 
-    queries = open_queries(settings_for(args))
+    settings = settings_for(args)
+    queries = open_queries(settings)
     model = args.model or only_model(queries)
     span = period(queries, model, args.since, args.until)
-    report = build(args.kind, queries, model, span, generated=_now())
+    report = build(args.kind, queries, model, span, generated=_now(), rules=rules_of(settings))
     text = render(report, chosen_format(args.format, args.output, args.json))
     if args.output is None:
         sys.stdout.write(text)
@@ -83,13 +85,22 @@ def write_reports(home: Home, *, model: str) -> list[Path]:
     from auditor.reports.render import render
     from auditor.settings import load_settings
 
-    queries = open_queries(load_settings(home.root))
+    settings = load_settings(home.root)
+    queries, rules = open_queries(settings), rules_of(settings)
     span, generated, written = audited_span(queries, model), _now(), []
     for kind in KINDS:
         path = home.root / "reports" / f"{kind}.html"
-        write(path, render(build(kind, queries, model, span, generated=generated), "html"))
+        write(path, render(build(kind, queries, model, span, generated=generated, rules=rules), "html"))
         written.append(path)
     return written
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the policies in force say about themselves."""
+    from auditor.bootstrap import load_policies
+    from auditor.reports.rules import Rules
+
+    return Rules.of(load_policies(settings))
 
 
 def only_model(queries: Queries) -> str:

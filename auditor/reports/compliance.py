@@ -13,11 +13,12 @@ from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
+from auditor.reports.rules import Rules
 
 
-def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
     """The review of one model at the end of a period: the newest verdict of every rule, by provision."""
-    return tell(gather(queries, model, span), generated=generated)
+    return tell(gather(queries, model, span, rules), generated=generated)
 
 
 def tell(evidence: Evidence, *, generated: datetime) -> Report:
@@ -30,6 +31,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         generated=generated,
         summary=_summary(evidence),
         sections=[
+            _system(evidence),
             parts.alerts_section(evidence),
             *(_framework_section(evidence, source) for source in frameworks(evidence)),
             _rules(evidence),
@@ -78,9 +80,10 @@ def evidence_count(verdicts: Sequence[Verdict]) -> str:
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """`Art. 9` before `Art. 10`."""
+    """`Art. 9` before `Art. 10`, annexes last."""
     digits = "".join(character if character.isdigit() else " " for character in text).split()
-    return [(int(part), "") for part in digits[:2]] + [(0, text)]
+    annex = [(1, "")] if text.startswith("Annex") else [(0, "")]
+    return annex + [(int(part), "") for part in digits[:2]] + [(0, text)]
 
 
 def _summary(evidence: Evidence) -> list[str]:
@@ -114,21 +117,22 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
     by_provision = provisions(evidence, source)
     rows = tuple(
         (
-            at,
+            f"{at}, {name}" if (name := evidence.rules.provision(source, at)) else at,
             words.WORDS[combined(verdicts)][0],
             words.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
-            words.listing(list(dict.fromkeys(words.title_of(verdict.control) for verdict in verdicts)), most=4),
+            words.listing(list(dict.fromkeys(evidence.rules.title(verdict) for verdict in verdicts)), most=4),
         )
         for at, verdicts in by_provision.items()
     )
     verdicts = tuple({v.id: v for group in by_provision.values() for v in group}.values())
     return Section(
         id=f"framework-{source}",
-        title=words.framework(source),
+        title=evidence.rules.framework(source),
         text=(
             "Each line is a provision that at least one rule speaks to. A rule gives data about a provision; it does not by "
             "itself fulfil it.",
+            *_dates(evidence, source),
         ),
         tables=(Table(columns=("Provision", "Verdict", "Force", "With evidence", "Rules"), rows=rows),),
         verdicts=verdicts,
@@ -152,6 +156,39 @@ def _rules(evidence: Evidence) -> Section | None:
     )
 
 
+def _dates(evidence: Evidence, source: str) -> list[str]:
+    return [
+        f"What is in force when follows the calendar {calendar.name} {calendar.version}, last checked by a person on "
+        f"{words.day(calendar.verified_on)}."
+        for calendar in evidence.rules.calendars
+        if calendar.src == source
+    ]
+
+
+def _system(evidence: Evidence) -> Section | None:
+    if evidence.rules.policies is None:
+        return None
+    profile = evidence.rules.profile(evidence.model)
+    if profile is None:
+        text = (
+            "No system profile lists this model: nobody has declared its roles, its route under the AI Act or its "
+            "intended use. Duties that depend on them are left undecided."
+        )
+        return Section(id="system", title="What was declared about the system", text=(text,))
+    rows = (
+        ("System", profile.name),
+        ("Roles", words.listing([role.replace("_", " ") for role in profile.roles]) or "none declared"),
+        ("Route", profile.route.replace("_", " ")),
+        ("Models", words.listing(list(profile.models))),
+    )
+    return Section(
+        id="system",
+        title="What was declared about the system",
+        text=("A person declares these facts; the tool never decides them.",),
+        tables=(Table(columns=("Fact", "Declared"), rows=rows),),
+    )
+
+
 def _waivers(evidence: Evidence) -> Section:
     waived = parts.verdicts_where(evidence, lambda verdict: verdict.verdict is Word.WAIVED)
     text = (
@@ -159,7 +196,17 @@ def _waivers(evidence: Evidence) -> Section:
         if waived
         else "No waiver was in effect at the end of the period."
     )
-    return Section(id="waivers", title="Waivers", text=(text,), verdicts=waived)
+    rows = tuple(
+        (
+            waiver.control,
+            waiver.reason,
+            f"{waiver.approved_by.name} ({waiver.approved_by.role})",
+            words.day(waiver.expires),
+        )
+        for waiver in evidence.rules.waivers(evidence.current)
+    )
+    on_file = Table(caption="Waivers on file", columns=("Rule", "Reason", "Approved by", "Until"), rows=rows)
+    return Section(id="waivers", title="Waivers", text=(text,), verdicts=waived, tables=(on_file,) if rows else ())
 
 
 def _conclusion(evidence: Evidence) -> Section:

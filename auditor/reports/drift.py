@@ -10,6 +10,7 @@ from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather, is_open
 from auditor.reports.model import Report, Section, Table
+from auditor.reports.rules import Rules
 from auditor.reports.stories import headline
 
 FAMILIES = ("drift", "input", "alignment", "capture")
@@ -17,9 +18,9 @@ HEADLINE = "drift.ks"
 """The distance that stands for a column in drawings; others are in the tables."""
 
 
-def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
     """The report about one model over one period; only what is stored, nothing recomputed."""
-    return tell(gather(queries, model, span), generated=generated)
+    return tell(gather(queries, model, span, rules), generated=generated)
 
 
 def tell(evidence: Evidence, *, generated: datetime) -> Report:
@@ -68,7 +69,7 @@ def _summary(evidence: Evidence) -> list[str]:
         parts.alert_counts(evidence, chosen) if chosen else "No drift alert was open at any time in the period.",
     ]
     if standing:
-        sentences.append(f"Open: {words.listing([headline(alert) for alert in standing])}.")
+        sentences.append(f"Open: {words.listing([headline(evidence, alert) for alert in standing])}.")
     if known:
         top = max(known, key=lambda m: m.value or 0.0)
         sentences.append(
@@ -119,7 +120,7 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
             column.replace("_", " ") or "all columns together",
             f"{_short(main)} {main.metric.removeprefix('drift.')}" if main.value is not None else _short(main),
             words.chance(main.p_value) if main.p_value is not None else "no p-value",
-            "; ".join(f"{m.metric.removeprefix('drift.')} {_short(m)}" for m in mine if m is not main) or "–",
+            "; ".join(f"{m.metric.removeprefix('drift.')} {_short(m)}" for m in mine if _beside(m, main)) or "–",
             f"{main.n:,}",
             main.note or "–",
         )
@@ -131,6 +132,11 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
         numeric=("n",),
         rows=rows,
     )
+
+
+def _beside(m: Measurement, main: Measurement) -> bool:
+    """Whether the table names it beside the headline; Evidently's own scores have their own report, and the JSON."""
+    return m is not main and m.metric != "drift.evidently"
 
 
 def _headline(figures: list[Measurement]) -> Measurement:

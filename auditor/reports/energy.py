@@ -11,14 +11,15 @@ from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
+from auditor.reports.rules import Rules
 
 FAMILIES = ("energy", "carbon", "capture")
 J_PER_WH = 3600.0
 
 
-def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
     """The report about one model over one period."""
-    return tell(gather(queries, model, span), generated=generated)
+    return tell(gather(queries, model, span, rules), generated=generated)
 
 
 def tell(evidence: Evidence, *, generated: datetime) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
 from auditor.ports import ModelSummary, Queries
+from auditor.reports.rules import Rules
 from auditor.reports.words import WORDS
 
 _ORDER = {word: place for place, word in enumerate(WORDS)}
@@ -46,6 +47,7 @@ class Evidence:
     alerts: tuple[Alert, ...]
     artifacts: tuple[Artifact, ...]
     baselines: tuple[Baseline, ...]
+    rules: Rules = field(default_factory=Rules)
 
     @cached_property
     def by_id(self) -> dict[str, Measurement]:
@@ -178,23 +180,36 @@ def absences(measurements: Iterable[Measurement]) -> list[Measurement]:
     return [m for m in measurements if m.status is not Status.OK]
 
 
-def gather(queries: Queries, model: str, span: Span) -> Evidence:
-    """Everything stored about `model` in the windows inside `span`."""
+LONGEST_RULE = timedelta(days=92)
+"""How far before the period a figure may begin that a rule of the period looked at."""
+
+
+def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None) -> Evidence:
+    """Everything stored about `model` in the windows inside `span`; `rules` adds what the policies in force say."""
     summary = next((item for item in queries.models() if item.name == model), None)
     alerts = [a for a in queries.alerts(model) if a.opened <= span.end and (not a.resolved or a.resolved > span.start)]
     alerts.sort(key=lambda a: a.opened, reverse=True)
     alerts.sort(key=lambda a: (not is_open(a, span.end), _SEVERITY.get(a.severity, 4) if is_open(a, span.end) else 9))
+    verdicts = sorted(queries.verdicts(model, span=span), key=lambda v: v.end)
+    current = gravest_first(queries.last_verdicts(model, span.end))
+    measurements = list(queries.measurements(model, span=span, all_versions=True))
+    known = {m.id for m in measurements}
+    wanted = {item for verdict in (*current, *verdicts) for item in verdict.evidence} - known
+    if wanted:  # rules that look further back than the period begins
+        earlier = queries.measurements(model, span=Span(span.start - LONGEST_RULE, span.end), all_versions=True)
+        measurements = [m for m in earlier if m.id in wanted] + measurements
     return Evidence(
         model=model,
         span=span,
         summary=summary,
         runs=tuple(queries.runs(model, span)),
-        measurements=tuple(queries.measurements(model, span=span, all_versions=True)),
-        verdicts=tuple(sorted(queries.verdicts(model, span=span), key=lambda v: v.end)),
-        current=tuple(gravest_first(queries.last_verdicts(model, span.end))),
+        measurements=tuple(measurements),
+        verdicts=tuple(verdicts),
+        current=tuple(current),
         alerts=tuple(alerts),
         artifacts=tuple(queries.artifacts(model, span=span)),
         baselines=tuple(item for item in queries.baselines(model) if item.span.end <= span.end),
+        rules=rules or Rules(),
     )
 
 

@@ -10,14 +10,15 @@ from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Bar, Intervals, Report, Section, Table
+from auditor.reports.rules import Rules
 from auditor.reports.stories import headline
 
 FAMILIES = ("fairness", "quality", "labels")
 
 
-def build(queries: Queries, model: str, span: Span, *, generated: datetime) -> Report:
+def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
     """The report about one model over one period."""
-    return tell(gather(queries, model, span), generated=generated)
+    return tell(gather(queries, model, span, rules), generated=generated)
 
 
 def tell(evidence: Evidence, *, generated: datetime) -> Report:
@@ -80,7 +81,7 @@ def _summary(evidence: Evidence) -> list[str]:
     sentences = [f"Outcomes were compared between groups of {words.listing(names)}."]
     standing = [alert for alert in evidence.open_alerts if alert.kind == "bias"]
     sentences.append(
-        f"Open: {words.listing([headline(alert) for alert in standing])}."
+        f"Open: {words.listing([headline(evidence, alert) for alert in standing])}."
         if standing
         else "No rule about differences between groups was being broken when the period ended."
     )

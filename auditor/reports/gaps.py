@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.core.measurement import How, Measurement
+from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
 from auditor.reports import words
@@ -38,7 +38,9 @@ def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, 
 
     found: list[Gap] = [*_time(evidence)]
     if evidence.runs:
-        found += _rules(v for v in evidence.current if about(_family(evidence, v)))
+        found += _rules(evidence, [v for v in evidence.current if about(_family(evidence, v))])
+        if not families:
+            found += evidence.rules.gaps(evidence.current, evidence.model)
         found += _capture(evidence)
         if about("quality", "fairness"):
             found += _labels(evidence)
@@ -105,7 +107,7 @@ def _holes(evidence: Evidence) -> list[Span]:
     return [*holes, Span(reached, evidence.span.end)] if reached < evidence.span.end else holes
 
 
-def _rules(verdicts: Iterable[Verdict]) -> Iterable[Gap]:
+def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
     for verdict in verdicts:
         if verdict.verdict not in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR):
             continue
@@ -113,7 +115,7 @@ def _rules(verdicts: Iterable[Verdict]) -> Iterable[Gap]:
         said = "could not be evaluated" if verdict.verdict is Word.ERROR else "is undecided"
         yield Gap(
             code=code,
-            text=f"{words.title_of(verdict.control)} ({words.where(verdict)}) {said}: {words.reason(code)}"
+            text=f"{evidence.rules.title(verdict)}{_place(verdict)} {said}: {words.reason(code)}"
             f"{f' (n = {verdict.n:,})' if verdict.n else ''}.",
             fix=_FIX.get(code, ""),
             articles=tuple((ref.src, ref.at) for ref in verdict.refs),
@@ -121,6 +123,11 @@ def _rules(verdicts: Iterable[Verdict]) -> Iterable[Gap]:
             slice=verdict.slice,
             input=verdict.input,
         )
+
+
+def _place(verdict: Verdict) -> str:
+    place = words.where(verdict)
+    return "" if place == "all traffic" else f" ({place})"
 
 
 def _capture(evidence: Evidence) -> Iterable[Gap]:
@@ -173,10 +180,17 @@ def _energy(evidence: Evidence) -> Iterable[Gap]:
 
 
 def _figures(evidence: Evidence, families: tuple[str, ...]) -> Iterable[Gap]:
-    """Figures without a number in the last window, one gap for each metric and reason."""
+    """Figures without a number in the last window, one gap for each metric and reason.
+
+    A figure that does not apply is no gap, nor is a distance of a column that another distance speaks for.
+    """
     grouped: dict[tuple[str, str], list[Measurement]] = {}
-    for m in absences(evidence.measurements):
-        if m.version is None and evidence.last is not None and m.end == evidence.last.end:
+    latest = [m for m in evidence.measurements if m.version is None and m.span == evidence.last]
+    told = {_column(m) for m in latest if m.value is not None and m.metric.startswith("drift.")}
+    for m in absences(latest):
+        by_design = m.status is Status.NOT_APPLICABLE and m.reason != "describer_changed"
+        otherwise = m.metric.startswith("drift.") and _column(m) in told
+        if not by_design and not otherwise:
             grouped.setdefault((m.metric, m.reason), []).append(m)
     for (metric, code), items in grouped.items():
         if families and metric.split(".", 1)[0] not in families:
@@ -190,3 +204,7 @@ def _figures(evidence: Evidence, families: tuple[str, ...]) -> Iterable[Gap]:
             text=f"{name[:1].upper()}{name[1:]}{of} is not known in the last window: {words.reason(code)}.",
             fix=_FIX.get(code, ""),
         )
+
+
+def _column(m: Measurement) -> tuple[str, str]:
+    return m.attributes.get("input", ""), m.attributes.get("column", "")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span, format_time
 from auditor.reports.words import STATEMENT
+
+if TYPE_CHECKING:
+    from auditor.reports.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,8 @@ class Story:
     sure: str
     next: str
     is_open: bool
+    also: tuple[Alert, ...] = ()
+    """Alerts of other rules that the same figure decided."""
     verdict: Verdict | None = None
     measurements: tuple[Measurement, ...] = ()
 
@@ -161,6 +166,7 @@ class Section:
             "alerts": [
                 {
                     "alert": s.alert.as_json(),
+                    "also": [alert.as_json() for alert in s.also],
                     "title": s.title,
                     "what_changed": s.what,
                     "since_when": s.since,
@@ -193,6 +199,8 @@ class Report:
     summary: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     method: tuple[str, ...] = ()
+    rules: Rules
+    """How rules are called; no part of the JSON."""
 
     @property
     def measurements(self) -> list[Measurement]:

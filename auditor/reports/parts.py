@@ -13,7 +13,7 @@ from auditor.reports import words
 from auditor.reports.evidence import Evidence, affected, is_open, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Table, Timeline, Trend, Trends
-from auditor.reports.stories import headline, tell
+from auditor.reports.stories import headline, stories
 
 MODALITIES = ("image", "text", "audio", "video", "tabular", "series", "point_cloud", "embedding")
 DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
@@ -49,6 +49,7 @@ def report(
         gaps=find_gaps(evidence, families),
         summary=tuple(summary),
         sections=kept,
+        rules=evidence.rules,
         method=(*method, *methods(m for section in kept for m in section.measurements), *_ALWAYS),
     )
 
@@ -103,7 +104,7 @@ def digests(evidence: Evidence) -> dict[str, str]:
 def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None) -> Section:
     """Every alert of the period (of these kinds), with its timeline."""
     chosen = [alert for alert in evidence.alerts if kinds is None or alert.kind in kinds]
-    told = tuple(tell(evidence, alert) for alert in chosen)
+    told = stories(evidence, chosen)
     if not told:
         text = "No alert of this kind was open at any time in the period."
         if any(v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR) for v in evidence.current):
@@ -134,7 +135,7 @@ def timeline(evidence: Evidence, alerts: Sequence[Alert]) -> Timeline:
     rows = []
     for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
         start, end = affected(alert, evidence.span, evidence.step)
-        rows.append((headline(alert), start, None if is_open(alert, evidence.span.end) else end))
+        rows.append((headline(evidence, alert), start, None if is_open(alert, evidence.span.end) else end))
     return Timeline(title="Windows in which it was seen (red: still open)", span=evidence.span, rows=tuple(rows))
 
 

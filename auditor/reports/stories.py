@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.reports import words
@@ -9,9 +12,18 @@ from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
 
 
-def stories(evidence: Evidence) -> tuple[Story, ...]:
-    """Every alert of the period, open ones first."""
-    return tuple(tell(evidence, alert) for alert in evidence.alerts)
+def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[Story, ...]:
+    """Alerts (those of the period, if none are given), open ones first; rules that say the same thing share a story.
+
+    Two alerts are one story when they are open together, or closed together, and the same figure decided both.
+    """
+    told: dict[tuple[object, ...], Story] = {}
+    for alert in evidence.alerts if alerts is None else alerts:
+        story = tell(evidence, alert)
+        figure = story.measurements[0].id if story.measurements else alert.id
+        key = (alert.kind, figure, story.is_open, alert.since, alert.resolved)
+        told[key] = replace(told[key], also=(*told[key].also, alert)) if key in told else story
+    return tuple(told.values())
 
 
 def tell(evidence: Evidence, alert: Alert) -> Story:
@@ -21,34 +33,43 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
     deciding = behind[0] if behind else None
     return Story(
         alert=alert,
-        title=headline(alert),
-        what=_what(alert, verdict, deciding),
+        title=headline(evidence, alert),
+        what=_what(evidence, alert, verdict, deciding),
         since=_since(evidence, alert),
         sure=_sure(alert, verdict, deciding),
-        next=words.NEXT.get(alert.kind, words.NEXT["policy"]),
+        next=evidence.rules.next(alert) or words.NEXT.get(alert.kind, words.NEXT["policy"]),
         is_open=is_open(alert, evidence.span.end),
         verdict=verdict,
         measurements=tuple(behind),
     )
 
 
-def headline(alert: Alert) -> str:
-    """`Images changed: photo`, `Outcomes differ between groups: site`."""
+def headline(evidence: Evidence, alert: Alert) -> str:
+    """`Images changed: photo`, `Outcomes differ between groups: speaker`, `Quality of the answers changed: accuracy`."""
+    base = words.KINDS.get(alert.kind) or evidence.rules.title(alert)
+    deciding = evidence.deciding(evidence.verdict_of(alert))
     place = [alert.input] if alert.input else []
     if alert.slice != "overall":
         place.append(alert.slice.replace("&", " and ").replace("=", " = "))
-    base = words.KINDS.get(alert.kind, words.title_of(alert.control))
+    if not place and deciding is not None:
+        at = deciding.attributes
+        if "pair" in at:
+            place.append(" and ".join(at["pair"].split("~")))
+        elif "feature" in at:
+            place.append(at["feature"].replace("_", " "))
+        elif alert.kind == "quality":
+            place.append(at.get("column", "").replace("_", " ") or words.metric_name(deciding.metric))
     return f"{base}: {', '.join(place)}" if place else base
 
 
-def _what(alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
+def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
     if m is None:
         return alert.explanation
     sentence = words.finding(m)
     sentence = sentence[0].upper() + sentence[1:]
     if verdict is not None and verdict.limit is not None:
         bound = "at least" if m.value is not None and m.value < verdict.limit else "at most"
-        sentence += f"; the rule {alert.control} allows {bound} {words.quantity(verdict.limit, m.unit, m.metric)}"
+        sentence += f"; the rule “{evidence.rules.title(alert)}” allows {bound} {words.quantity(verdict.limit, m.unit, m.metric)}"
     if m.note:
         sentence += f". In figures: {m.note.rstrip('.')}"
     return sentence + "."

@@ -10,6 +10,7 @@ from auditor.core.catalogue import REASONS
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Force, Ref, Verdict, Word
 from auditor.core.window import DAY, Span, utc
+from auditor.policy.explain import WHY
 
 STATEMENT = (
     "This is evidence, not a conformity assessment. A pass says that a rule held on the data that was seen; "
@@ -48,6 +49,7 @@ FRAMEWORKS = {
     "iso-42001": "ISO/IEC 42001",
     "iso-21031": "ISO/IEC 21031 (SCI)",
     "iso-ts-12791": "ISO/IEC TS 12791",
+    "us-29-cfr-1607": "US Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607",
     "internal": "The operator's own rules",
 }
 
@@ -100,18 +102,6 @@ NEXT: dict[str, str] = {
 """What to do next, by alert kind; a policy's own words win where it has them."""
 
 MORE_REASONS = {
-    "interval_straddles_threshold": "the interval reaches over the limit: more data is needed to decide",
-    "no_system_profile": "no system profile says which law this system falls under",
-    "stale": "the newest figure is older than the rule allows",
-    "held_no_data": "it was firing when the data stopped, and silence is not recovery",
-    "not_a_number": "the figure is not a number",
-    "labels_not_due": "ground truth is not due yet",
-    "metric_not_produced": "nothing produced the figure that the rule needs",
-    "no_p_value": "the figure came without a p-value, which the rule needs",
-    "window_before_policy": "the window began before the policy was in effect",
-    "attestation_missing": "nobody has signed the statement that the rule needs",
-    "attestation_expired": "the signed statement has expired",
-    "attestation_invalidated": "a fact that the signed statement rested on has changed",
     "sampled": "left out on purpose, to stay within the budget of the host",
     "queue_full": "the agent's queue was full",
     "queue_bytes": "the agent's queue held too many bytes",
@@ -121,6 +111,8 @@ MORE_REASONS = {
     "at_exit": "the process ended before delivery",
     "no_destination": "the agent had no destination",
     "one_class": "only one class is present",
+    "not_binary": "it is defined for two classes, and there are more",
+    "not_judged": "the rule has judged nothing yet",
     "no_country": "no country is set, so no grid intensity is known",
     "no_vault": "sensitive features are dropped until a vault exists",
     "not_audited": "no audit was run for this stretch of time",
@@ -136,11 +128,20 @@ _METRICS = {
     "drift.frechet": "distance to the baseline (Frechet)",
     "drift.kid": "distance to the baseline (KID)",
     "drift.domain_auc": "how well a classifier tells window from baseline (AUC)",
+    "drift.evidently": "drift score of Evidently",
     "drift.e_value": "evidence against no change (e-value)",
     "input.missing_rate": "share of records without this input",
     "alignment.concordance": "agreement between the two inputs",
     "alignment.concordance.ratio": "agreement between the two inputs relative to the baseline",
     "alignment.cosine": "cosine between the two embeddings",
+    "alignment.cosine.ratio": "cosine between the two embeddings relative to the baseline",
+    "input.failed_rate": "share of records whose input could not be described",
+    "quality.macro_f1": "macro-averaged F1",
+    "quality.mae": "mean absolute error",
+    "quality.rmse": "root mean squared error",
+    "quality.bias": "mean signed error",
+    "quality.wer": "word error rate",
+    "quality.balanced_accuracy": "balanced accuracy",
     "quality.accuracy": "accuracy",
     "quality.estimated_accuracy": "accuracy, estimated without ground truth",
     "labels.coverage": "share of records with ground truth",
@@ -156,14 +157,19 @@ _METRICS = {
     "capture.seen": "calls seen",
     "capture.described": "calls described",
     "capture.dropped": "calls lost",
+    "capture.loss": "share of the calls seen that were lost (sampling is no loss)",
     "capture.coverage": "share of the calls seen that reached the archive",
 }
 
 _SHARES = (
     "input.missing_rate",
+    "input.failed_rate",
+    "capture.loss",
     "capture.coverage",
     "labels.coverage",
     "quality.accuracy",
+    "quality.balanced_accuracy",
+    "quality.recall",
     "quality.estimated_accuracy",
 )
 _UNITS = {
@@ -207,7 +213,7 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
     ('0.0021 J', '200 ms', '0.045 g CO2e')
     """
     if is_share(metric):
-        shown = f"{100 * value:.1f}".removesuffix(".0")
+        shown = _percent(value)
         return f"{shown} percentage points" if metric.endswith(".difference") else f"{shown} %"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{number(1000 * value)} ms"
@@ -216,9 +222,19 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
     return " ".join(part for part in (number(value), _UNITS.get(unit, unit)) if part)
 
 
+def _percent(share: float) -> str:
+    """100 x share; never rounded to 0 or 100 unless it is exactly that."""
+    percent = 100 * share
+    for places in (1, 2, 3, 4):
+        text = f"{percent:.{places}f}"
+        if float(text) not in (0.0, 100.0) or percent in (0.0, 100.0):
+            return text.removesuffix(".0")
+    return "under 0.0001" if share < 0.5 else "over 99.9999"
+
+
 def reason(code: str) -> str:
     """A reason code in words."""
-    return REASONS.get(code) or MORE_REASONS.get(code) or code.replace("_", " ")
+    return REASONS.get(code) or MORE_REASONS.get(code) or WHY.get(code) or code.replace("_", " ")
 
 
 def metric_name(metric: str) -> str:
@@ -261,7 +277,7 @@ def finding(m: Measurement) -> str:
         return f"the {name}{f' ({about})' if about else ''} is not known: {reason(m.reason)}"
     shown = quantity(m.value, m.unit, m.metric)
     family, _, rest = m.metric.partition(".")
-    if family == "drift" and m.metric in _METRICS and "distance" in name:
+    if family == "drift" and "distance" in name:
         return f"the distribution of {about or 'the records'} has moved: {name} {shown}, where 0 is no change"
     if m.metric == "input.missing_rate":
         return f"{shown} of the records lack the input {about}"

@@ -25,21 +25,25 @@ def main() -> None:
     if own:
         st.subheader("The operator's own rules")
         for item in own:
-            show.verdict(item, evidence)
+            place = "" if words.where(item) == "all traffic" else f" · :gray[{show.safe(words.where(item))}]"
+            with st.expander(f"{show.word_mark(item.verdict)} **{show.safe(evidence.rules.title(item))}**{place}"):
+                show.verdict(item, evidence)
     waivers(evidence)
     conclusion(evidence)
 
 
 def one_framework(evidence: Evidence, source: str) -> None:
-    st.subheader(words.framework(source))
+    st.subheader(evidence.rules.framework(source))
     for at, verdicts in provisions(evidence, source).items():
         word = combined(verdicts)
         forces = words.listing(sorted({str(item.force) for item in verdicts}))
+        title = evidence.rules.provision(source, at)
+        name = f"{at}, {title}" if title else at
         counted = evidence_count(verdicts)
-        rules = words.listing(list(dict.fromkeys(words.title_of(item.control) for item in verdicts)), most=4)
+        rules = words.listing(list(dict.fromkeys(evidence.rules.title(item) for item in verdicts)), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
         with st.expander(
-            f":{show.COLOURS[word]}-badge[{words.WORDS[word][0]}] **{show.safe(at)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
+            f"{show.word_mark(word)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
         ):
             relations = {ref.relation for item in verdicts for ref in item.refs if (ref.src, ref.at) == (source, at)}
             said = words.listing(sorted(words.RELATIONS.get(relation, relation) for relation in relations))

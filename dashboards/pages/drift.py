@@ -10,7 +10,7 @@ from auditor.core.window import Span
 from auditor.reports import parts, words
 from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
 from auditor.reports.evidence import Evidence
-from auditor.reports.stories import tell
+from auditor.reports.stories import stories
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
     st.markdown(
         parts.alert_counts(evidence, alerts) if alerts else "No drift alert was open at any time in this period."
     )
-    for alert in standing:
-        show.story(tell(evidence, alert))
+    for told in stories(evidence, standing):
+        show.story(told, evidence)
     names = inputs(evidence)
     if not names:
         st.info(
@@ -56,11 +56,17 @@ def one_input(evidence: Evidence, name: str, top: float, *, legend: bool) -> Non
     marks, _ = parts.firing(evidence)
     broken = {(series, end) for series, ends in marks.items() for end in ends}
     st.altair_chart(charts.heatmap(figures, broken, evidence.span, top=top, legend=legend), width="stretch")
+    columns = {m.attributes.get("column") for m in figures}
     furthest = max((m for m in figures if m.value is not None), key=lambda m: m.value or 0.0, default=None)
     if furthest is not None:
         st.caption(
             f"Furthest from the baseline: {words.subject(furthest.attributes)} on {words.window(furthest.span)}, {words.figure(furthest)}. "
             f"{words.how_sure(furthest)}"
+            + (
+                " Shown: the ten columns furthest from the baseline, and every one with a mark."
+                if len(columns) > 10
+                else ""
+            )
         )
 
 
@@ -106,7 +112,7 @@ def missing(evidence: Evidence) -> None:
 
 def details(evidence: Evidence) -> None:
     st.subheader("One column, window by window")
-    series = {}
+    series: dict[str, list[Measurement]] = {}
     for name in inputs(evidence):
         for m in main_figures(evidence, name):
             series.setdefault(words.subject(m.attributes) or m.metric, []).append(m)
@@ -121,9 +127,9 @@ def details(evidence: Evidence) -> None:
     alerts = [alert for alert in alerts if alert.kind == last.attributes.get("modality")]
     limits = charts.limits_of(evidence.verdicts, evidence.by_id)
     limit = limits.get(f"{last.metric}|{last.attributes.get('input', '')}")
-    chart = charts.trend(mine, evidence.span, title="distance", limit=limit, alerts=alerts)
     edge = charts.noise_edge(last.n, last.n_baseline) if last.metric == HEADLINE else None
-    st.altair_chart(charts.with_noise(chart, edge), width="stretch")
+    chart = charts.trend(mine, evidence.span, title="distance", limit=limit, alerts=alerts, noise=edge)
+    st.altair_chart(chart, width="stretch")
     st.caption(
         "0 is the baseline itself. Grey: where 95 % of windows lie when nothing changed. Red bands: alerts about this input. "
         "Dashed: the rule's limit."

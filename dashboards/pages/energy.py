@@ -9,7 +9,7 @@ from auditor.core.measurement import Measurement
 from auditor.reports import parts, words
 from auditor.reports.energy import FAMILIES, total, weighted_mean, wh_per_1000
 from auditor.reports.evidence import Evidence
-from auditor.reports.stories import tell
+from auditor.reports.stories import stories
 
 
 def main() -> None:
@@ -18,9 +18,8 @@ def main() -> None:
         return
     show.header("Energy", "What do the model's answers cost in energy and carbon, and how sure is that?", evidence)
     figures = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
-    for alert in evidence.open_alerts:
-        if alert.kind == "energy":
-            show.story(tell(evidence, alert))
+    for told in stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "energy"]):
+        show.story(told, evidence)
     headline(evidence, figures)
     over_time(evidence, figures)
     versions(evidence)

@@ -8,7 +8,7 @@ import streamlit as st
 from auditor.reports import words
 from auditor.reports.evidence import Evidence
 from auditor.reports.fairness import FAMILIES, features, gap_sentence, groups, rates
-from auditor.reports.stories import tell
+from auditor.reports.stories import stories
 
 
 def main() -> None:
@@ -17,9 +17,8 @@ def main() -> None:
         return
     question = "How do outcomes differ between groups, and how sure can one be with so many records?"
     show.header("Fairness", question, evidence)
-    for alert in evidence.open_alerts:
-        if alert.kind == "bias":
-            show.story(tell(evidence, alert))
+    for told in stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"]):
+        show.story(told, evidence)
     names = features(evidence)
     if not names:
         st.info('No feature came with the records. Name one with `record.group(site="north")` to compare its groups.')

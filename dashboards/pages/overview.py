@@ -9,7 +9,7 @@ from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.reports import words
 from auditor.reports.evidence import Evidence
-from auditor.reports.stories import stories, tell
+from auditor.reports.stories import headline, stories
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     with left:
         open_alerts(evidence)
     with right:
-        show.gaps(evidence)
+        show.gaps(evidence, compact=True)
     happened(evidence)
     service(evidence)
 
@@ -34,8 +34,8 @@ def open_alerts(evidence: Evidence) -> None:
     st.subheader(f"Open alerts ({len(evidence.open_alerts)})")
     if not evidence.open_alerts:
         st.markdown("No alert is open. Rules that lack evidence raise none: they are listed under *What is not known*.")
-    for alert in evidence.open_alerts:
-        show.story(tell(evidence, alert))
+    for told in stories(evidence, evidence.open_alerts):
+        show.story(told, evidence)
 
 
 def happened(evidence: Evidence) -> None:
@@ -43,12 +43,13 @@ def happened(evidence: Evidence) -> None:
     if not evidence.alerts:
         st.markdown("No alert was open at any time in this period.")
         return
-    st.altair_chart(charts.timeline(evidence.alerts, evidence.span, evidence.step), width="stretch")
-    closed = [told for told in stories(evidence) if not told.is_open]
+    titles = {alert.id: headline(evidence, alert) for alert in evidence.alerts}
+    st.altair_chart(charts.timeline(evidence.alerts, titles, evidence.span, evidence.step), width="stretch")
+    closed = [alert for alert in evidence.alerts if alert not in evidence.open_alerts]
     if closed:
         with st.expander(f"{words.plural(len(closed), 'alert')} that came and went"):
-            for told in closed:
-                show.story(told)
+            for told in stories(evidence, closed):
+                show.story(told, evidence)
 
 
 def service(evidence: Evidence) -> None:
@@ -64,7 +65,8 @@ def service(evidence: Evidence) -> None:
             chart = charts.trend(coverage, span, label=lambda m: "coverage", zero=False, height=200)
             st.altair_chart(chart, width="stretch")
             lost = sum(m.value or 0 for m in evidence.of("capture.dropped") if m.attributes.get("reason") != "sampled")
-            st.caption(f"{words.plural(round(lost), 'call')} of the period left no record. Band: 95 % interval.")
+            said = words.plural(round(lost), "call").capitalize() if lost else "No call"
+            st.caption(f"{said} of the period left no record. Band: interval.")
         else:
             st.markdown(f"Coverage is not known: {absent(coverage)}.")
     with third:

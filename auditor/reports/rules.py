@@ -1,0 +1,108 @@
+"""What the policies in force say about themselves: titles of rules and provisions, next steps, waivers, calendars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from auditor.core.verdict import Alert, Ref, Verdict
+from auditor.policy.articles import by_article
+from auditor.policy.articles import gaps as policy_gaps
+from auditor.policy.calendar import provision_of
+from auditor.policy.loader import PolicySet
+from auditor.policy.schema import Control, LegalCalendar, SystemProfile, Waiver
+from auditor.reports import words
+from auditor.reports.model import Gap
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The policies of a home, for readers; empty when only the store is at hand."""
+
+    policies: PolicySet | None = None
+    controls: Mapping[tuple[str, str], Control] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policies: PolicySet | None) -> Rules:
+        """Index the controls of `policies`."""
+        found = {
+            (policy.name, control.id): control
+            for policy in (policies.policies if policies else ())
+            for control in policy.controls
+        }
+        return cls(policies, found)
+
+    def title(self, item: Verdict | Alert) -> str:
+        """The rule's own title, else its id as a heading."""
+        control = self.controls.get((item.policy, item.control))
+        return control.title if control is not None else words.title_of(item.control)
+
+    def next(self, item: Verdict | Alert) -> str:
+        """What the rule says to do next, or nothing."""
+        control = self.controls.get((item.policy, item.control))
+        return control.next if control is not None else ""
+
+    @property
+    def calendars(self) -> Sequence[LegalCalendar]:
+        """Calendars that a policy in force names."""
+        if self.policies is None:
+            return ()
+        named = [self.policies.calendar(policy) for policy in self.policies.policies]
+        return list({calendar.name: calendar for calendar in named if calendar is not None}.values())
+
+    def provision(self, source: str, at: str) -> str:
+        """The title of the provision that `at` lies under, or nothing."""
+        for calendar in self.calendars:
+            hit = provision_of(Ref(source, at, ""), calendar)
+            if hit is not None:
+                return hit.title
+        return ""
+
+    def framework(self, source: str) -> str:
+        """The full name of a source of rules."""
+        for calendar in self.calendars:
+            if calendar.src == source:
+                return calendar.title
+            for framework in calendar.frameworks:
+                if framework.src == source:
+                    return framework.title
+        return words.framework(source)
+
+    def uncovered(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+        """Provisions of the calendars that no rule in force speaks to: (source, provision)."""
+        if self.policies is None:
+            return []
+        articles = by_article(self.policies, verdicts)
+        return [(article.framework, article.article) for article in articles if article.verdict is None]
+
+    def profile(self, model: str) -> SystemProfile | None:
+        """What a person declared about the system that this model belongs to."""
+        return self.policies.profile(model) if self.policies is not None else None
+
+    def waivers(self, verdicts: Sequence[Verdict]) -> list[Waiver]:
+        """Waivers on file for rules that were judged."""
+        judged = {verdict.control for verdict in verdicts}
+        return [waiver for waiver in self.policies.waivers if waiver.control in judged] if self.policies else []
+
+    def gaps(self, verdicts: Sequence[Verdict], model: str) -> list[Gap]:
+        """Rules in force that judged nothing, policies that changed since, provisions without a rule."""
+        if self.policies is None:
+            return []
+        found = []
+        for gap in policy_gaps(self.policies, verdicts, (), model):
+            if gap.reason == "not_judged":
+                text = f"The rule {gap.control} is in force and has judged nothing yet."
+                found.append(Gap(code="not_judged", text=text, fix="Run `auditor audit`.", control=gap.control))
+            elif gap.reason.startswith("policy_changed_since_judged"):
+                name = gap.reason.partition(": ")[2]
+                text = f"The policy {name} was changed after these verdicts: they follow its earlier text."
+                found.append(Gap(code="policy_changed_since_judged", text=text, fix="Run `auditor audit` again."))
+        bare = self.uncovered(verdicts)
+        if bare:
+            names = words.listing([at for _, at in bare], most=60)
+            many = words.plural(len(bare), "provision")
+            text = f"No rule in force speaks to {many} of the legal calendar: {names}. Nothing is known about them."
+            found.append(
+                Gap(code="not_covered", text=text, fix="See which of them apply; write rules or sign statements.")
+            )
+        return found

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from auditor.core import record as core
 from auditor.core.errors import StoreError
@@ -27,7 +28,7 @@ from auditor.intake.columns import pack
 from auditor.intake.dotted import nest
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_wire
-from auditor.intake.unpack import to_rows
+from auditor.intake.unpack import some_columns, to_rows
 from auditor.ports import Damage, RecordIndex
 
 RECORDS = "records"
@@ -95,19 +96,16 @@ class ParquetArchive:
 
     def read(self, model: str, span: Span) -> Rows:
         """Rows of the span with their labels, in the order of their ids; see `ports.Archive`."""
-        start, end = to_us(span.start), to_us(span.end)
-        tables = []
-        for path in self._parts(_folder(model), _day(span.start), _day(span.end - timedelta(microseconds=1))):
-            table = self._table(path)
-            if table is None:
-                continue
-            time = table["time"].cast(pa.int64()).to_numpy()
-            inside = (time >= start) & (time < end)
-            if inside.any():
-                tables.append(table if inside.all() else table.filter(pa.array(inside)))
-        if not tables:
-            return empty_rows(model)
-        return to_rows(model, tables, self._truth(tables))
+        tables = self._tables(model, span)
+        return to_rows(model, tables, self._truth(tables)) if tables else empty_rows(model)
+
+    def columns(self, model: str, span: Span, paths: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Only some columns of the span, by dotted path, in the order of the ids, with `id` and `time` (microseconds).
+
+        Numbers come as float64 (NaN where absent), texts as objects (None), vectors as float32 of shape (n, d). A path
+        that no record has is left out.
+        """
+        return some_columns(self._tables(model, span, list(paths)), paths)
 
     def find(self, record_id: str) -> core.Record | None:
         """One record by its id, or None."""
@@ -160,6 +158,21 @@ class ParquetArchive:
         return found
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _tables(self, model: str, span: Span, paths: list[str] | None = None) -> list[pa.Table]:
+        """Tables of the span's files, cut to it; empty ones are left out."""
+        start, end = to_us(span.start), to_us(span.end)
+        wanted = None if paths is None else ["id", "time", *paths]
+        found = []
+        for path in self._parts(_folder(model), _day(span.start), _day(span.end - timedelta(microseconds=1))):
+            table = self._table(path, wanted)
+            if table is None:
+                continue
+            time = table["time"].cast(pa.int64()).to_numpy()
+            inside = (time >= start) & (time < end)
+            if inside.any():
+                found.append(table if inside.all() else table.filter(pa.array(inside)))
+        return found
 
     def _parts(self, folder: str, first: str, last: str) -> list[str]:
         days = [name for name in self._place.names(folder) if first <= name.removeprefix("day=") <= last]

@@ -13,7 +13,7 @@ from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import digest
 from auditor.core.record import CaptureTally, EnergyReading, Label, parse_energy_reading, parse_tally
 from auditor.intake import wire
-from auditor.intake.records import content_digest, decode, read_label, read_record, without_sensitive
+from auditor.intake.records import content_digest, decode, read_label, record_from, usual_record, without_sensitive
 from auditor.ports import Damage
 from auditor.segments import Frame, Segment
 
@@ -92,8 +92,10 @@ class Contents:
         self._conflict(taken.record, taken.where)
 
     def _record(self, payload: bytes, where: str) -> None:
-        # A frame without an id must get the same one each time the batch is read.
-        record = read_record(payload, default_id=digest(where)[:32])
+        record = usual_record(payload)
+        if record is None:
+            # A frame without an id must get the same one each time the batch is read.
+            record = record_from(decode(payload), default_id=digest(where)[:32])
         content = content_digest(record)
         earlier = self.records.get(record.id)
         if earlier is not None:

@@ -48,12 +48,17 @@ def decode(body: bytes, media: str = "application/json") -> Any:
 
 def read_record(payload: bytes, *, default_id: str | None = None) -> wire.Record:
     """The record that a JSON document holds; see `record_from`."""
+    return usual_record(payload) or record_from(decode(payload), default_id=default_id)
+
+
+def usual_record(payload: bytes) -> wire.Record | None:
+    """The record, when it is spelled as agents spell it; None sends it to the gate that says what is wrong."""
     try:
         record = _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return record_from(decode(payload), default_id=default_id)
+        return None
     if len({entry.name for entry in record.inputs}) != len(record.inputs):
-        return record_from(decode(payload))
+        return None
     return _in_time(record)
 
 

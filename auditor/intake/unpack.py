@@ -68,6 +68,22 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
     )
 
 
+def some_columns(tables: Sequence[pa.Table], paths: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """`id`, `time` and these columns, in the order of the ids; see `ParquetArchive.columns`."""
+    ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
+    order, ids = _order(ids)
+    columns = _Columns(tables, order)
+    found: dict[str, NDArray[Any]] = {"id": _objects(ids), "time": columns.integers("time")}
+    for path in paths:
+        if columns.has(path, "number"):
+            found[path] = columns.numbers(path)
+        elif columns.has(path, "vector"):
+            found[path] = columns.vectors(path)
+        elif columns.has(path, "text"):
+            found[path] = columns.texts(path)
+    return found
+
+
 def _order(ids: pa.ChunkedArray) -> tuple[Ints | None, pa.ChunkedArray]:
     """Where each row comes from (None: they are in order already), and the ids in that order, each once.
 

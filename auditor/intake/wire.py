@@ -1,7 +1,8 @@
 """The record as msgspec decodes it: the contract's shape and its limits, checked in one pass of compiled code.
 
 Whatever this accepts, `core.record.parse_record` accepts too; what it refuses is parsed again there, which is slower,
-more lenient in spelling (a label 7 is the label "7") and says precisely what is wrong.
+more lenient in spelling (a label 7 is the label "7") and says precisely what is wrong. The garbage collector need not
+track them (`gc=False`): frozen values of decoded JSON hold no cycle.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Vector = Annotated[list[Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]], Meta(min
 Modality = Literal["text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding"]
 
 
-class Model(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Model(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.ModelRef`."""
 
     name: Name
@@ -29,7 +30,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     encoder: Text | None = None
 
 
-class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.Source`."""
 
     session: Name
@@ -37,7 +38,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     seq: Whole
 
 
-class Input(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Input(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.Input`."""
 
     name: Name
@@ -52,21 +53,21 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     describer: Text | None = None
 
 
-class TextOutput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class TextOutput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.TextOutput`."""
 
     descriptors: Descriptors = {}
     embedding: Vector | None = None
 
 
-class Tokens(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Tokens(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """Tokens read and written."""
 
     input: Whole | None = None
     output: Whole | None = None
 
 
-class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.Output`."""
 
     label: Text | None = None
@@ -79,7 +80,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     error: Text | None = None
 
 
-class Energy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Energy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.EnergyFigure`."""
 
     joules: Annotated[float, Meta(ge=0.0)]
@@ -89,7 +90,7 @@ class Energy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     by: Annotated[dict[Name, float], Meta(max_length=64)] | None = None
 
 
-class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.Record`; times are in UTC."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]

@@ -12,6 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from auditor.core.errors import SegmentError
 from auditor.ports import Damage
@@ -28,6 +29,7 @@ KINDS = ("record", "label", "energy", "tally", "command")
 _CODE = {kind: code for code, kind in enumerate(KINDS, 1)}
 _KIND = {code: kind for kind, code in _CODE.items()}
 _SEAL = 0x7F
+_NONE = (0, 0, b"")
 _SEAL_SIZE = HEAD_SIZE + _COUNT.size
 
 SEALED = ".seg"
@@ -35,8 +37,7 @@ OPEN = ".open"
 POISONED = ".poisoned"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One whole frame: its kind, its payload and where in the file it begins.
 
     A kind that this version does not know is `unknown-<code>`: kept, so that a newer writer loses nothing.
@@ -106,18 +107,15 @@ def read_segment(path: Path) -> Segment:
     expected: int | None = None
     at = 0
     while at < len(data):
-        end, code = _frame_at(data, at)
-        if end:
-            payload = data[at + HEAD_SIZE : end]
-            if code == _SEAL:
-                expected = _COUNT.unpack(payload)[0] if len(payload) == _COUNT.size else None
-            else:
-                frames.append(Frame(_KIND.get(code, f"unknown-{code}"), payload, at))
-            at = end
-        else:
+        end, code, payload = _frame_at(data, at)
+        if not end:
             end = _next_whole(data, at + 1)
             holes.append((at, end))
-            at = end
+        elif code == _SEAL:
+            expected = _COUNT.unpack(payload)[0] if len(payload) == _COUNT.size else None
+        else:
+            frames.append(Frame(_KIND.get(code) or f"unknown-{code}", payload, at))
+        at = end
     sealed = path.suffix == SEALED
     tail = b""
     if not sealed and holes and holes[-1][1] == len(data) and _is_torn(data, holes[-1][0]):
@@ -126,18 +124,20 @@ def read_segment(path: Path) -> Segment:
     return Segment(path, tuple(frames), damage, torn=bool(tail), tail=tail)
 
 
-def _frame_at(data: bytes, at: int) -> tuple[int, int]:
-    """End and code of the whole frame that begins at `at`; (0, 0) when there is none."""
-    if at + HEAD_SIZE > len(data):
-        return 0, 0
+def _frame_at(data: bytes, at: int) -> tuple[int, int, bytes]:
+    """End, code and payload of the whole frame that begins at `at`; end 0 when there is none."""
+    start = at + HEAD_SIZE
+    if start > len(data):
+        return _NONE
     magic, code, length, crc = _HEAD.unpack_from(data, at)
-    end = at + HEAD_SIZE + length
+    end = start + length
     if magic != MAGIC or end > len(data):
-        return 0, 0
-    body = memoryview(data)[at + HEAD_SIZE : end]
-    if zlib.crc32(body, zlib.crc32(_COVERED.pack(code, length))) != crc:
-        return 0, 0
-    return end, code
+        return _NONE
+    payload = data[start:end]
+    # Magic (4 bytes), then what the checksum covers of the head (5).
+    if zlib.crc32(payload, zlib.crc32(data[at + 4 : at + 9])) != crc:
+        return _NONE
+    return end, code, payload
 
 
 def _next_whole(data: bytes, start: int) -> int:

@@ -145,6 +145,19 @@ def test_schemas_that_differ_are_unified(archive):
     assert archive.find("d").inputs[0].embedding == (7.0, 8.0, 9.0)
 
 
+def test_some_columns_alone(archive):
+    archive.write([make_record(id="b", inputs=inputs(descriptors={"x": 1.0}, scores=(0.25, 0.75)))], "s1")
+    archive.write([make_record(id="a", inputs=inputs(descriptors={"y": 2.0}))], "s2")
+    paths = ["inputs.photo.descriptors.x", "inputs.photo.scores", "output.label", "nowhere"]
+    found = archive.columns(MODEL, SPAN, paths)
+    assert list(found) == ["id", "time", *paths[:3]]
+    assert found["id"].tolist() == ["a", "b"]
+    np.testing.assert_array_equal(found[paths[0]], [np.nan, 1])
+    np.testing.assert_array_equal(found[paths[1]], [[np.nan] * 2, [0.25, 0.75]])
+    assert found["output.label"].tolist() == ["1", "1"]
+    assert archive.columns("nobody", SPAN, paths)["id"].tolist() == []
+
+
 def test_what_each_record_says_of_an_input(archive):
     archive.write(
         [

@@ -1,0 +1,153 @@
+"""How fast records become durable, archived and readable, against doing the same with SQLAlchemy and pandas.
+
+    python benchmarks/intake.py [--records 20000] [--rounds 5]
+
+Variants take turns within a round; ratios are taken within a round, and the median over rounds is reported. A record
+has 25 numbers, a label and a group (900 bytes of JSON).
+
+- append: frames into a segment, 100 records an fsync.
+- drain: segments -> archive, index, dirty hours, on SQLite (one core), against SQLAlchemy Core inserting the same figures
+  as rows (27 columns, batches of 1000, one transaction) into SQLite.
+- read: 10 columns of a day, against `pandas.read_sql` of the same columns from that SQLite table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from common import keep
+from sqlalchemy import Column, Float, MetaData, String, Table, create_engine, insert
+
+from auditor.core.identity import canonical_json
+from auditor.core.window import DAY, Span, format_time
+from auditor.intake.archive import ParquetArchive
+from auditor.intake.drain import HomeIntake
+from auditor.segments import SegmentWriter
+from auditor.settings import Home
+from auditor.store.sql import SqlStore
+from auditor.testing.factories import START
+
+TARGETS = {"drain over SQLAlchemy inserts": 1.0, "read over pandas.read_sql": 20.0}
+NAMES = [f"c{i:02d}" for i in range(25)]
+READ = ["id", "time", *NAMES[:8]]
+
+
+def make(n: int) -> list[tuple[str, datetime, list[float]]]:
+    rng = random.Random(7)
+    return [
+        (f"{i:08d}-0000-7000-8000-{rng.getrandbits(48):012x}", START + i * DAY / n, [rng.random() for _ in NAMES])
+        for i in range(n)
+    ]
+
+
+def frames(rows: list[tuple[str, datetime, list[float]]]) -> Iterator[list[tuple[str, bytes]]]:
+    batch = []
+    for identifier, moment, values in rows:
+        record = {
+            "id": identifier,
+            "time": format_time(moment),
+            "model": {"name": "bench", "version": "1"},
+            "inputs": [
+                {"name": "photo", "modality": "image", "descriptors": dict(zip(NAMES[:15], values, strict=False))},
+                {"name": "clip", "modality": "audio", "descriptors": dict(zip(NAMES[15:], values[15:], strict=True))},
+            ],
+            "output": {"label": identifier[7]},
+            "groups": {"site": "north"},
+        }
+        batch.append(("record", canonical_json(record)))
+        if len(batch) == 100:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def table() -> Table:
+    columns = [Column(name, Float) for name in NAMES]
+    return Table("rows", MetaData(), Column("id", String, primary_key=True), Column("time", String), *columns)
+
+
+def one_round(rows: list[tuple[str, datetime, list[float]]], batches: list[Any], folder: Path) -> dict[str, float]:
+    n = len(rows)
+    home = Home(folder / "home")
+    writer = SegmentWriter(home.spool / "bench")
+    append, _ = timed(lambda: [writer.append(batch) for batch in batches])
+    writer.close()
+    store = SqlStore(f"sqlite:///{folder}/index.db")
+    archive = ParquetArchive(home.archive, home.quarantine)
+    drain, drain_cpu = timed(lambda: HomeIntake(home, archive, store).drain())
+    store.close()
+
+    target = table()
+    engine = create_engine(f"sqlite:///{folder}/rows.db")
+    target.metadata.create_all(engine)
+    plain = [{"id": i, "time": format_time(t), **dict(zip(NAMES, v, strict=True))} for i, t, v in rows]
+
+    def insert_all() -> None:
+        with engine.begin() as connection:
+            for start in range(0, n, 1000):
+                connection.execute(insert(target), plain[start : start + 1000])
+
+    sql, sql_cpu = timed(insert_all)
+
+    import pandas
+
+    span = Span(START, START + timedelta(days=1))
+    read, _ = timed(lambda: archive.read("bench", span))
+    columns, _ = timed(lambda: archive.columns("bench", span, [f"inputs.photo.descriptors.{c}" for c in NAMES[:8]]))
+    query = f"SELECT {', '.join(READ)} FROM rows"
+    frame, _ = timed(lambda: pandas.read_sql(query, engine))
+    engine.dispose()
+    return {
+        "append, records/s": n / append,
+        "drain, records/s": n / drain,
+        "drain, records/CPU s": n / drain_cpu,
+        "SQLAlchemy inserts, records/s": n / sql,
+        "read all columns, s": read,
+        "read 10 columns, s": columns,
+        "pandas.read_sql of 10 columns, s": frame,
+        "drain over SQLAlchemy inserts": sql_cpu / drain_cpu,
+        "read over pandas.read_sql": frame / columns,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    rows = make(args.records)
+    batches = list(frames(rows))
+    rounds = []
+    for _ in range(args.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            rounds.append(one_round(rows, batches, Path(folder)))
+    medians = {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
+    for name, value in medians.items():
+        goal = (
+            f"   target {TARGETS[name]:g}: {'met' if value >= TARGETS[name] else 'MISSED'}" if name in TARGETS else ""
+        )
+        print(f"{name:36} {value:12,.3f}{goal}")
+    print(keep("intake", {"records": args.records, "rounds": rounds, "median": medians, "targets": TARGETS}))
+
+
+if __name__ == "__main__":
+    main()

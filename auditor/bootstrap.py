@@ -169,6 +169,8 @@ def _measurers(settings: Settings, figures_only: bool) -> dict[str, Any]:
             if figures_only or not settings.audit.evidently:
                 wanted.discard("evidently")
         found.update(registry.available(kind, wanted))
+    if "metric_frame" in found:
+        found["metric_frame"] = found["metric_frame"].configure(min_group=settings.audit.min_group)
     return found
 
 

@@ -57,7 +57,7 @@ def _reports(outcome: Outcome) -> None:
 def _story(outcome: Outcome) -> str:
     document, home = outcome.document, outcome.home.root
     rows = []
-    for entry, said in zip(outcome.planned, document["planned"], strict=True):
+    for entry, said in zip(outcome.planned, document["planted"], strict=True):
         delay = said["delay_s"]
         rows.append(
             {

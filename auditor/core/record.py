@@ -125,7 +125,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's JSON, without absent fields."""
-        data = _plain(self)
+        data: dict[str, Any] = _plain(self)
         data["time"] = format_time(self.time)
         data.setdefault("inputs", [])
         for entry in data["inputs"]:
@@ -186,7 +186,7 @@ class EnergyReading:
     session: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        data = _plain(self)
+        data: dict[str, Any] = _plain(self)
         data.update(start=format_time(self.start), end=format_time(self.end))
         return data
 
@@ -208,7 +208,7 @@ class CaptureTally:
     last_seq: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        data = _plain(self)
+        data: dict[str, Any] = _plain(self)
         data.update(start=format_time(self.start), end=format_time(self.end))
         return data
 

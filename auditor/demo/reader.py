@@ -102,7 +102,7 @@ class Head:
 
 def _pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Brightness at the size the head works on: 8x8 as it is, 28x28 averaged to 14x14."""
-    x = np.asarray(image, np.float32) / 255
+    x = np.asarray(image, np.float32) / np.float32(255)
     if len(x) == 28:
         x = x.reshape(14, 2, 14, 2).mean((1, 3))
     return x.ravel()

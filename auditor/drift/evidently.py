@@ -26,6 +26,8 @@ if importlib.util.find_spec("evidently") is None:  # importing it takes seconds:
 # Every method is named: Evidently's own choice changes with the size of the reference, and its thresholds are not used.
 NUMERIC = ("wasserstein", "jensenshannon", "psi")
 CATEGORICAL = ("jensenshannon", "psi")
+PAGE_COLUMNS = 20
+"""Columns of the HTML page."""
 
 
 class Evidently:
@@ -57,11 +59,18 @@ class Evidently:
                 yield from _scores(column, methods, current, baseline)
 
     def render(self, current: WindowState, baseline: WindowState, frame: Frame) -> Rendering | None:
-        """Evidently's data drift report (Wasserstein and Jensen-Shannon) as one page; None when nothing compares."""
+        """Evidently's data drift report (Wasserstein and Jensen-Shannon) as one page; None when nothing compares.
+
+        The page shows the PAGE_COLUMNS columns that moved most: its cost and size do not grow with the number of
+        columns, and every column's scores are measurements anyway.
+        """
         numeric = _comparable("numeric", current, baseline, frame)
         categorical = _comparable("categorical", current, baseline, frame)
         if not numeric and not categorical:
             return None
+        of = len(numeric) + len(categorical)
+        shown = _most_moved(numeric, categorical, current, baseline)
+        numeric, categorical = ([name for name in names if name in shown] for names in (numeric, categorical))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import evidently
@@ -77,7 +86,7 @@ class Evidently:
             )
             page = evidently.Report([preset]).run(now, then).get_html_str(as_iframe=False)
         return Rendering(
-            title=f"Evidently data drift, {current.model}, {current.span}",
+            title=f"Evidently data drift, {current.model}, {current.span}: {len(shown)} of {of} columns",
             extension="html",
             data=page.encode(),
             made_by=Method("evidently", evidently.__version__),
@@ -123,6 +132,16 @@ def _values(state: WindowState, name: str, kind: str) -> Any:
         return values[np.isfinite(values)]
     words = state.sample.categorical.get(name, np.empty(0, object))
     return words[np.array([word is not None for word in words], bool)]
+
+
+def _most_moved(numeric: list[str], categorical: list[str], current: WindowState, baseline: WindowState) -> set[str]:
+    """The columns with the largest Jensen-Shannon distances, which are on one scale for both kinds."""
+    moved = {
+        name: _test("jensenshannon", kind)(_values(baseline, name, kind), _values(current, name, kind))
+        for kind, names in (("numeric", numeric), ("categorical", categorical))
+        for name in names
+    }
+    return set(sorted(moved, key=lambda name: (-np.nan_to_num(moved[name]), name))[:PAGE_COLUMNS])
 
 
 def _comparable(kind: str, current: WindowState, baseline: WindowState, frame: Frame) -> list[str]:

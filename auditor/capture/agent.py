@@ -127,6 +127,7 @@ class Agent:
         scores: Any = None,
         groups: Any = None,
         extract: Callable[[Any], Mapping[str, Any]] | None = None,
+        **options: Any,
     ) -> Any:
         """The model, watched; as `@agent.watch` or `@agent.watch(...)` also a decorator.
 
@@ -150,6 +151,8 @@ class Agent:
             `inputs={name: {"scores":, "embedding":, "encoder":}}`; called for chosen calls, on the caller's thread.
         version, encoder : str, optional
             When they differ from the agent's.
+        **options
+            What only some kinds of models have, such as `branches` of neural networks: see their how-to pages.
 
         Raises
         ------
@@ -167,6 +170,7 @@ class Agent:
                 scores=scores,
                 groups=groups,
                 extract=extract,
+                options=options,
             )
             try:
                 return adapters.watch(target, site)
@@ -181,13 +185,16 @@ class Agent:
     def unwatch(self, watched: Any) -> Any:
         """The original; calls of the watched form that somebody kept are no longer seen."""
         if proxy.is_proxy(watched):
-            proxy.site_of(watched).live = False
+            proxy.site_of(watched).release()
             return proxy.original(watched)
         site = getattr(watched, "__auditor_site__", None)
-        if not isinstance(site, Site):
-            return watched
-        site.live = False
-        return watched.__wrapped__
+        if isinstance(site, Site):
+            site.release()
+            return watched.__wrapped__
+        for hooked in adapters.sites_in_hooks(watched):
+            if hooked.recorder is self._recorder:
+                hooked.release()
+        return watched
 
     def inference(self, id: str | None = None) -> Inference:
         """`with agent.inference() as record:` - one inference, told by the host itself.

@@ -156,6 +156,13 @@ class Site:
         Declared inputs by argument name; absent: every argument is one.
     groups : mapping or callable, optional
         Slices of each call; a callable gets the call's own arguments.
+    options : mapping, optional
+        What only some adapters know; each adapter file names its own in `OPTIONS`.
+
+    Attributes
+    ----------
+    undo : list of callable
+        What `release` takes back from the watched thing: hooks.
     """
 
     def __init__(
@@ -169,6 +176,7 @@ class Site:
         scores: Any = None,
         groups: Any = None,
         extract: Callable[[Any], Mapping[str, Any]] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         ref = recorder.ref
         self.recorder = recorder
@@ -178,8 +186,17 @@ class Site:
         self.ref = ModelRef(
             name=ref.name, version=ref.version if version is None else str(version), encoder=encoder or ref.encoder
         )
+        self.options = dict(options or {})
+        self.undo: list[Callable[[], None]] = []
         self.binder: Binder | None = None
         self.live = True
+
+    def release(self) -> None:
+        """No longer watched: calls that still come this way are not seen, and hooks are taken back."""
+        self.live = False
+        while self.undo:
+            with shield(self.recorder.faults, "unwatch_failed"):
+                self.undo.pop()()
 
     def bound_to(self, function: Callable[..., Any]) -> Site:
         """The same site, reading this function's arguments; ConfigurationError when a declared input is none of them."""

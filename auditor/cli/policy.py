@@ -204,7 +204,7 @@ def run_check(args: argparse.Namespace) -> int:
             where="policy check",
             fix="run `auditor audit` first",
         )
-    articles = by_article(policies, verdicts)
+    articles = by_article(policies, verdicts, policies.profile(model))
     holes = gaps(policies, verdicts, articles, model)
     bad = {Word.FAIL, Word.ERROR} | (set() if args.allow_insufficient else {Word.INSUFFICIENT_EVIDENCE})
     at = max(verdict.end for verdict in verdicts)
@@ -237,15 +237,33 @@ def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles:
         print(f"  {hole.article or '-'}: {hole.reason}" + (f" ({hole.control})" if hole.control else ""))
     print("\nBy control")
     for verdict in sorted(verdicts, key=lambda item: -ORDER.index(item.verdict)):
-        if verdict.verdict is not Word.NOT_APPLICABLE:
+        if verdict.verdict not in (Word.NOT_APPLICABLE, Word.PASS):
             print(f"  {verdict.verdict} [{verdict.force}] {verdict.explanation}")
+    for word in (Word.PASS, Word.NOT_APPLICABLE):
+        names = [_name(verdict) for verdict in verdicts if verdict.verdict is word]
+        if names:
+            print(f"  {word}: {', '.join(names)}")
     rows = [{**article.as_json(), "controls": ", ".join(article.controls)} for article in articles if article.controls]
     if rows:
         print("\nBy article")
         print(
-            table(rows, {"framework": "framework", "article": "article", "verdict": "verdict", "controls": "controls"})
+            table(
+                rows,
+                {
+                    "framework": "framework",
+                    "article": "article",
+                    "verdict": "verdict",
+                    "relation": "relation",
+                    "controls": "controls",
+                },
+            )
         )
     print("\n" + ", ".join(f"{count} {word}" for word, count in counts(verdicts).items() if count))
+
+
+def _name(verdict: Verdict) -> str:
+    place = [part for part in (verdict.input, verdict.slice if verdict.slice != "overall" else None) if part]
+    return verdict.control + (f" ({', '.join(place)})" if place else "")
 
 
 def run_explain(args: argparse.Namespace) -> int:

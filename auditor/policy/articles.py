@@ -10,18 +10,24 @@ from auditor.core.verdict import Verdict, Word
 from auditor.policy.calendar import provision_of
 from auditor.policy.lattice import all_of
 from auditor.policy.loader import PolicySet
+from auditor.policy.schema import RELATIONS, SystemProfile
 
 NOT_COVERED = "not_covered"
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A provision with the joined word of the controls that point at it; None when there is none: never a pass."""
+    """A provision with the joined word of the controls that point at it; None when there is none: never a pass.
+
+    `relation` is the strongest one among those controls: where it is not `requires`, a pass says that evidence exists, not
+    that the duty was done.
+    """
 
     framework: str
     article: str
     verdict: Word | None
     controls: tuple[str, ...]
+    relation: str | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -29,6 +35,7 @@ class Article:
             "article": self.article,
             "verdict": str(self.verdict) if self.verdict is not None else NOT_COVERED,
             "controls": list(self.controls),
+            "relation": self.relation,
         }
 
 
@@ -44,31 +51,46 @@ class Gap:
         return {"article": self.article, "control": self.control, "reason": self.reason}
 
 
-def by_article(policies: PolicySet, verdicts: Sequence[Verdict]) -> list[Article]:
+def by_article(policies: PolicySet, verdicts: Sequence[Verdict], profile: SystemProfile | None = None) -> list[Article]:
     """Every provision of every calendar that a policy in force names, then the other frameworks' clauses in use.
 
-    A word joins all slices and inputs of all controls that point at the provision (see `lattice`); a provision whose
-    controls are all not applicable is `not_applicable`, one without controls is not covered.
+    A word joins all slices and inputs of all controls that point at the provision (see `lattice`). A provision whose
+    controls are all not applicable, or that has no date on the profile's route, is `not_applicable`; one without controls is
+    not covered.
     """
     calendars = [
         calendar
         for calendar in policies.calendars
         if any(policies.calendar(policy) is calendar for policy in policies.policies)
     ]
-    words: dict[tuple[str, str], list[Word]] = {}
-    controls: dict[tuple[str, str], dict[str, None]] = {}
+    pointing: dict[tuple[str, str], list[tuple[Verdict, str]]] = {}
     for verdict in verdicts:
         for ref in verdict.refs:
-            hits = [provision_of(ref, calendar) for calendar in calendars]
-            at = next((hit.at for hit in hits if hit is not None), ref.at)
-            words.setdefault((ref.src, at), []).append(verdict.verdict)
-            controls.setdefault((ref.src, at), {})[verdict.control] = None
-    listed = [(calendar.src, provision.at) for calendar in calendars for provision in calendar.provisions]
-    others = sorted(set(words) - set(listed))
-    return [
-        Article(src, at, all_of(words.get((src, at), ())), tuple(controls.get((src, at), ())))
-        for src, at in (*listed, *others)
-    ]
+            provisions = [provision_of(ref, calendar) for calendar in calendars]
+            at = next((provision.at for provision in provisions if provision is not None), ref.at)
+            pointing.setdefault((ref.src, at), []).append((verdict, ref.relation))
+    route = profile.route if profile is not None and profile.route != "undeclared" else None
+    listed = {
+        (calendar.src, provision.at): provision.start(route)
+        for calendar in calendars
+        for provision in calendar.provisions
+    }
+    found = []
+    for key in (*listed, *sorted(set(pointing) - set(listed))):
+        hits = pointing.get(key, [])
+        word = all_of(verdict.verdict for verdict, _ in hits)
+        if word is None and key in listed and listed[key] is None:
+            word = Word.NOT_APPLICABLE
+        relations = {relation for _, relation in hits}
+        found.append(
+            Article(
+                *key,
+                word,
+                tuple(dict.fromkeys(verdict.control for verdict, _ in hits)),
+                next((relation for relation in RELATIONS if relation in relations), None),
+            )
+        )
+    return found
 
 
 def gaps(policies: PolicySet, verdicts: Sequence[Verdict], articles: Sequence[Article], model: str) -> list[Gap]:

@@ -117,7 +117,7 @@ def explain_metric(
     parts = [f"{control.title}{place}: {_what(outcome, word, reason)}"]
     if outcome.deciding is not None and outcome.deciding.value is not None and control.condition is not None:
         parts[0] += f", where {control.condition.text()} is allowed{_note(outcome.deciding)}"
-        parts.append(_certainty(outcome, outcome.deciding))
+        parts.append(_certainty(outcome, outcome.deciding, word))
     if outcome.deciding is not None and reason in WHY and reason not in ("held_last",):
         parts.append(_sentence(WHY[reason]))
     if len(outcome.beyond) > 1:
@@ -158,7 +158,7 @@ def _what(outcome: Outcome, word: Word, reason: str) -> str:
     if word in (Word.FAIL, Word.WARN, Word.WAIVED):
         return figure(outcome.deciding)
     if word in (Word.PASS, Word.NOT_APPLICABLE):
-        several = f"; the largest of {len(outcome.series)} figures" if len(outcome.series) > 1 else ""
+        several = f"; nearest to it of {len(outcome.series)} figures" if len(outcome.series) > 1 else ""
         return f"within its limit{several}: {_plain(outcome.deciding)}"
     return f"cannot be shown: {figure(outcome.deciding)}"
 
@@ -169,10 +169,10 @@ def _plain(measurement: Measurement) -> str:
     return f"{measurement.metric}{f' of {column}' if column else ''} {number(measurement.value or 0.0)}{unit}"
 
 
-def _certainty(outcome: Outcome, deciding: Measurement) -> str:
+def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     size = f"n = {deciding.n}" + (f" against {deciding.n_baseline} in the baseline" if deciding.n_baseline else "")
     allowed = outcome.allowance
-    if allowed is not None and deciding.p_value is not None:
+    if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         return (
             f"Chance alone would do this with probability {_p(deciding.p_value)}, and the budget of "
             f"{allowed.false_pages:g} false pages in {format_duration(allowed.per)} allows {allowed.alpha:.1e} here; {size}"

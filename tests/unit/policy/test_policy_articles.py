@@ -65,6 +65,14 @@ def test_controls_without_a_verdict_and_changed_policies_are_gaps():
     assert "policy_changed_since_judged: p" in reasons
 
 
+def test_provisions_without_a_date_on_the_route_do_not_apply():
+    articles = by_article(POLICIES, [verdict("a", Word.PASS)], POLICIES.profile(MODEL))
+    found = {item.article: (item.as_json()["verdict"], item.relation) for item in articles}
+    assert found["Art. 10(2)"] == ("not_applicable", None)  # it has a date for gpai only
+    assert found["Art. 10"] == ("pass", "evidences")
+    assert found["Art. 1"] == ("not_covered", None)
+
+
 def test_an_article_of_not_applicable_controls_is_not_applicable():
     (one,) = [item for item in by_article(POLICIES, [verdict("c", Word.NOT_APPLICABLE)]) if item.article == "Art. 1"]
     assert one.verdict is Word.NOT_APPLICABLE

@@ -187,29 +187,44 @@ class ParquetArchive:
     def _table(self, path: str, columns: list[str] | None = None) -> pa.Table | None:
         """A file's table; None when it does not read, and then it is in quarantine."""
         try:
-            data = self._place.read(path)
+            source = self._place.source(path)
         except FileNotFoundError:
             return None  # replaced or set aside by a process beside this one
         except OSError as error:
-            raise StoreError(
-                "archive_unreadable",
-                f"an archive file cannot be read: {error}",
-                where=f"{self._place.root}/{path}",
-                fix="check the disk, the network and the permissions",
-            ) from error
+            raise self._unreadable(path, error) from error
         try:
-            return _read(data, columns)
+            with source:
+                return _read(source, columns)
         except _UNREADABLE as error:
-            self._set_apart(path, data, error)
-            return None
+            return self._set_apart(path, error, columns)
 
-    def _set_apart(self, path: str, data: bytes, error: Exception) -> None:
+    def _unreadable(self, path: str, error: OSError) -> StoreError:
+        return StoreError(
+            "archive_unreadable",
+            f"an archive file cannot be read: {error}",
+            where=f"{self._place.root}/{path}",
+            fix="check the disk, the network and the permissions",
+        )
+
+    def _set_apart(self, path: str, error: Exception, columns: list[str] | None) -> pa.Table | None:
+        """Move a file that does not read to quarantine; its table, should it read the second time."""
+        try:
+            data = self._place.read(path)
+        except FileNotFoundError:
+            return None  # a process beside this one was faster
+        except OSError as failure:
+            raise self._unreadable(path, failure) from failure
+        try:
+            return _read(pa.BufferReader(data), columns)
+        except _UNREADABLE:  # the bytes are wrong, not the way to them
+            pass
         name = "archive~" + path.replace("/", "~")
         if (self._quarantine / name).exists():
             name += f".{hashlib.sha256(data).hexdigest()[:8]}"
         write_file(self._quarantine / name, data)
         self._place.remove(path)
         self._reasons[name] = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return None
 
     def _set_aside(self) -> list[str]:
         if not self._quarantine.is_dir():
@@ -280,9 +295,9 @@ def _parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _read(data: bytes, columns: list[str] | None = None) -> pa.Table:
+def _read(source: Any, columns: list[str] | None = None) -> pa.Table:
     # One thread: files are small, and an engine that wants more processes has them.
-    file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+    file = pq.ParquetFile(source, page_checksum_verification=True)
     table = file.read(columns=columns, use_threads=False)
     if "id" in table.column_names and table["id"].type != pa.string():
         raise ValueError("the ids are no strings")

@@ -22,6 +22,10 @@ class Place(Protocol):
         """A whole file; FileNotFoundError when it is not there."""
         ...
 
+    def source(self, path: str) -> Any:
+        """The file for Arrow to read as much of as it needs; the caller closes it."""
+        ...
+
     def write(self, path: str, data: bytes) -> None:
         """Put a whole file in place: readers see the old one or the new one; durable on return."""
         ...
@@ -53,6 +57,11 @@ class LocalPlace:
 
     def read(self, path: str) -> bytes:
         return Path(self.root, path).read_bytes()
+
+    def source(self, path: str) -> Any:
+        import pyarrow as pa
+
+        return pa.OSFile(str(Path(self.root, path)))
 
     def write(self, path: str, data: bytes) -> None:
         target = Path(self.root, path)
@@ -94,6 +103,11 @@ class RemotePlace:
         fs, base = self._fs
         data: bytes = fs.cat_file(f"{base}/{path}")
         return data
+
+    def source(self, path: str) -> Any:
+        import pyarrow as pa
+
+        return pa.BufferReader(self.read(path))
 
     def write(self, path: str, data: bytes) -> None:
         fs, base = self._fs

@@ -134,6 +134,28 @@ def test_a_failed_fsync_is_never_retried_and_loses_only_what_was_not_acknowledge
     assert not any(segment.damage for segment in found)
 
 
+def test_nothing_returns_before_it_is_on_disk(tmp_path, monkeypatch):
+    """D3: of the calls on a segment the last one before each return is its fsync; its folder was fsynced before."""
+    calls = []
+    for name in ("write", "fsync"):
+        real = getattr(os, name)
+
+        def call(fd, *rest, real=real, name=name):
+            calls.append((name, Path(f"/proc/self/fd/{fd}").readlink().suffix))
+            return real(fd, *rest)
+
+        monkeypatch.setattr(os, name, call)
+    tmp_path.joinpath("lock").touch()
+    writer = SegmentWriter(tmp_path)
+    writer.append(frames("a"))
+    assert calls == [("fsync", ""), ("write", ".open"), ("fsync", ".open")]
+    writer.append(frames("b"))
+    assert calls[3:] == [("write", ".open"), ("fsync", ".open")]
+    writer.seal()
+    assert calls[5:] == [("write", ".open"), ("fsync", ".open"), ("fsync", "")]
+    writer.close()
+
+
 def test_a_write_that_is_cut_short_poisons(tmp_path, monkeypatch):
     writer = SegmentWriter(tmp_path)
     writer.append(frames("kept"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -19,7 +21,7 @@ from auditor.capture.ids import new_id
 from auditor.capture.inference import Inert, Inference
 from auditor.capture.outbox import Outbox
 from auditor.capture.recorder import Recorder
-from auditor.capture.shield import shield
+from auditor.capture.shield import Faults, nothing, sheltered, shield
 from auditor.capture.site import Site
 from auditor.capture.worker import Parts, Request, Worker
 from auditor.core.errors import AuditorError, ConfigurationError
@@ -182,6 +184,7 @@ class Agent:
 
         return watched if model is None else watched(model)
 
+    @sheltered("unwatch_failed", lambda self, watched: watched)
     def unwatch(self, watched: Any) -> Any:
         """The original; calls of the watched form that somebody kept are no longer seen."""
         if proxy.is_proxy(watched):
@@ -196,6 +199,7 @@ class Agent:
                 hooked.release()
         return watched
 
+    @sheltered("begin_failed", lambda self, id=None: Inert(self._plain, str(id or new_id(time.time_ns() // 1_000_000))))
     def inference(self, id: str | None = None) -> Inference:
         """`with agent.inference() as record:` - one inference, told by the host itself.
 
@@ -204,31 +208,27 @@ class Agent:
         id : str, optional
             The host's own id, 1 to 64 characters; default a UUID of version 7.
         """
-        recorder = self._recorder
-        try:
-            said = id if id is not None else new_id(recorder.now_us() // 1000)
-            return Inference(self._plain, str(said)[:64])
-        except Exception as error:
-            recorder.faults.note("begin_failed", error)
-            recorder.blind += 1
-            return Inert(self._plain, new_id(time.time_ns() // 1_000_000))
+        said = id if id is not None else new_id(self._recorder.now_us() // 1000)
+        return Inference(self._plain, str(said)[:64])
 
+    @sheltered("context_failed", lambda self, *args, **kwargs: contextlib.nullcontext())
     def context(
-        self, groups: Mapping[str, Any] | None = None, subject: str | None = None, id: str | None = None
-    ) -> Given:
+        self, groups: Mapping[str, Any] | None = None, subject: str | None = None, id: Any = None
+    ) -> AbstractContextManager[Any]:
         """`with agent.context(groups={"site": "north"}, id="42"):` - what the watched calls inside belong to.
 
         Parameters
         ----------
         groups : mapping, optional
-            Slices; None is the slice `unknown`.
+            Slices; None is the slice `unknown`. For a batch of n rows a value may be a sequence of n.
         subject : str, optional
             Opaque.
         id : str, optional
             Of the first watched call inside; for a batch of n rows, n ids in a list.
         """
-        return Given(groups, subject, id)
+        return Given(groups, subject, id, self.faults)
 
+    @sheltered("label_failed", nothing)
     def label(self, id: str, label: Any = None, *, value: Any = None, time: datetime | None = None) -> None:
         """Ground truth for one record, whenever it arrives; a later one for the same id is a correction.
 
@@ -243,21 +243,21 @@ class Agent:
             When the truth became known; default now.
         """
         recorder = self._recorder
-        with shield(recorder.faults, "label_failed"):
-            if not recorder.live:
-                return
-            if value is None and _is_float(label):
-                label, value = None, label
-            us = recorder.now_us() if time is None else to_us(time)
-            if len(recorder.labels) >= recorder.limit and not recorder.patient:
-                recorder.notes.append("label_queue_full")
-                return
-            recorder.labels.append((str(id), label, None if value is None else float(value), us))
-            if recorder.worker is None:
-                recorder.start()
+        if not recorder.live:
+            return
+        if value is None and _is_float(label):
+            label, value = None, label
+        us = recorder.now_us() if time is None else to_us(time)
+        if len(recorder.labels) >= recorder.limit and not recorder.patient:
+            recorder.notes.append("label_queue_full")
+            return
+        recorder.labels.append((str(id), label, None if value is None else float(value), us))
+        if recorder.worker is None:
+            recorder.start()
 
     # -- the end of things --------------------------------------------------------------------------------------------
 
+    @sheltered("flush_failed", lambda self, timeout=2.0: False)
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until everything handed over so far is delivered, and may be taken in; whether that was reached.
 
@@ -268,9 +268,15 @@ class Agent:
         """
         return self._ask(Request(time.monotonic() + timeout), timeout)
 
+    @sheltered("close_failed", lambda self, timeout=2.0: False)
     def close(self, timeout: float = 2.0) -> bool:
         """Flush, say that the session is over and let go; the watched model works on, unseen."""
         return self._close(timeout, reason="closed")
+
+    @property
+    def faults(self) -> Faults:
+        """Errors of the agent itself."""
+        return self._recorder.faults
 
     def stats(self) -> dict[str, Any]:
         """What became of every call; exact once `flush` or `close` has returned True.
@@ -356,18 +362,16 @@ class Agent:
     def _ask(self, request: Request, timeout: float) -> bool:
         """Hand a request to the worker and wait; False from the worker itself, which cannot wait for itself."""
         recorder = self._recorder
-        with shield(recorder.faults, "flush_failed"):
-            if recorder.worker is None and (recorder.queue or recorder.skipped or recorder.lost or recorder.labels):
-                recorder.start()
-            worker = recorder.worker
-            if worker is None:
-                return True
-            if worker.is_current_thread() or not worker.alive:
-                return False
-            recorder.control.put(request)
-            request.done.wait(max(0.0, timeout))
-            return request.ok
-        return False
+        if recorder.worker is None and (recorder.queue or recorder.skipped or recorder.lost or recorder.labels):
+            recorder.start()
+        worker = recorder.worker
+        if worker is None:
+            return True
+        if worker.is_current_thread() or not worker.alive:
+            return False
+        recorder.control.put(request)
+        request.done.wait(max(0.0, timeout))
+        return request.ok
 
     def _close(self, timeout: float, *, reason: str) -> bool:
         if self._closed:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+from auditor.capture.shield import Faults, nothing, sheltered
 from auditor.core.record import ModelRef
 
 if TYPE_CHECKING:
@@ -91,12 +92,13 @@ class Skipped:
 class Given:
     """What the caller said about the calls inside a `with agent.context(...)`."""
 
-    __slots__ = ("_token", "groups", "id", "subject")
+    __slots__ = ("_token", "faults", "groups", "id", "subject")
 
-    def __init__(self, groups: Mapping[str, Any] | None, subject: str | None, identifier: Any) -> None:
+    def __init__(self, groups: Mapping[str, Any] | None, subject: str | None, identifier: Any, faults: Faults) -> None:
         self.groups = groups
         self.subject = subject
         self.id = identifier
+        self.faults = faults
         self._token: Token[Given | None] | None = None
 
     def take_id(self) -> Any:
@@ -104,14 +106,16 @@ class Given:
         identifier, self.id = self.id, None
         return identifier
 
+    @sheltered("context_failed", lambda self: self)
     def __enter__(self) -> Given:
         self._token = given.set(self)
         return self
 
+    @sheltered("context_failed", nothing)
     def __exit__(self, *error: object) -> None:
-        if self._token is not None:
-            given.reset(self._token)
-            self._token = None
+        token, self._token = self._token, None
+        if token is not None:
+            given.reset(token)
 
 
 given: ContextVar[Given | None] = ContextVar("auditor_given", default=None)

@@ -8,10 +8,9 @@ from types import TracebackType
 from typing import Any
 
 from auditor.capture.call import Call
-from auditor.capture.shield import shield
+from auditor.capture.shield import Faults, nothing, sheltered
 from auditor.capture.site import OFF, Site, add_input
 from auditor.capture.snapshot import freeze
-from auditor.core.record import MODALITIES
 
 
 class Inference:
@@ -23,7 +22,7 @@ class Inference:
         For `agent.label(record.id, ...)`, whether or not the call is described.
     """
 
-    __slots__ = ("_began", "_call", "_found", "_groups", "_site", "id")
+    __slots__ = ("_began", "_call", "_found", "_groups", "_over", "_site", "id")
 
     def __init__(self, site: Site, identifier: str) -> None:
         self.id = identifier
@@ -32,30 +31,40 @@ class Inference:
         self._began = 0.0
         self._found: dict[str, Any] = {}
         self._groups: dict[str, Any] = {}
+        self._over = False
 
+    @property
+    def faults(self) -> Faults:
+        return self._site.recorder.faults
+
+    @sheltered("begin_failed", lambda self: self.given_up())
     def __enter__(self) -> Inference:
-        try:
-            self._call = self._site.begin_as(self.id)
-            self._began = perf_counter()
-        except Exception as error:
-            self._site.recorder.faults.note("begin_failed", error)
-            self._call = None
+        self._call = self._site.begin_as(self.id)
+        self._began = perf_counter()
         return self
 
+    @sheltered("finish_failed", lambda self, *error: self.given_up() and None)
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            call, self._call = self._call, OFF
-            if type(call) is Call:
-                call.found = self._found
-                if self._groups:
-                    call.groups = {**(call.groups or {}), **self._groups}
-            self._site.finish(call, self._began, None, error)
-        except Exception as fault:
-            self._site.recorder.faults.note("finish_failed", fault)
-            self._site.recorder.blind += 1
+        call = self._call
+        if call is OFF and self._over:
+            return
+        if type(call) is Call:
+            call.found = self._found
+            if self._groups:
+                call.groups = {**(call.groups or {}), **self._groups}
+        self._over, self._call = True, OFF
+        self._site.finish(call, self._began, None, error)
 
+    def given_up(self) -> Inference:
+        """The agent failed: the call counts, without its record."""
+        if not self._over:
+            self._site.recorder.blind += 1
+        self._over, self._call = True, OFF
+        return self
+
+    @sheltered("input_failed", nothing)
     def input(
         self,
         name: str,
@@ -83,11 +92,9 @@ class Inference:
         call = self._call
         if type(call) is not Call:
             return
-        with shield(self._site.recorder.faults, "input_failed"):
-            if modality is not None and modality not in MODALITIES:
-                self._site.recorder.notes.append("modality_unknown")
-            add_input(call, str(name), value, modality, rate, scores, embedding, encoder)
+        add_input(call, str(name), value, modality, rate, scores, embedding, encoder)
 
+    @sheltered("output_failed", nothing)
     def output(
         self,
         label: Any = None,
@@ -102,26 +109,28 @@ class Inference:
         """The answer: a class (`label`), a number (`value`) or a generated text (described, never kept raw)."""
         if type(self._call) is not Call:
             return
-        with shield(self._site.recorder.faults, "output_failed"):
-            said = {
-                "label": label,
-                "value": value,
-                "text": text,
-                "scores": scores,
-                "tokens": tokens,
-                "finish": finish,
-                "refused": refused,
-            }
-            self._found.update({name: freeze(part)[0] for name, part in said.items() if part is not None})
+        said = {
+            "label": label,
+            "value": value,
+            "text": text,
+            "scores": scores,
+            "tokens": tokens,
+            "finish": finish,
+            "refused": refused,
+        }
+        self._found.update({name: freeze(part)[0] for name, part in said.items() if part is not None})
 
+    @sheltered("group_failed", nothing)
     def group(self, **features: Any) -> None:
         """Slices that this call belongs to (`site="north"`); None is the slice `unknown`."""
         self._groups.update(features)
 
+    @sheltered("sensitive_failed", nothing)
     def sensitive(self, **features: Any) -> None:
         """Sensitive features. There is no vault yet: they are dropped here, and counted."""
         self._site.recorder.notes.extend(["sensitive_no_vault"] * len(features))
 
+    @sheltered("subject_failed", nothing)
     def subject(self, identifier: str | None) -> None:
         """An opaque name of the person or thing the call was about."""
         call = self._call
@@ -130,7 +139,7 @@ class Inference:
 
 
 class Inert(Inference):
-    """Stands in when the agent itself failed: takes everything, keeps nothing."""
+    """Stands in when the agent itself failed: takes everything, keeps nothing, counts one call."""
 
     def __enter__(self) -> Inference:
         return self
@@ -138,4 +147,4 @@ class Inert(Inference):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self._site.recorder.blind += 1

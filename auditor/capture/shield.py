@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
+F = TypeVar("F", bound=Callable[..., Any])
 log = logging.getLogger("auditor")
 
 observers: list[Callable[[str, BaseException], None]] = []
@@ -48,6 +51,30 @@ class Faults:
     @property
     def total(self) -> int:
         return sum(self.counts.copy().values())
+
+
+def sheltered(reason: str, fallback: Callable[..., Any]) -> Callable[[F], F]:
+    """A method that never raises an Exception: it is noted in the object's `faults`, and `fallback` answers.
+
+    `fallback` gets the same arguments; its answer is what the host gets instead.
+    """
+
+    def decorate(method: F) -> F:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                self.faults.note(reason, error)
+            return fallback(self, *args, **kwargs)
+
+        return cast(F, call)
+
+    return decorate
+
+
+def nothing(*args: Any, **kwargs: Any) -> None:
+    """The fallback of methods that return nothing."""
 
 
 class shield:  # noqa: N801 - reads as a statement: with shield(faults, "energy_failed"):

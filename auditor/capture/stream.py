@@ -1,4 +1,7 @@
-"""Calls that end later than they return: coroutines and streams, timed step by step."""
+"""Calls that end later than they return: coroutines and streams, timed step by step.
+
+Every method here is sheltered: the drivers in `adapters/callable.py` call them between the steps of the host's own code.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from auditor.capture.call import Call
+from auditor.capture.shield import Faults, nothing, sheltered
 
 if TYPE_CHECKING:
     from auditor.capture.site import Site
@@ -16,25 +20,29 @@ _MOST_ITEMS = 100_000
 
 
 class Steps:
-    """CPU seconds of the steps of something that runs in steps. No method ever raises an Exception.
+    """CPU seconds of the steps of something that runs in steps.
 
     Parameters
     ----------
+    faults : Faults
     total : Watch, optional
         Whose CPU seconds the steps add to; absent: its own.
     """
 
-    __slots__ = ("_step", "_total", "cpu")
+    __slots__ = ("_step", "_total", "cpu", "faults")
 
-    def __init__(self, total: Watch | None = None) -> None:
+    def __init__(self, faults: Faults, total: Watch | None = None) -> None:
+        self.faults = faults
         self.cpu = 0.0
         self._step = 0.0
         self._total = total
 
+    @sheltered("step_failed", nothing)
     def step_in(self) -> None:
         """The call's own code is about to run on this thread."""
         self._step = thread_time()
 
+    @sheltered("step_failed", nothing)
     def step_out(self) -> None:
         """It stopped, for now."""
         spent = thread_time() - self._step
@@ -72,7 +80,7 @@ class Watch(Steps):
     __slots__ = ("_ended", "began", "call", "first", "items", "left", "site")
 
     def __init__(self, site: Site, call: Any, began: float) -> None:
-        super().__init__()
+        super().__init__(site.recorder.faults)
         self.site = site
         self.call = call
         self.began = began
@@ -86,6 +94,7 @@ class Watch(Steps):
         self.items = []
         return self
 
+    @sheltered("step_failed", nothing)
     def item(self, value: Any) -> None:
         if self.items is None:  # what a coroutine hands to its event loop
             return
@@ -94,6 +103,7 @@ class Watch(Steps):
         if type(self.call) is Call and len(self.items) < _MOST_ITEMS:
             self.items.append(value)
 
+    @sheltered("step_failed", lambda self, result: self.given_up(result))
     def returned(self, result: Any) -> Any:
         if self.items is None and type(result) in (types.GeneratorType, types.AsyncGeneratorType):
             from auditor.capture.adapters.callable import handed_on
@@ -102,23 +112,29 @@ class Watch(Steps):
         self.end(result)
         return result
 
+    @sheltered("step_failed", lambda self, *args, **kwargs: self.given_up(None))
     def end(self, result: Any = None, error: BaseException | None = None) -> None:
         if self._ended:
             return
         self._ended = True
-        try:
-            self.site.finish(self.call, self.began, result, error, self)
-        except Exception:
-            self.site.recorder.blind += 1
+        self.site.finish(self.call, self.began, result, error, self)
 
+    @sheltered("step_failed", lambda self: self.given_up(None))
     def leave(self) -> None:
         self.left = True
         self.end(error=None if self.items is not None else GeneratorExit())
+
+    def given_up(self, result: Any) -> Any:
+        """The agent failed at the end of the call: it counts, without its record."""
+        self._ended = True
+        self.site.recorder.blind += 1
+        return result
 
 
 def started(site: Site, args: tuple[Any, ...], kwargs: Any) -> Watch:
     """The watch of a call that begins now."""
     try:
         return Watch(site, site.begin(args, kwargs), perf_counter())
-    except Exception:
-        return Watch(site, None, 0.0)
+    except Exception as error:
+        site.recorder.faults.note("begin_failed", error)
+    return Watch(site, None, 0.0)

@@ -38,7 +38,7 @@ def watch(model: Any, site: Site) -> Any:
     """The watched form of a model; ConfigurationError for an option that its adapter does not have (`OPTIONS`)."""
     name = adapter_of(model)
     adapter = importlib.import_module(f"{__name__}.{name}")
-    known = getattr(adapter, "OPTIONS", frozenset())
+    known: frozenset[str] = getattr(adapter, "OPTIONS", frozenset())
     for option in site.options:
         if option not in known:
             raise ConfigurationError(

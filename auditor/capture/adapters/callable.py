@@ -106,7 +106,7 @@ def _async_generator(function: Callable[..., Any], site: Site, given: Watch | No
         step, value = stream.asend, None
         while True:
             try:
-                item = await _awaited(step(value), Steps(watch))
+                item = await _awaited(step(value), Steps(watch.faults, watch))
             except StopAsyncIteration:
                 watch.end()
                 return

@@ -78,7 +78,7 @@ TOOLTIP = [
 
 def column_name(m: Measurement) -> str:
     """What a heat map calls a column."""
-    return m.attributes.get("column", "").replace("_", " ") or words.subject(m.attributes) or "all columns"
+    return words.column(m.attributes.get("column", "")) or words.subject(m.attributes) or "all columns"
 
 
 def heatmap(

@@ -156,7 +156,7 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
                 st.badge(f"without the waiver: {words.WORDS[item.underlying][0]}", color="gray")
             st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
             st.markdown(f":gray[{safe(words.where(item))}]", width="content")
-        st.markdown(safe(item.explanation))
+        st.markdown(safe(words.untitled(item.explanation, evidence.rules.title(item))))
         details = [words.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]
         if item.n:
             details.append(f"n = {item.n:,}")

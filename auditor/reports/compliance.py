@@ -32,7 +32,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         summary=_summary(evidence),
         sections=[
             _system(evidence),
-            parts.alerts_section(evidence),
+            parts.alerts_section(evidence, brief=True),
             *(_framework_section(evidence, source) for source in frameworks(evidence)),
             _rules(evidence),
             _waivers(evidence),

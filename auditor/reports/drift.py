@@ -91,7 +91,7 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
         evidence,
         main,
         "Distance to the baseline, window by window (Kolmogorov-Smirnov)",
-        label=lambda m: m.attributes.get("column", "").replace("_", " ") or words.metric_name(m.metric),
+        label=lambda m: words.column(m.attributes.get("column", "")) or words.metric_name(m.metric),
         marks=marks,
         limits=limits,
         shared=True,
@@ -117,7 +117,7 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
     lines.sort(key=lambda line: (line[1].p_value if line[1].p_value is not None else 2.0, -(line[1].value or 0.0)))
     rows = tuple(
         (
-            column.replace("_", " ") or "all columns together",
+            words.column(column) or "all columns together",
             f"{_short(main)} {main.metric.removeprefix('drift.')}" if main.value is not None else _short(main),
             words.chance(main.p_value) if main.p_value is not None else "no p-value",
             "; ".join(f"{m.metric.removeprefix('drift.')} {_short(m)}" for m in mine if _beside(m, main)) or "–",

@@ -11,7 +11,7 @@ from auditor.core.artifact import Artifact
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement, Status
 from auditor.core.run import AuditRun
-from auditor.core.verdict import Alert, Verdict, Word
+from auditor.core.verdict import Alert, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
 from auditor.ports import ModelSummary, Queries
 from auditor.reports.rules import Rules
@@ -122,13 +122,29 @@ class Evidence:
     def _verdicts_by_id(self) -> dict[str, Verdict]:
         return {verdict.id: verdict for verdict in self.verdicts}
 
+    @cached_property
+    def _verdicts_by_key(self) -> dict[tuple[str, str, str, str, str | None], list[Verdict]]:
+        found: dict[tuple[str, str, str, str, str | None], list[Verdict]] = {}
+        for verdict in self.verdicts:
+            found.setdefault(verdict.key, []).append(verdict)
+        return found
+
     def verdict_of(self, alert: Alert) -> Verdict | None:
-        """The verdict that an alert speaks from: the one it names, else the last one of its key that was firing."""
-        if found := self._verdicts_by_id.get(alert.verdict):
-            return found
-        return next(
-            (item for item in reversed(self.verdicts) if item.key == alert.key and item.end <= alert.renewed), None
-        )
+        """The verdict that tells an alert: the newest that was firing while it is open, the first once it is resolved.
+
+        (The verdict that an alert names is the last one that touched it: a pass, once it is resolved.)
+        """
+        firing = [
+            item
+            for item in self._verdicts_by_key.get(alert.key, ())
+            if item.state is State.FIRING
+            and item.end >= alert.opened
+            and not (alert.resolved and item.end >= alert.resolved)
+        ]
+        if not firing:
+            named = self._verdicts_by_id.get(alert.verdict)
+            return named if named is not None and named.state is State.FIRING else None
+        return firing[-1] if is_open(alert, self.span.end) else firing[0]
 
     def deciding(self, verdict: Verdict | None) -> Measurement | None:
         """The measurement that decided a verdict, when it lies in the period."""

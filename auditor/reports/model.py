@@ -151,6 +151,8 @@ class Section:
     stories: tuple[Story, ...] = ()
     tables: tuple[Table, ...] = ()
     drawings: tuple[Drawing, ...] = ()
+    brief: bool = False
+    """Whether resolved alerts are told in a line each."""
     cards: bool = True
     """Whether its verdicts are told one by one, or only carried."""
     conclusion: bool = False

@@ -101,8 +101,8 @@ def digests(evidence: Evidence) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None) -> Section:
-    """Every alert of the period (of these kinds), with its timeline."""
+def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None, *, brief: bool = False) -> Section:
+    """Every alert of the period (of these kinds), with its timeline; `brief` puts resolved ones into a table."""
     chosen = [alert for alert in evidence.alerts if kinds is None or alert.kind in kinds]
     told = stories(evidence, chosen)
     if not told:
@@ -116,6 +116,7 @@ def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None) -> Se
         title="Alerts",
         text=(alert_counts(evidence, chosen),),
         stories=told,
+        brief=brief,
         measurements=tuple(behind.values()),
         drawings=(timeline(evidence, chosen),),
     )
@@ -132,10 +133,12 @@ def alert_counts(evidence: Evidence, alerts: Sequence[Alert]) -> str:
 
 def timeline(evidence: Evidence, alerts: Sequence[Alert]) -> Timeline:
     """The alerts as bars over the period, in the order in which they opened."""
-    rows = []
+    rows: list[tuple[str, datetime, datetime | None]] = []
     for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
         start, end = affected(alert, evidence.span, evidence.step)
-        rows.append((headline(evidence, alert), start, None if is_open(alert, evidence.span.end) else end))
+        row = (headline(evidence, alert), start, None if is_open(alert, evidence.span.end) else end)
+        if row not in rows:
+            rows.append(row)
     return Timeline(title="Windows in which it was seen (red: still open)", span=evidence.span, rows=tuple(rows))
 
 

@@ -88,7 +88,16 @@ def _cell(text: str) -> str:
 def to_html(report: Report) -> str:
     """One file: styles and drawings inside, no script, no request to anywhere; it prints on A4."""
     return str(
-        _environment().get_template("report.html.j2").render(report=report, words=words, Word=Word, span_of=_span_of)
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            words=words,
+            Word=Word,
+            span_of=_span_of,
+            quiet_words=(Word.PASS, Word.NOT_APPLICABLE),
+            held=_held,
+        )
     )
 
 
@@ -133,3 +142,11 @@ def _environment() -> Any:
 
 def _span_of(verdict: Verdict) -> Span:
     return Span(verdict.start, verdict.end)
+
+
+def _held(verdict: Verdict) -> str:
+    """The deciding figure beside its limit, or what the rule says instead."""
+    if verdict.observed is None:
+        return words.reason(verdict.reason) if verdict.reason else verdict.explanation
+    figure = words.quantity(verdict.observed, verdict.unit)
+    return f"{figure} against {words.quantity(verdict.limit, verdict.unit)}" if verdict.limit is not None else figure

@@ -58,7 +58,7 @@ def headline(evidence: Evidence, alert: Alert) -> str:
         elif "feature" in at:
             place.append(at["feature"].replace("_", " "))
         elif alert.kind == "quality":
-            place.append(at.get("column", "").replace("_", " ") or words.metric_name(deciding.metric))
+            place.append(words.column(at["column"]) if "column" in at else words.metric_name(deciding.metric))
     return f"{base}: {', '.join(place)}" if place else base
 
 
@@ -78,14 +78,15 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, m: Measurem
 def _since(evidence: Evidence, alert: Alert) -> str:
     begun = words.window_ending(alert.since, evidence.windows)
     told = words.window_ending(alert.opened, evidence.windows)
-    text = f"First seen in the window of {begun}" if begun[0].isdigit() else f"First seen in {begun}"
+    text = f"First seen in the window of {begun} (UTC)" if begun[0].isdigit() else f"First seen in {begun}"
     if alert.opened != alert.since:
         text += f", alerted after {told}"
+    times = words.plural(alert.count, "window")
     if is_open(alert, evidence.span.end):
-        return f"{text}; seen in {words.plural(alert.count, 'window')} since then, and still open. All times UTC."
+        return f"{text}; seen in {times} since then, and still open."
     assert alert.resolved is not None
     well = words.window_ending(alert.resolved, evidence.windows)
-    return f"{text}; seen in {words.plural(alert.count, 'window')}, resolved with the window of {well}. All times UTC."
+    return f"{text}; seen in {times}, resolved with the window of {well}."
 
 
 def _sure(alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:

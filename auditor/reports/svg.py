@@ -116,7 +116,7 @@ def intervals(drawing: Intervals) -> str:
 
 def timeline(drawing: Timeline) -> str:
     """A bar from opened to resolved for each alert; one that is still open runs to the end and ends in an arrow."""
-    left, right, row, top = 230.0, 700.0, 22.0, 8.0
+    left, right, row, top = 270.0, 700.0, 22.0, 8.0
     total = drawing.span.duration.total_seconds()
 
     def x(at: datetime) -> float:
@@ -130,7 +130,7 @@ def timeline(drawing: Timeline) -> str:
         parts.append(_text(x(tick), bottom + 13, f"{tick.day} {tick:%b}", anchor="middle", colour=QUIET, size=10))
     for place, (label, opened, resolved) in enumerate(drawing.rows):
         y = top + place * row
-        parts.append(_text(left - 10, y + 15, _shorten(label, 42), anchor="end"))
+        parts.append(_text(left - 10, y + 15, _shorten(label, 50), anchor="end"))
         end = right if resolved is None else x(resolved)
         width = max(end - x(opened), 3.0)
         colour = ALARM if resolved is None else ACCENT

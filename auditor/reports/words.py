@@ -112,6 +112,7 @@ MORE_REASONS = {
     "no_destination": "the agent had no destination",
     "one_class": "only one class is present",
     "not_binary": "it is defined for two classes, and there are more",
+    "breach": "beyond its limit",
     "not_judged": "the rule has judged nothing yet",
     "no_country": "no country is set, so no grid intensity is known",
     "no_vault": "sensitive features are dropped until a vault exists",
@@ -252,6 +253,16 @@ def metric_name(metric: str) -> str:
     return rest.replace("_", " ").replace(".", ", ") if family == "quality" else metric
 
 
+def column(name: str) -> str:
+    """A column as a reader calls it.
+
+    >>> column("snr_db"), column("output.entropy")
+    ('snr db', 'entropy of the answer')
+    """
+    plain = name.replace("_", " ")
+    return f"{plain.removeprefix('output.')} of the answer" if plain.startswith("output.") else plain
+
+
 def subject(attributes: Mapping[str, str]) -> str:
     """Which series, in words: `brightness of photo`, `photo with clip`, `site = north`; empty for the whole model."""
     parts = []
@@ -259,7 +270,7 @@ def subject(attributes: Mapping[str, str]) -> str:
         parts.append(attributes["pair"].replace("~", " with "))
     if "column" in attributes:
         of = f" of {attributes['input']}" if "input" in attributes else ""
-        parts.append(attributes["column"].replace("_", " ") + of)
+        parts.append(column(attributes["column"]) + of)
     elif "input" in attributes:
         parts.append(attributes["input"])
     if "feature" in attributes:
@@ -411,6 +422,18 @@ def title_of(control: str) -> str:
     """
     plain = control.replace("-", " ").replace("_", " ").strip()
     return plain[:1].upper() + plain[1:]
+
+
+def untitled(explanation: str, title: str) -> str:
+    """An explanation without the rule's title in front of it, where a heading says the title already.
+
+    >>> untitled("Audio drift (input clip): the distribution moved.", "Audio drift")
+    'The distribution moved.'
+    """
+    if not explanation.startswith(title):
+        return explanation
+    rest = explanation[len(title) :].partition(": ")[2]
+    return rest[:1].upper() + rest[1:] or explanation
 
 
 def where(item: Verdict) -> str:

@@ -271,7 +271,7 @@ def alert_change(verdicts: list[Verdict], standing: dict[tuple, Alert]) -> Alert
             standing[item.key] = made
             renewed.append(made)
         elif item.state is State.OK and known is not None:
-            resolved.append(replace(standing.pop(item.key), state="resolved", resolved=item.end))
+            resolved.append(replace(standing.pop(item.key), state="resolved", resolved=item.end, verdict=item.id))
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -13,7 +14,7 @@ import pytest
 
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Status
-from auditor.core.verdict import Word
+from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
 from auditor.reports import KINDS, build
 from auditor.reports.compliance import combined, evidence_count, provisions
@@ -22,6 +23,7 @@ from auditor.reports.energy import total, weighted_mean
 from auditor.reports.evidence import affected, audited_span, gather
 from auditor.reports.gaps import find_gaps
 from auditor.reports.render import render, to_csv, to_html, to_json
+from auditor.reports.stories import stories
 from auditor.reports.words import STATEMENT
 from auditor.testing import make_alert, make_measurement, make_verdict
 
@@ -136,9 +138,81 @@ def test_each_alert_answers_the_four_questions(reports):
 def test_times_of_an_incident_are_the_days_it_was_planted_on(reports):
     photo = next(s for section in reports["drift"].sections for s in section.stories if s.alert.kind == "image")
     assert photo.since == (
-        "First seen in the window of 19 Oct 2026, alerted after 20 Oct 2026; seen in 3 windows, resolved with the window of "
-        "23 Oct 2026. All times UTC."
+        "First seen in the window of 19 Oct 2026 (UTC), alerted after 20 Oct 2026; seen in 3 windows, resolved with the window of "
+        "23 Oct 2026."
     )
+
+
+def test_a_resolved_alert_is_told_by_the_figure_that_fired_not_by_the_one_that_was_well_again(evidence):
+    for story in stories(evidence):
+        assert story.verdict.state is State.FIRING
+        value, limit = story.measurements[0].value, story.verdict.limit
+        assert (value < limit) == ("allows at least" in story.what)
+        assert (value > limit) == ("allows at most" in story.what)
+
+
+def test_rules_that_one_figure_breaks_share_a_story(history, span):
+    audits = history.audits(days=10)
+    doubled = []
+    for audit in audits:
+        twins = tuple(replace(v, id=f"{v.id}-2", policy="second") for v in audit.verdicts)
+        opened = tuple(replace(a, id=f"{a.id}-2", policy="second") for a in audit.alerts.opened)
+        alerts = replace(audit.alerts, opened=audit.alerts.opened + opened)
+        doubled.append(replace(audit, verdicts=audit.verdicts + twins, alerts=alerts))
+    evidence = gather(history.Shelf(doubled), history.MODEL, Span(span.start, span.start + 10 * DAY))
+    assert len(evidence.open_alerts) == 2
+    (story,) = stories(evidence, evidence.open_alerts)
+    assert [alert.policy for alert in (story.alert, *story.also)] == ["ward-triage-eu-ai-act", "second"]
+
+
+def test_figures_over_longer_windows_are_found_behind_a_verdict(history, shelf, span):
+    audits = history.audits(days=3)
+    start = history.START - 25 * DAY
+    long = make_measurement(
+        model=history.MODEL, start=start, end=start + 28 * DAY, metric="quality.accuracy", attributes={}
+    )
+    seen = replace(audits[2].verdicts[0], evidence=(long.id,))
+    audits[2] = replace(
+        audits[2], measurements=(*audits[2].measurements, long), verdicts=(seen, *audits[2].verdicts[1:])
+    )
+    evidence = gather(history.Shelf(audits), history.MODEL, Span(history.START, history.START + 3 * DAY))
+    assert evidence.deciding(seen) == long
+    assert long not in evidence.of("quality.accuracy")
+
+
+def test_what_does_not_apply_is_no_gap(history):
+    (audit,) = history.audits(days=1)
+    extra = [
+        make_measurement(model=history.MODEL, start=history.START, metric="fairness.selection_rate.difference",
+                         status=Status.NOT_APPLICABLE, reason="not_binary", attributes={"feature": "ward"}),
+        make_measurement(model=history.MODEL, start=history.START, metric="drift.wasserstein",
+                         status=Status.INSUFFICIENT_DATA, reason="undefined",
+                         attributes={"column": "noise", "input": "photo", "modality": "image", "component": "twin"}),
+        make_measurement(model=history.MODEL, start=history.START, metric="drift.ks", status=Status.NOT_APPLICABLE,
+                         reason="describer_changed", attributes={"column": "hue", "input": "photo", "modality": "image"}),
+    ]  # fmt: skip
+    shelf = history.Shelf([replace(audit, measurements=(*audit.measurements, *extra))])
+    codes = [gap.code for gap in find_gaps(gather(shelf, history.MODEL, Span(history.START, history.START + DAY)))]
+    assert "not_binary" not in codes
+    assert "undefined" not in codes
+    assert "describer_changed" in codes
+
+
+def test_policies_in_force_name_rules_provisions_and_what_nobody_asked_about(history, shelf, span, generated):
+    from auditor import registry
+    from auditor.policy.loader import load_policies
+    from auditor.reports.rules import Rules
+    from auditor.shipped import shipped
+
+    rules = Rules.of(load_policies([shipped("policies") / "eu_ai_act"], registry.catalogue()))
+    report = build("compliance", shelf, history.MODEL, span, generated=generated, rules=rules)
+    text = " ".join(read(to_html(report)).texts)
+    assert "Art. 12(1), Record-keeping" in text
+    assert "No system profile lists this model" in text
+    codes = {gap.code for gap in report.gaps}
+    assert {"not_covered", "not_judged"} <= codes
+    assert "Art. 86" in next(gap.text for gap in report.gaps if gap.code == "not_covered")
+    assert rules.provision("eu-ai-act", "Art. 10(2)(f)") == "Data and data governance"
 
 
 def test_drift_has_a_section_for_each_input(reports, evidence):
@@ -195,8 +269,6 @@ def test_hostile_text_stays_text(history, span, generated):
     audits = history.audits(days=1)
     evil = "<script>alert(1)</script>"
     audit = audits[0]
-    from dataclasses import replace
-
     measurements = tuple(
         replace(m, attributes={**m.attributes, "column": evil}, note=f"=cmd|'{evil}'")
         if "column" in m.attributes
@@ -238,8 +310,6 @@ def test_missing_baseline_is_a_gap(history, span):
 
 def test_longer_windows_are_not_counted_twice(history, span):
     audits = history.audits(days=8)
-    from dataclasses import replace
-
     long = make_measurement(
         metric="energy.active", value=1e9, unit="J", model=history.MODEL, start=history.START, end=history.START + 7 * DAY,
         attributes={"component": "cpu"},

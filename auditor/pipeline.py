@@ -71,10 +71,13 @@ class Pipeline:
         report = self.intake.drain()
         for command in report.commands:
             self._apply(command)
+            # Logged once it is done: a command whose doing was cut short is done again, with the same outcome.
+            self.store.log_command(command)
+        self.intake.acknowledge()
         return report
 
     def _apply(self, command: Command) -> None:
-        if self.store.log_command(command) and command.kind == "baseline.pin":
+        if command.kind == "baseline.pin":
             said = command.payload
             self._pin(said["model"], Span(parse_time(said["since"]), parse_time(said["until"])), command)
 
@@ -85,8 +88,9 @@ class Pipeline:
         self.take_in()
         payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end)}
         command = Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=payload)
+        baseline = self._pin(model, span, command)
         self.store.log_command(command)
-        return self._pin(model, span, command)
+        return baseline
 
     def _pin(self, model: str, span: Span, command: Command) -> Baseline:
         wide = span.widen(HOUR)

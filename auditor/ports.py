@@ -145,6 +145,9 @@ class Intake(Protocol):
     """Takes closed segments of spool and journal into archive, index and store."""
 
     def drain(self) -> IntakeReport: ...
+    def acknowledge(self) -> None:
+        """The commands of the last drain were applied: it need not hand them over again."""
+        ...
 
 
 class Archive(Protocol):

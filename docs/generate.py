@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from dataclasses import MISSING, fields
+from inspect import getsource
 from pathlib import Path
+from typing import get_type_hints
 
 from auditor import registry
+from auditor.cli import parser
+from auditor.core.catalogue import REASONS
 from auditor.core.record import MODALITIES
+from auditor.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -43,7 +50,123 @@ def descriptors_page() -> str:
     return "".join(parts)
 
 
-PAGES = {"descriptors.md": descriptors_page}
+METRICS = """\
+# Metrics
+
+Every figure is a measurement: a metric of this catalogue, a value or the reason why there is none, its unit (UCUM), n, an interval or
+a p-value where there is one, and attributes that tell series of one metric apart. This page follows from the code
+(`python docs/generate.py`); `auditor plugins --json` prints the same for what is installed.
+
+A p-value is that of "nothing changed since the baseline" (drift, missing inputs, accuracy) or of "no difference between groups"
+(gaps), unadjusted: the policy's budget decides what it takes to page.
+"""
+
+
+def metrics_page() -> str:
+    """The Markdown of `reference/metrics.md`."""
+    parts = [METRICS]
+    family = ""
+    for name, spec in sorted(registry.catalogue().items()):
+        if name.split(".")[0] != family:
+            family = name.split(".")[0]
+            parts.append(f"\n## {family}\n\n| metric | unit | attributes | worse | meaning |\n|---|---|---|---|---|\n")
+        attributes = ", ".join(f"`{key}`" for key in spec.attributes)
+        parts.append(f"| `{name}` | `{spec.unit}` | {attributes} | {spec.worse} | {spec.meaning} |\n")
+    parts.append("\n## Why a number is absent\n\n| reason | meaning |\n|---|---|\n")
+    parts.extend(f"| `{code}` | {meaning} |\n" for code, meaning in sorted(REASONS.items()))
+    return "".join(parts)
+
+
+COMMANDS = """\
+# Commands
+
+Exit codes: 0 ok; 1 a finding (an alert is open, a rule failed, rows were refused, something was damaged and set aside); 2 could not run,
+with one line `error[code]: what; where; what to do` on stderr. `--json` prints one JSON document. This page follows from the
+code (`python docs/generate.py`).
+"""
+
+
+def commands_page() -> str:
+    """The Markdown of `reference/commands.md`."""
+    parts = [COMMANDS]
+    for name, command, summary in _commands(parser(), "auditor"):
+        parts.append(f"\n## `{name}`\n\n{summary[:1].upper()}{summary[1:]}.\n\n")
+        for action in command._actions:
+            if action.dest == "help" or isinstance(action, argparse._SubParsersAction):
+                continue
+            label = ", ".join(action.option_strings) or action.metavar or action.dest
+            if action.option_strings and action.nargs != 0:
+                label += (
+                    f" {action.metavar or action.dest.upper()}"
+                    if not action.choices
+                    else f" {'|'.join(map(str, action.choices))}"
+                )
+            required = " (required)" if action.required and action.option_strings else ""
+            parts.append(f"- `{label}`{required}{': ' + action.help if action.help else ''}\n")
+    return "".join(parts)
+
+
+def _commands(
+    command: argparse.ArgumentParser, name: str, summary: str = ""
+) -> list[tuple[str, argparse.ArgumentParser, str]]:
+    groups = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        return [(name, command, summary)]
+    help_of = {choice.dest: choice.help or "" for choice in groups[0]._choices_actions}
+    found = []
+    for word, child in groups[0].choices.items():
+        found += _commands(child, f"{name} {word}", help_of.get(word, summary))
+    return found
+
+
+SETTINGS = """\
+# Settings
+
+`auditor.toml` in the home; each key can also be set as `AUDITOR_<SECTION>_<KEY>`. Unknown keys are refused. This page follows from the
+code (`python docs/generate.py`).
+"""
+
+
+def settings_page() -> str:
+    """The Markdown of `reference/settings.md`."""
+    parts = [SETTINGS]
+    hints = get_type_hints(Settings)
+    for section in fields(Settings):
+        if section.name in ("home", "metrics"):
+            continue
+        kind = hints[section.name]
+        parts.append(
+            f"\n## [{section.name}]\n\n{(kind.__doc__ or '').split(': ', 1)[-1]}\n\n| key | default | |\n|---|---|---|\n"
+        )
+        meanings = _meanings(kind)
+        for item in fields(kind):
+            default = (
+                ""
+                if item.default is MISSING
+                else repr(list(item.default) if isinstance(item.default, tuple) else item.default)
+            )
+            parts.append(f"| `{item.name}` | `{default}` | {meanings.get(item.name, '')} |\n")
+    return "".join(parts)
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """The docstring below each field of a dataclass."""
+    found: dict[str, str] = {}
+    last = ""
+    for line in getsource(kind).split("\n"):
+        text = line.strip()
+        if text.startswith('"""') and last:
+            found[last] = text.strip('"')
+        last = text.split(":")[0] if ": " in text and not text.startswith(('"', "def", "return")) else ""
+    return found
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "descriptors.md": descriptors_page,
+    "metrics.md": metrics_page,
+    "settings.md": settings_page,
+}
 
 
 def stale() -> list[str]:

@@ -33,7 +33,7 @@ def test_every_kind_has_its_plugins() -> None:
     assert {"evidently", "univariate", "missingness", "alignment"} <= set(registry.names("drift"))
     assert "metric_frame" in registry.names("fairness")
     assert "codecarbon" in registry.names("energy")
-    assert {"mlflow", "jsonl", "webhook", "prometheus"} <= set(registry.names("sinks"))
+    assert {"mlflow", "jsonl", "webhook"} <= set(registry.names("sinks"))
     assert "local" in registry.names("engines")
 
 

@@ -118,8 +118,13 @@ def load_policies(settings: Settings) -> PolicySet:
     from auditor.policy.loader import load_policies as load
     from auditor.shipped import shipped
 
+    calendars = sorted(shipped("policies").glob("*/calendar.yaml"))
     folders = [Home(settings.root).policies] if settings.home is not None else []
-    return load([*folders, *(_pack(shipped("policies"), name) for name in settings.policy.packs)], registry.catalogue())
+    return load(
+        [*folders, *(_pack(shipped("policies"), name) for name in settings.policy.packs)],
+        registry.catalogue(),
+        calendars,
+    )
 
 
 def descriptors() -> dict[str, Descriptor]:
@@ -180,5 +185,8 @@ def _sinks(settings: Settings, home: Home) -> dict[str, Sink]:
         "jsonl": {"path": home.outbox},
         "webhook": {"url": settings.sinks.webhook_url, "timeout_s": settings.sinks.webhook_timeout_s},
     }
-    names = list(dict.fromkeys([*settings.sinks.enabled, *(["mlflow"] if settings.mlflow.enabled else [])]))
-    return {name: registry.load("sinks", name).configure(**options.get(name, {})) for name in names}
+    names = list(settings.sinks.enabled)
+    # On by default where MLflow is installed; named by its uri, it must be.
+    if settings.mlflow.enabled and (settings.mlflow.uri or registry.available("sinks", ("mlflow",))):
+        names.append("mlflow")
+    return {name: registry.load("sinks", name).configure(**options.get(name, {})) for name in dict.fromkeys(names)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,16 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The plugin object; PluginError when it is unknown or its library is not installed."""
+    """The plugin object; PluginError when it is unknown or a library that it `requires` is not installed."""
+    plugin = _plugin(kind, name)
+    for library in getattr(plugin, "requires", ()):
+        if importlib.util.find_spec(library) is None:
+            raise _library_missing(kind, name, library)
+    return plugin
+
+
+def _plugin(kind: str, name: str) -> Any:
+    """The plugin object, whether or not its library is installed: what it declares can be read either way."""
     if name not in names(kind):
         raise PluginError(
             "unknown_plugin", f"there is no {kind} plugin {name!r}", fix=f"one of {', '.join(names(kind))}"
@@ -52,13 +62,13 @@ def load(kind: str, name: str) -> Any:
             return point.load()
         return importlib.import_module(f"auditor.{kind}.{name}").PLUGIN
     except ModuleNotFoundError as error:
-        library = error.name or "a library"
-        raise PluginError(
-            "library_missing",
-            f"the {kind} plugin {name!r} needs {library}",
-            where=kind,
-            fix="pip install 'auditor[all]'",
-        ) from error
+        raise _library_missing(kind, name, error.name or "a library") from error
+
+
+def _library_missing(kind: str, name: str, library: str) -> PluginError:
+    return PluginError(
+        "library_missing", f"the {kind} plugin {name!r} needs {library}", where=kind, fix="pip install 'auditor[all]'"
+    )
 
 
 def available(kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
@@ -76,11 +86,11 @@ def available(kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
 
 
 def catalogue() -> dict[str, MetricSpec]:
-    """Every metric that core and the installed measurers declare, by name; two owners of a name are an error."""
+    """Every metric that core and the measurers declare, by name, installed or not; two owners of a name are an error."""
     found = {spec.name: spec for spec in CORE_METRICS}
     for kind in MEASURERS:
-        for name, plugin in available(kind).items():
-            for spec in plugin.metrics:
+        for name in names(kind):
+            for spec in _plugin(kind, name).metrics:
                 if spec.name in found and found[spec.name] != spec:
                     raise PluginError(
                         "metric_clash", f"two plugins declare {spec.name!r} differently", where=f"{kind}/{name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -20,9 +19,6 @@ from auditor.drift.compared import MIN_SAMPLES, Column, compared
 if TYPE_CHECKING:
     import pandas as pd
 
-if importlib.util.find_spec("evidently") is None:  # importing it takes seconds: that waits until it is needed
-    raise ModuleNotFoundError("No module named 'evidently'", name="evidently")
-
 # Every method is named: Evidently's own choice changes with the size of the reference, and its thresholds are not used.
 NUMERIC = ("wasserstein", "jensenshannon", "psi")
 CATEGORICAL = ("jensenshannon", "psi")
@@ -38,6 +34,7 @@ class Evidently:
     """
 
     version = "1"
+    requires = ("evidently",)
     needs_baseline = True
     metrics = (
         MetricSpec(

@@ -15,14 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 from auditor.core.errors import ConfigurationError
 from auditor.ports import MeterReading
-
-if find_spec("codecarbon") is None:  # the library itself is imported when a meter starts: that takes seconds
-    raise ModuleNotFoundError("No module named 'codecarbon'", name="codecarbon")
 
 JOULES_PER_KWH = 1 / 2.77778e-7
 """The factor CodeCarbon itself uses (2.77778e-7 kWh a joule), so that its watts times seconds come back as joules."""
@@ -133,6 +129,8 @@ class CodeCarbonMeter:
 
 class CodeCarbonPlugin:
     """Factory of meters: `PLUGIN.configure(country="LUX", pue=1.2)`."""
+
+    requires = ("codecarbon",)
 
     def configure(self, *, country: str = "", pue: float = 1.0) -> CodeCarbonMeter:
         """A meter that has not started; ConfigurationError for a country CodeCarbon has no figure for.

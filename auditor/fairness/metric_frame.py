@@ -37,6 +37,7 @@ class MetricFrameMeasurer:
         Groups with fewer observations get `below_min_samples` and stay out of the gap.
     """
 
+    requires = ("fairlearn",)
     min_group: int = 10
     version: str = "1"
     needs_baseline: bool = False

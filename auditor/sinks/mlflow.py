@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from auditor.core.measurement import Measurement, Status
 from auditor.core.run import Audit
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
-
-if find_spec("mlflow") is None:  # the library itself is imported at the first delivery: that takes seconds
-    raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
 WINDOW_TAG = "auditor.window"
 MEASUREMENTS = "measurements.json"
@@ -259,6 +255,8 @@ def _without_secret(uri: str) -> str:
 
 class MlflowPlugin:
     """Factory: `PLUGIN.configure(uri=..., artifact_root=...)`."""
+
+    requires = ("mlflow",)
 
     def configure(self, *, uri: str, artifact_root: Path | None = None) -> MlflowSink:
         """A sink that logs to `uri`; nothing is imported or opened before the first delivery."""

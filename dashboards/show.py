@@ -10,7 +10,7 @@ import streamlit as st
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Gap, Story
@@ -50,7 +50,7 @@ def counts(evidence: Evidence) -> None:
     """How many of the newest verdicts say each word: counts, no score."""
     found = evidence.counts()
     with st.container(horizontal=True, gap="small"):
-        for word, (name, meaning) in words.WORDS.items():
+        for word, (name, meaning) in vocabulary.WORDS.items():
             st.metric(name, found[word], help=meaning[0].upper() + meaning[1:] + ".", border=True, width="stretch")
 
 
@@ -89,7 +89,7 @@ def figures(measurements: Sequence[Measurement]) -> None:
                 "window (UTC)": words.window(Span(m.start, m.end)),
                 "value": words.figure(m),
                 "by chance alone": words.chance(m.p_value) if m.p_value is not None else "no p-value",
-                "how obtained": words.HOW[m.how],
+                "how obtained": vocabulary.HOW[m.how],
                 "method": f"{m.method.name} {m.method.version}",
                 "id": m.id,
             }
@@ -108,7 +108,8 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
     with st.container(border=True):
         st.markdown("#### What is not known")
         if not found:
-            st.markdown("No gap was found in this period: every window was audited, every rule had its evidence.")
+            what = "what this page shows" if families else "this period"
+            st.markdown(f"No gap was found in {what}: every window was audited, every rule about it had its evidence.")
         for gap in found:
             text = f"- {code_as_is(gap.text)}"
             if gap.articles:
@@ -139,12 +140,12 @@ def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:
 
 def badge(word: Word) -> None:
     """A verdict's word, coloured and spelled out."""
-    st.badge(words.WORDS[word][0], color=COLOURS[word])  # type: ignore[arg-type]
+    st.badge(vocabulary.WORDS[word][0], color=COLOURS[word])  # type: ignore[arg-type]
 
 
 def word_mark(word: Word) -> str:
     """A verdict's word as a badge inside Markdown."""
-    return f":{COLOURS[word]}-badge[{words.WORDS[word][0]}]"
+    return f":{COLOURS[word]}-badge[{vocabulary.WORDS[word][0]}]"
 
 
 def verdict(item: Verdict, evidence: Evidence) -> None:
@@ -153,11 +154,11 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             badge(item.verdict)
             if item.verdict is Word.WAIVED:
-                st.badge(f"without the waiver: {words.WORDS[item.underlying][0]}", color="gray")
+                st.badge(f"without the waiver: {vocabulary.WORDS[item.underlying][0]}", color="gray")
             st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
             st.markdown(f":gray[{safe(words.where(item))}]", width="content")
         st.markdown(safe(words.untitled(item.explanation, evidence.rules.title(item))))
-        details = [words.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]
+        details = [vocabulary.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]
         if item.n:
             details.append(f"n = {item.n:,}")
         if item.reason:

@@ -10,7 +10,7 @@ from auditor.core.verdict import Force, Verdict, Word
 from auditor.core.window import Span
 from auditor.policy.lattice import all_of
 from auditor.ports import Queries
-from auditor.reports import parts, words
+from auditor.reports import parts, vocabulary, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
@@ -90,7 +90,7 @@ def _summary(evidence: Evidence) -> list[str]:
     if not evidence.current:
         return ["No rule judged this model in the period: there is nothing to review but the gaps."]
     counts = evidence.counts()
-    told = [f"{count} {words.WORDS[word][0].lower()}" for word, count in counts.items() if count]
+    told = [f"{count} {vocabulary.WORDS[word][0].lower()}" for word, count in counts.items() if count]
     sentences = [
         f"At the end of the period the newest verdicts of {words.plural(len(evidence.current), 'rule and slice', 'rules and slices')} say: "
         f"{words.listing(told, most=9)}. These are counts, not a score."
@@ -118,7 +118,7 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
     rows = tuple(
         (
             f"{at}, {name}" if (name := evidence.rules.provision(source, at)) else at,
-            words.WORDS[combined(verdicts)][0],
+            vocabulary.WORDS[combined(verdicts)][0],
             words.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
             words.listing(list(dict.fromkeys(evidence.rules.title(verdict) for verdict in verdicts)), most=4),

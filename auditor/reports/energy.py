@@ -8,7 +8,7 @@ from datetime import datetime
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
-from auditor.reports import parts, words
+from auditor.reports import parts, vocabulary, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
@@ -176,7 +176,9 @@ def _versions(evidence: Evidence) -> Section | None:
 
 def _carbon(evidence: Evidence) -> Section:
     figures = evidence.of("carbon.")
-    rows = tuple((words.metric_name(m.metric), words.figure(m), words.HOW[m.how]) for m in evidence.latest("carbon."))
+    rows = tuple(
+        (words.metric_name(m.metric), words.figure(m), vocabulary.HOW[m.how]) for m in evidence.latest("carbon.")
+    )
     known = [m for m in figures if m.value is not None]
     text = () if known else ("Carbon is not known: without a country there is no grid intensity to multiply with.",)
     drawing = parts.trends(evidence, known, "Carbon, window by window", label=lambda m: words.metric_name(m.metric))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span, format_time
-from auditor.reports.words import STATEMENT
+from auditor.reports.vocabulary import STATEMENT
 
 if TYPE_CHECKING:
     from auditor.reports.rules import Rules

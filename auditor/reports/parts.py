@@ -9,7 +9,7 @@ from auditor import __version__
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, affected, is_open, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Table, Timeline, Trend, Trends
@@ -222,7 +222,7 @@ def capture_section(evidence: Evidence) -> Section:
 def how_words(measurements: Iterable[Measurement]) -> str:
     """How the figures were obtained, in words: `measured`, or `modelled, not metered`."""
     kinds = sorted({m.how for m in measurements if m.value is not None}, key=list(How).index)
-    return words.listing([words.HOW[how] for how in kinds]) or "not known"
+    return words.listing([vocabulary.HOW[how] for how in kinds]) or "not known"
 
 
 def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tuple[Verdict, ...]:

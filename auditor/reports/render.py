@@ -11,7 +11,7 @@ from typing import Any
 from auditor.core.errors import ConfigurationError
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
-from auditor.reports import svg, words
+from auditor.reports import svg, vocabulary, words
 from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
 
 FORMATS = ("html", "json", "csv")
@@ -44,7 +44,7 @@ def to_csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerow({"kind": "statement", "note": words.STATEMENT})
+    writer.writerow({"kind": "statement", "note": vocabulary.STATEMENT})
     for gap in report.gaps:
         writer.writerow({"kind": "gap", "reason": gap.code, "note": _cell(gap.text)})
     for m in report.measurements:
@@ -93,6 +93,7 @@ def to_html(report: Report) -> str:
         .render(
             report=report,
             words=words,
+            vocabulary=vocabulary,
             Word=Word,
             span_of=_span_of,
             quiet_words=(Word.PASS, Word.NOT_APPLICABLE),
@@ -136,7 +137,7 @@ def _environment() -> Any:
     environment.filters["draw"] = lambda drawing: Markup(draw(drawing))  # noqa: S704 - svg.py escapes its labels
     environment.filters["prose"] = _prose
     environment.filters["moment"] = words.moment
-    environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in words.WORDS.items()}
+    environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in vocabulary.WORDS.items()}
     return environment
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
 
@@ -37,7 +37,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
         what=_what(evidence, alert, verdict, deciding),
         since=_since(evidence, alert),
         sure=_sure(alert, verdict, deciding),
-        next=evidence.rules.next(alert) or words.NEXT.get(alert.kind, words.NEXT["policy"]),
+        next=evidence.rules.next(alert) or vocabulary.NEXT.get(alert.kind, vocabulary.NEXT["policy"]),
         is_open=is_open(alert, evidence.span.end),
         verdict=verdict,
         measurements=tuple(behind),
@@ -46,7 +46,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
 
 def headline(evidence: Evidence, alert: Alert) -> str:
     """`Images changed: photo`, `Outcomes differ between groups: speaker`, `Quality of the answers changed: accuracy`."""
-    base = words.KINDS.get(alert.kind) or evidence.rules.title(alert)
+    base = vocabulary.KINDS.get(alert.kind) or evidence.rules.title(alert)
     deciding = evidence.deciding(evidence.verdict_of(alert))
     place = [alert.input] if alert.input else []
     if alert.slice != "overall":

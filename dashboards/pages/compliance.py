@@ -5,7 +5,7 @@ import show
 import streamlit as st
 
 from auditor.core.verdict import Word
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.reports.compliance import combined, evidence_count, frameworks, provisions
 from auditor.reports.evidence import Evidence
 
@@ -16,7 +16,7 @@ def main() -> None:
         return
     question = "Which provision has evidence, which has a hole, and what is left for a person to conclude?"
     show.header("Compliance", question, evidence)
-    st.info(words.STATEMENT)
+    st.info(vocabulary.STATEMENT)
     show.gaps(evidence)
     show.counts(evidence)
     for source in frameworks(evidence):
@@ -46,7 +46,7 @@ def one_framework(evidence: Evidence, source: str) -> None:
             f"{show.word_mark(word)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
         ):
             relations = {ref.relation for item in verdicts for ref in item.refs if (ref.src, ref.at) == (source, at)}
-            said = words.listing(sorted(words.RELATIONS.get(relation, relation) for relation in relations))
+            said = words.listing(sorted(vocabulary.RELATIONS.get(relation, relation) for relation in relations))
             st.caption(f"What the rule below {said} this provision.")
             for item in verdicts:
                 show.verdict(item, evidence)

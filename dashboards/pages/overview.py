@@ -7,7 +7,7 @@ import streamlit as st
 
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import headline, stories
 
@@ -76,7 +76,7 @@ def service(evidence: Evidence) -> None:
             chart = charts.trend(energy, span, label=lambda m: "J per answer", title="J", intervals=False, height=200)
             st.altair_chart(chart, width="stretch")
             st.caption(
-                f"How obtained: {words.listing(sorted({words.HOW[m.how] for m in energy if m.value is not None}))}."
+                f"How obtained: {words.listing(sorted({vocabulary.HOW[m.how] for m in energy if m.value is not None}))}."
             )
         else:
             st.markdown(f"Energy is not known: {absent(energy)}.")

@@ -14,7 +14,7 @@ from auditor.core.measurement import How, Interval, Status
 from auditor.core.verdict import Word
 from auditor.core.window import DAY, Span
 from auditor.policy.lattice import ORDER
-from auditor.reports import words
+from auditor.reports import vocabulary, words
 from auditor.testing import make_measurement, make_verdict
 
 
@@ -120,8 +120,8 @@ def test_every_core_metric_has_a_name_of_its_own():
 
 
 def test_verdict_words_are_told_gravest_first_as_the_lattice_orders_them():
-    assert list(words.WORDS) == list(reversed(ORDER))
-    assert set(words.WORDS) == set(Word)
+    assert list(vocabulary.WORDS) == list(reversed(ORDER))
+    assert set(vocabulary.WORDS) == set(Word)
 
 
 def test_windows():

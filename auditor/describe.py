@@ -108,7 +108,7 @@ def describe_input(payload: Payload, descriptors: Mapping[str, Descriptor], *, s
     """
     modality = payload.modality or infer_modality(payload.value)
     if modality not in MODALITIES:
-        return Input(name=payload.name, modality=FALLBACK_MODALITY, error="modality_unknown")
+        return Input(name=payload.name, modality=FALLBACK_MODALITY, error=payload.error or "modality_unknown")
     if payload.value is None and payload.error is None:
         return Input(name=payload.name, modality=modality, missing=True)
     figures, describer, error = _figures(payload, modality, descriptors)

@@ -278,6 +278,7 @@ class Agent:
         """Errors of the agent itself."""
         return self._recorder.faults
 
+    @sheltered("stats_failed", lambda self: {})
     def stats(self) -> dict[str, Any]:
         """What became of every call; exact once `flush` or `close` has returned True.
 
@@ -329,7 +330,9 @@ class Agent:
         from auditor.capture.metering import Metering, meter_factory
 
         destination, energy = self._destination, self._destination.settings.energy
-        outbox = self._outbox = Outbox(destination.connect(recorder.session), accounts, recorder.faults)
+        if self._outbox is None:
+            self._outbox = Outbox(destination.connect(recorder.session), accounts, recorder.faults)
+        outbox = self._outbox
         with shield(recorder.faults, "salt_not_shared") as salting:
             salt = destination.salt()
         if salting.failed:
@@ -362,11 +365,12 @@ class Agent:
     def _ask(self, request: Request, timeout: float) -> bool:
         """Hand a request to the worker and wait; False from the worker itself, which cannot wait for itself."""
         recorder = self._recorder
-        if recorder.worker is None and (recorder.queue or recorder.skipped or recorder.lost or recorder.labels):
-            recorder.start()
+        outbox = self._outbox
+        if recorder.worker is None and (recorder.waiting or (outbox is not None and outbox.pending)):
+            recorder.start(at_once=True)
         worker = recorder.worker
         if worker is None:
-            return True
+            return not recorder.waiting
         if worker.is_current_thread() or not worker.alive:
             return False
         recorder.control.put(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from auditor.capture.call import Call
 from auditor.core.errors import PluginError
@@ -22,10 +22,9 @@ class RedactionError(Exception):
 
 
 class Describers(Mapping[str, Descriptor]):
-    """Descriptor plugins by modality, loaded when first asked for."""
+    """Descriptor plugins by modality, loaded when a process first asks for them."""
 
-    def __init__(self) -> None:
-        self._found: dict[str, Descriptor | PluginError] = {}
+    _found: ClassVar[dict[str, Descriptor | PluginError]] = {}
 
     def __getitem__(self, modality: str) -> Descriptor:
         if modality not in self._found:
@@ -111,7 +110,7 @@ class Builder:
             elif value is None and error is None:  # never seen with a value: nothing yet that could be missing
                 self.note("missing_unknown")
                 continue
-            else:
+            elif error is None:
                 self.note("modality_unknown")
             kept = self._redacted(name, modality, value)
             payload = Payload(

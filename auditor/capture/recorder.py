@@ -7,6 +7,7 @@ identity `seen == delivered + queued + dropped` is a statement about the worker'
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
 from collections import deque
@@ -105,6 +106,7 @@ class Recorder:
         self.stalled = False
         self.worker: Worker | None = None
         self._restart_at = 0.0
+        self._starting = threading.Lock()
 
     def set_rate(self, rate: float) -> None:
         """From now on this share of calls is chosen: those whose id's `hash64` is below `rate` times 2**64."""
@@ -183,16 +185,25 @@ class Recorder:
         if self.control.empty():
             self.control.put(None)
 
-    def start(self) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether anything has been handed over that no worker took yet."""
+        return bool(self.queue or self.skipped or self.lost or self.labels or self.blind or self.uncounted)
+
+    def start(self, *, at_once: bool = False) -> None:
         """Start the worker, lazily: no thread before the first call. A refusal is tried again after a second."""
         now = time.monotonic()
-        if self.make_worker is None or not self.live or now < self._restart_at:
+        if self.make_worker is None or not self.live or (now < self._restart_at and not at_once):
             return
-        self._restart_at = now + 1.0  # also keeps a second thread from starting a second worker
+        if not self._starting.acquire(blocking=False):
+            return
         try:
-            worker = self.make_worker(self)
-            self.worker = worker
-            worker.begin()
+            if self.worker is None:
+                self._restart_at = now + 1.0
+                self.worker = self.make_worker(self)
+                self.worker.begin()
         except Exception as error:
             self.worker = None
             self.faults.note("worker_not_started", error)
+        finally:
+            self._starting.release()

@@ -89,6 +89,7 @@ class Watch(Steps):
         self.left = False
         self._ended = False
 
+    @sheltered("step_failed", lambda self: self)
     def streaming(self) -> Watch:
         """The same watch, for a call whose items are the answer."""
         self.items = []

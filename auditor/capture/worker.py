@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty
+from typing import Any
 
 from auditor.capture.accounts import Accounts
 from auditor.capture.budget import Budget
 from auditor.capture.building import Builder, RedactionError, label_text
-from auditor.capture.call import Call
+from auditor.capture.call import Call, Skipped
 from auditor.capture.metering import Metering
 from auditor.capture.outbox import Frame, Outbox
 from auditor.capture.recorder import Recorder
@@ -21,7 +22,7 @@ from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
 
-_BUSY_S, _IDLE_S = 0.05, 0.25
+_AFTER_FAULT_S, _IDLE_S = 0.01, 0.25
 _SLICE_S = 0.05
 """Longest stretch of describing before the other duties have their turn."""
 _DELIVER_AFTER_S = 0.5
@@ -76,10 +77,10 @@ class Worker:
         self.recorder = recorder
         self.accounts = accounts
         self.notes = notes
-        self.in_hand = 0
+        self._hand: Any = None
+        self._before = 0
         self._pooling = True
         self._assemble = assemble
-        self._parts: Parts | None = None
         self._thread = threading.Thread(target=self._run, name="auditor", daemon=True)
         self._requests: list[Request] = []
         self._seal_at = time.monotonic() + _SEAL_EVERY_S
@@ -103,25 +104,36 @@ class Worker:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        faults = self.recorder.faults
-        with shield(faults, "worker_not_assembled"):
-            self._parts = self._assemble(self.recorder, self.accounts)
-            if self._parts.metering is not None:
-                self._parts.metering.start(self.recorder.now_us())
+        """The thread: should it ever end before it is asked to, the next call starts another one."""
+        try:
+            self._work()
+        except BaseException as error:
+            self.recorder.faults.note("worker_failed", error)
+        finally:
+            if self.recorder.worker is self:
+                self.recorder.worker = None
+            self._listen(0.0)
+            for request in tuple(self._requests):
+                self._release(request, False)
+
+    def _work(self) -> None:
+        recorder = self.recorder
+        parts = self._assemble(recorder, self.accounts)
+        if parts.metering is not None:
+            parts.metering.start(recorder.now_us())
         busy, closing = True, None
         while closing is None:
             self._listen(0.0 if busy else _IDLE_S)
-            if self._parts is None:
-                closing = self._helpless()
-                continue
             try:
-                busy = self._turn(self._parts)
-                closing = self._answer(self._parts)
+                busy = self._turn(parts)
+                closing = self._answer(parts)
             except BaseException as error:  # our own thread: nothing of the host's can pass through here
-                faults.note("worker_failed", error)
-                time.sleep(_BUSY_S)
-        if self._parts is not None and self._parts.metering is not None:
-            self._parts.metering.stop()
+                recorder.faults.note("worker_failed", error)
+                with shield(recorder.faults, "worker_failed"):
+                    self._balance(parts)
+                time.sleep(_AFTER_FAULT_S)
+        if parts.metering is not None:
+            parts.metering.stop()
 
     def _listen(self, pause_s: float) -> None:
         """Sleep until something is asked, at most `pause_s`."""
@@ -162,23 +174,42 @@ class Worker:
 
     def _describe(self, parts: Parts) -> None:
         """Describe for at most a slice of time, one call after the other."""
-        queue = self.recorder.queue
+        recorder = self.recorder
         until = time.monotonic() + _SLICE_S
-        while queue and time.monotonic() < until:
-            call = queue.popleft()
-            self.in_hand = call.rows
-            try:
-                for one in (call,) if call.split is None else self._split(call):
-                    self._describe_one(parts, one)
-            finally:
-                self.in_hand = 0
-                recorder = self.recorder
-                if self._pooling:
-                    held = [part[1] for part in call.payloads]
-                    call.payloads.clear()
-                    release(held)
-                recorder.queued_bytes = max(0, recorder.queued_bytes - call.size) if queue else 0
+        while recorder.queue and time.monotonic() < until:
+            call: Call = self._take_in_hand(recorder.queue)
+            for one in (call,) if call.split is None else self._split(call):
+                self._describe_one(parts, one)
+            self._hand = None
+            recorder.queued_bytes = max(0, recorder.queued_bytes - call.size) if recorder.queue else 0
+            if self._pooling:
+                held = [part[1] for part in call.payloads]
+                call.payloads.clear()
+                release(held)
             time.sleep(0)  # whoever waits for the interpreter waits for one description at most
+
+    def _take_in_hand(self, queue: Any) -> Any:
+        """Take what comes next out of a queue; until it is dealt with it counts as queued."""
+        self._before = self.accounts.taken
+        self._hand = queue.popleft()
+        return self._hand
+
+    @property
+    def in_hand(self) -> int:
+        """Calls that were taken out of a queue and are not dealt with yet."""
+        hand = self._hand
+        if hand is None:
+            return 0
+        return 1 if isinstance(hand, tuple) else hand.rows
+
+    def _balance(self, parts: Parts) -> None:
+        """After an error of our own: whatever it left unaccounted for is lost to it, by that name."""
+        accounts = self.accounts
+        rows, self._hand = self.in_hand, None
+        accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
+        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.records
+        if owed > 0:
+            accounts.drop("internal_error", self.recorder.now_us(), self.recorder.ref, owed)
 
     def _split(self, call: Call) -> list[Call]:
         """The rows of a batch that were chosen; the others are counted."""
@@ -221,23 +252,24 @@ class Worker:
         recorder, accounts, metering = self.recorder, self.accounts, parts.metering
         reason = recorder.skip_reason
         for _ in range(len(recorder.skipped)):
-            us, cpu_s, ref = recorder.skipped.popleft()
+            us, cpu_s, ref = self._take_in_hand(recorder.skipped)
             accounts.take()
             accounts.drop(reason, us, ref)
+            self._hand = None
             if metering is not None:
                 metering.count(ref, cpu_s)
-        for _ in range(len(recorder.lost)):
-            lost = recorder.lost.popleft()
-            accounts.take(lost.rows)
-            accounts.drop(lost.reason, lost.us, lost.ref, lost.rows)
-            if metering is not None:
-                metering.count(lost.ref, lost.cpu, lost.rows)
         for name, why in (("blind", "internal_error"), ("uncounted", reason)):
             number = getattr(recorder, name)
             if number:
+                recorder.lost.append(Skipped(recorder.now_us(), 0.0, recorder.ref, why, number))
                 setattr(recorder, name, getattr(recorder, name) - number)
-                accounts.take(number)
-                accounts.drop(why, recorder.now_us(), recorder.ref, number)
+        for _ in range(len(recorder.lost)):
+            lost: Skipped = self._take_in_hand(recorder.lost)
+            accounts.take(lost.rows)
+            accounts.drop(lost.reason, lost.us, lost.ref, lost.rows)
+            self._hand = None
+            if metering is not None:
+                metering.count(lost.ref, lost.cpu, lost.rows)
         while recorder.notes:
             self.note(recorder.notes.popleft())
 
@@ -332,23 +364,3 @@ class Worker:
         self._requests.remove(request)
         request.ok = ok
         request.done.set()
-
-    def _helpless(self) -> Request | None:
-        """Nothing could be assembled: count, so that memory stays bounded, and answer that it failed."""
-        recorder = self.recorder
-        while recorder.queue:
-            call = recorder.queue.popleft()
-            self.accounts.take(call.rows)
-            self.accounts.drop("internal_error", call.us, call.site.ref, call.rows)
-        recorder.queued_bytes = 0
-        for _ in range(len(recorder.skipped)):
-            us, _, ref = recorder.skipped.popleft()
-            self.accounts.take()
-            self.accounts.drop("sampled", us, ref)
-        for request in tuple(self._requests):
-            self._release(request, False)
-            if request.closing:
-                recorder.live = False
-                return request
-        time.sleep(_BUSY_S)
-        return None

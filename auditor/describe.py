@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,7 +213,7 @@ def _vector(value: Any) -> tuple[tuple[float, ...] | None, bool]:
         return None, False
     try:
         plain = value.tolist() if hasattr(value, "tolist") else value
-        while isinstance(plain, Sequence) and len(plain) == 1 and isinstance(plain[0], Sequence):
+        while type(plain) in (list, tuple) and len(plain) == 1 and type(plain[0]) in (list, tuple):
             plain = plain[0]
         numbers = tuple(float(number) for number in plain)
     except (TypeError, ValueError, OverflowError):

@@ -199,7 +199,7 @@ class Agent:
                 hooked.release()
         return watched
 
-    @sheltered("begin_failed", lambda self, id=None: Inert(self._plain, str(id or new_id(time.time_ns() // 1_000_000))))
+    @sheltered("begin_failed", lambda self, id=None: Inert(self._plain, id if type(id) is str else new_id(0)))
     def inference(self, id: str | None = None) -> Inference:
         """`with agent.inference() as record:` - one inference, told by the host itself.
 

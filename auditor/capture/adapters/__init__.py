@@ -20,6 +20,12 @@ ADAPTERS: tuple[tuple[str, str, str], ...] = (
     ("transformers.modeling_utils", "PreTrainedModel", "transformers"),
     ("keras.src.models.model", "Model", "keras"),  # before torch: with that backend it is a module, too
     ("torch.nn.modules.module", "Module", "torch"),
+    ("openai", "OpenAI", "openai"),
+    ("openai", "AsyncOpenAI", "openai"),
+    ("google.genai.client", "Client", "genai"),
+    ("google.genai.client", "AsyncClient", "genai"),
+    ("mlflow.pyfunc", "PyFuncModel", "pyfunc"),
+    ("starlette.applications", "Starlette", "asgi"),
 )
 """(module, class, adapter file): the first line whose class is among the model's bases wins."""
 

@@ -77,7 +77,7 @@ def make_proxy(target: Any, methods: Mapping[str, Callable[..., Any]], site: Any
     ----------
     target : object
     methods : mapping of str to callable
-        By attribute name; `__call__` makes the proxy callable. They are called without the proxy.
+        By attribute name, special ones (`__call__`, `__next__`) included. They are called without the proxy.
     site : Site
     """
     kind = type(target)
@@ -98,8 +98,7 @@ def make_proxy(target: Any, methods: Mapping[str, Callable[..., Any]], site: Any
         __copy__=lambda self: _copy(_original(self, "_auditor_original")),
         __deepcopy__=lambda self, memo: _deepcopy(_original(self, "_auditor_original"), memo),
     )
-    if "__call__" in methods:
-        body["__call__"] = staticmethod(methods["__call__"])
+    body.update({name: staticmethod(method) for name, method in methods.items() if name.startswith("__")})
     if "__hash__" in vars(kind) and kind.__hash__ is None:
         body["__hash__"] = None
     made: Any = _ProxyType(kind.__name__, (), body)
@@ -121,7 +120,8 @@ def _reader(methods: Mapping[str, Callable[..., Any]]) -> Callable[[Any, str], A
 def _forward(name: str) -> Callable[..., Any]:
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         target = _original(self, "_auditor_original")
-        return getattr(target, name)(*(original(value) for value in args), **kwargs)
+        result = getattr(target, name)(*(original(value) for value in args), **kwargs)
+        return self if result is target else result  # `with watched as it`, `watched += 1`
 
     forward.__name__ = name
     return forward

@@ -1,0 +1,272 @@
+"""The `openai` clients, and with `base_url` any endpoint that speaks their language: one record for each request.
+
+The watched client is of a subclass of the original's class, made on the spot, that looks at the one method through which
+every resource sends (`request`). It shares the original's attributes, and `copy` and `with_options` make watched clients
+because they make clients of its class. Streams and raw responses that come back are looked at in the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import AsyncIterator, Iterator
+from time import perf_counter
+from typing import Any
+
+from auditor.capture.adapters._openai_wire import ENDPOINTS, Endpoint
+from auditor.capture.adapters._request import RequestSite
+from auditor.capture.adapters.callable import _awaited as awaited
+from auditor.capture.adapters.callable import handed_on
+from auditor.capture.shield import nothing, sheltered
+from auditor.capture.site import Site
+from auditor.capture.stream import Steps, Watch
+
+
+def watch(model: Any, site: Site) -> Any:
+    """The watched form of an `OpenAI` or `AsyncOpenAI` client."""
+    kind = type(model)
+    sites = {path: RequestSite(site, endpoint) for path, endpoint in ENDPOINTS.items()}
+    ask = _async_request if inspect.iscoroutinefunction(kind.request) else _sync_request
+    body: dict[str, Any] = {
+        "__slots__": ("_auditor_original", "_auditor_resources"),
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "__auditor_site__": site,
+        "__wrapped__": property(lambda self: getattr(self, "_auditor_original", self)),
+        "request": ask(kind, sites),
+    }
+    for base in reversed(kind.__mro__):
+        for name, found in vars(base).items():
+            if isinstance(found, functools.cached_property):
+                body[name] = _own(name, found.func)
+    watched: Any = object.__new__(type(kind.__name__, (kind,), body))
+    watched.__dict__ = model.__dict__
+    watched._auditor_original = model
+    return watched
+
+
+def _own(name: str, make: Any) -> property:
+    """A resource that the watched client keeps for itself: the attributes that it shares hold the original's."""
+
+    def resources(client: Any) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = client._auditor_resources
+        except AttributeError:
+            found = client._auditor_resources = {}
+        return found
+
+    def read(client: Any) -> Any:
+        own = resources(client)
+        if name not in own:
+            own[name] = make(client)
+        return own[name]
+
+    def write(client: Any, value: Any) -> None:
+        resources(client)[name] = value
+
+    return property(read, write)
+
+
+def _sync_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
+    @functools.wraps(kind.request)
+    def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
+        watch = _begun(sites, options)
+        if watch is None:
+            return kind.request(self, cast_to, options, **kwargs)
+        watch.step_in()
+        try:
+            result = kind.request(self, cast_to, options, **kwargs)
+        except BaseException as error:
+            watch.step_out()
+            watch.end(error=error)
+            raise
+        watch.step_out()
+        return watch.returned(result)
+
+    return request
+
+
+def _async_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
+    @functools.wraps(kind.request)
+    async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
+        watch = _begun(sites, options)
+        sent = kind.request(self, cast_to, options, **kwargs)
+        return await (sent if watch is None else handed_on(sent, watch))
+
+    return request
+
+
+def _begun(sites: dict[str, RequestSite], options: Any) -> _RequestWatch | None:
+    """The watch of a request to a model; None for any other request (files, lists of models, ...)."""
+    site = sites.get(options.url) if str(options.method).lower() == "post" else None
+    if site is None:
+        return None
+    try:
+        return _RequestWatch(site, site.begin((options,), {}), perf_counter())
+    except Exception as error:
+        site.recorder.faults.note("begin_failed", error)
+    return _RequestWatch(site, None, 0.0)
+
+
+class _RequestWatch(Watch):
+    """One request, until its answer, its stream or its raw response is read."""
+
+    __slots__ = ()
+
+    @sheltered("step_failed", lambda self, result: self.given_up(result))
+    def returned(self, result: Any) -> Any:
+        if hasattr(result, "_iterator"):
+            return _watched_stream(result, self)
+        if hasattr(result, "http_response") and hasattr(result, "_parsed_by_type"):
+            return self._raw(result)
+        self.end(result)
+        return result
+
+    def _raw(self, response: Any) -> Any:
+        """A raw response: parsed here when that reads nothing from the network, else when the caller does."""
+        if not hasattr(response, "close"):  # `with_raw_response`: the body is here; parsed objects are kept by it
+            try:
+                parsed = response.parse()
+            except Exception:  # the caller's own `parse` will say so; the call counts, without its answer
+                parsed = None
+            if hasattr(parsed, "_iterator"):
+                _watched_stream(parsed, self)
+            else:
+                self.end(parsed)
+            return response
+        response._auditor_watch = self
+        response.__class__ = _watched_response(type(response))  # type: ignore[arg-type]
+        return response
+
+    @sheltered("step_failed", nothing)
+    def item(self, value: Any) -> None:
+        first = self.first
+        super().item(value)
+        endpoint = self.site.reader if isinstance(self.site, RequestSite) else None
+        if first is None and isinstance(endpoint, Endpoint) and not endpoint.speaks(value):
+            self.first = None  # the head of a stream is no token
+
+
+def _watched_stream(stream: Any, watch: Watch) -> Any:
+    """The same stream: its items pass by the watch, and closing it ends the call."""
+    if isinstance(stream._iterator, (_Items, _AsyncItems)):
+        return stream
+    watch.streaming()
+    is_async = hasattr(stream._iterator, "__anext__")
+    stream._iterator = (_AsyncItems if is_async else _Items)(stream._iterator, watch)
+    stream.__class__ = _closing(type(stream))  # type: ignore[arg-type]
+    return stream
+
+
+class _Items:
+    """The items of a stream, untouched. One that is dropped half-way is over."""
+
+    def __init__(self, source: Iterator[Any], watch: Watch) -> None:
+        self._source = source
+        self.watch = watch
+
+    def __iter__(self) -> _Items:
+        return self
+
+    def __next__(self) -> Any:
+        watch = self.watch
+        watch.step_in()
+        try:
+            item = next(self._source)
+        except StopIteration:
+            watch.step_out()
+            watch.end()
+            raise
+        except BaseException as error:
+            watch.step_out()
+            watch.end(error=error)
+            raise
+        watch.step_out()
+        watch.item(item)
+        return item
+
+    def __del__(self) -> None:
+        self.watch.leave()
+
+
+class _AsyncItems:
+    """The same for an asynchronous stream."""
+
+    def __init__(self, source: AsyncIterator[Any], watch: Watch) -> None:
+        self._source = source
+        self.watch = watch
+
+    def __aiter__(self) -> _AsyncItems:
+        return self
+
+    async def __anext__(self) -> Any:
+        watch = self.watch
+        try:
+            item = await awaited(self._source.__anext__(), Steps(watch.faults, watch))
+        except StopAsyncIteration:
+            watch.end()
+            raise
+        except BaseException as error:
+            watch.end(error=error)
+            raise
+        watch.item(item)
+        return item
+
+    def __del__(self) -> None:
+        self.watch.leave()
+
+
+@functools.cache  # one class for each of the library's
+def _closing(kind: Any) -> Any:
+    """The stream's class, whose `close` also ends the call."""
+
+    def close(self: Any) -> None:
+        self._iterator.watch.leave()
+        kind.close(self)
+
+    async def async_close(self: Any) -> None:
+        self._iterator.watch.leave()
+        await kind.close(self)
+
+    return _subclass(kind, close=async_close if inspect.iscoroutinefunction(kind.close) else close)
+
+
+@functools.cache
+def _watched_response(kind: Any) -> Any:
+    """The class of a streamed raw response: parsing it gives the answer, closing it ends the call."""
+
+    def parsed(self: Any, result: Any) -> Any:
+        watch: Watch = self._auditor_watch
+        return watch.returned(result)
+
+    def parse(self: Any, **kwargs: Any) -> Any:
+        return parsed(self, kind.parse(self, **kwargs))
+
+    def close(self: Any) -> None:
+        kind.close(self)
+        self._auditor_watch.end()
+
+    async def async_parse(self: Any, **kwargs: Any) -> Any:
+        return parsed(self, await kind.parse(self, **kwargs))
+
+    async def async_close(self: Any) -> None:
+        await kind.close(self)
+        self._auditor_watch.end()
+
+    if inspect.iscoroutinefunction(kind.parse):
+        return _subclass(kind, parse=async_parse, close=async_close)
+    return _subclass(kind, parse=parse, close=close)
+
+
+def _subclass(kind: type, **methods: Any) -> type:
+    def fill(body: dict[str, Any]) -> None:
+        body.update(
+            {name: functools.wraps(getattr(kind, name))(method) for name, method in methods.items()},
+            __module__=kind.__module__,
+            __qualname__=kind.__qualname__,
+            __doc__=kind.__doc__,
+        )
+
+    return types.new_class(kind.__name__, (kind,), exec_body=fill)

@@ -26,6 +26,7 @@ from auditor.core.state import (
     CategoricalState,
     Cells,
     Energy,
+    Payloads,
     Presence,
     Sample,
     Tally,
@@ -37,6 +38,7 @@ from auditor.core.state import (
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
+from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
 
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
 
@@ -165,6 +167,7 @@ class _Batch:
     keys: list[tuple[int, str]]
     first: Ints
     size: Ints
+    hashes: NDArray[np.uint64]
     names: tuple[str, ...]
     numeric: Floats
     metered: NDArray[np.bool_]
@@ -190,7 +193,10 @@ class _Batch:
         rows = rows.take(inside[order])
         first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
         keys = [(int(value) // len(words), words[int(value) % len(words)]) for value in group[first]]
+        hashes = id_hashes(rows)
         numeric = derive(rows, frame.pairs if frame.fitted else comparable_pairs(rows))
+        if frame.fitted:
+            numeric = dict(sorted({**numeric, **view_columns(rows, frame, is_odd(hashes))}.items()))
         hours = (rows.time_us // _HOUR_US).tolist()
         return _Batch(
             rows=rows,
@@ -199,6 +205,7 @@ class _Batch:
             keys=keys,
             first=first,
             size=np.diff(first, append=len(group)),
+            hashes=hashes,
             names=tuple(numeric),
             numeric=np.array(list(numeric.values()), np.float64).reshape(len(numeric), rows.n),
             metered=np.array([pair in metered for pair in zip(rows.version.tolist(), hours, strict=True)], bool),
@@ -209,6 +216,7 @@ class _Batch:
         rows = self.rows
         known = np.array([truth is not None for truth in rows.truth.tolist()], bool) | np.isfinite(rows.truth_value)
         described, labelled = self._sums(rows.described), self._sums(known)
+        payloads = {name: _payload_hashes(values) for name, values in sorted(rows.commitment.items())}
         parts = zip(
             self._numeric(),
             self._categorical(),
@@ -216,13 +224,25 @@ class _Batch:
             self._presence(),
             self._describers(),
             self._cells(),
-            self._samples(),
+            self._samples(payloads),
             self._energy(),
             self._errors(),
+            self._payloads(payloads),
             strict=True,
         )
         found = {}
-        for i, (numeric, categorical, vectors, presence, describers, cells, sample, energy, errors) in enumerate(parts):
+        for i, (
+            numeric,
+            categorical,
+            vectors,
+            presence,
+            describers,
+            cells,
+            sample,
+            energy,
+            errors,
+            repeats,
+        ) in enumerate(parts):
             span = self.spans[self.keys[i][0]]
             found[self.keys[i]] = WindowState(
                 model=rows.model,
@@ -243,6 +263,7 @@ class _Batch:
                 sample=sample,
                 energy=energy,
                 errors=errors,
+                payloads=repeats,
             )
         return found
 
@@ -292,8 +313,9 @@ class _Batch:
 
     def _vectors(self) -> list[dict[str, VectorState]]:
         found: list[dict[str, VectorState]] = [{} for _ in self.keys]
+        columns = {**self.rows.vectors, **gap_vectors(self.rows, self.frame.pairs if self.frame.fitted else ())}
         for name, projection in sorted(self.frame.projections.items()):
-            x = self.rows.vectors.get(name)
+            x = columns.get(name)
             if x is None or x.shape[1] != len(projection.center):
                 continue
             whole = np.asarray(np.isfinite(x).all(axis=1))
@@ -368,15 +390,34 @@ class _Batch:
 
     # -- the sample and energy --
 
-    def _samples(self) -> list[Sample]:
-        rows = self.rows
-        hashes = np.array([hash64(identifier) for identifier in rows.ids.tolist()], np.uint64)
+    def _payloads(
+        self, hashes: Mapping[str, tuple[NDArray[np.uint64], NDArray[np.bool_]]]
+    ) -> list[dict[str, Payloads]]:
+        found: list[dict[str, Payloads]] = [{} for _ in self.keys]
+        for name, (values, known) in hashes.items():
+            for own, part in zip(found, self._slices(), strict=True):
+                if known[part].any():
+                    own[name] = Payloads.of(values[part][known[part]])
+        return found
+
+    def _samples(self, payloads: Mapping[str, tuple[NDArray[np.uint64], NDArray[np.bool_]]]) -> list[Sample]:
+        rows, hashes = self.rows, self.hashes
+        more = {
+            f"inputs.{name}.payload": np.where(known, (values >> np.uint64(12)).astype(np.float64), np.nan)
+            for name, (values, known) in payloads.items()
+        }
+        every = sorted([*self.names, *more])
+        place = {name: index for index, name in enumerate(self.names)}
         words = {**word_columns(rows), "truth": rows.truth, **{f"groups.{name}": v for name, v in rows.groups.items()}}
         coded = CodedColumns.of(words, rows.n)
         samples = []
         for part in self._slices():
             order = sample_order(hashes[part], rows.ids[part]) + part.start
-            numeric = np.asarray(np.isfinite(self.numeric[:, part]).any(axis=1))
+            held = [
+                (name, values)
+                for name in every
+                if np.isfinite((values := more[name] if name in more else self.numeric[place[name]])[part]).any()
+            ]
             present = np.asarray((coded.codes[:, part] >= 0).any(axis=1))
             names = tuple(name for name, keep in zip(coded.names, present.tolist(), strict=True) if keep)
             samples.append(
@@ -384,8 +425,8 @@ class _Batch:
                     hashes[order],
                     rows.ids[order],
                     MatrixColumns(
-                        tuple(name for name, keep in zip(self.names, numeric.tolist(), strict=True) if keep),
-                        self.numeric[np.ix_(numeric, order)],
+                        tuple(name for name, _ in held),
+                        np.array([values[order] for _, values in held]).reshape(len(held), len(order)),
                     ),
                     CodedColumns(names, coded.book, coded.codes[present]).take(order),
                 )
@@ -410,3 +451,22 @@ class _Batch:
                 active = float(joules[part][chosen].sum())
                 found[i][method] = Energy(int(chosen.sum()), active, 0.0, {}, shares, None, 0.0)
         return found
+
+
+def _payload_hashes(commitments: Strings) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """64 bits of each commitment, and which records carry one; shapes (n,)."""
+    known = np.array([commitment is not None for commitment in commitments.tolist()], bool)
+    hashes = [0 if commitment is None else _commitment_bits(commitment) for commitment in commitments.tolist()]
+    return np.array(hashes, np.uint64), known
+
+
+def _commitment_bits(commitment: str) -> int:
+    """A digest is a hash already; anything else gets one."""
+    try:
+        return (
+            int(commitment[-16:], 16)
+            if commitment.startswith("sha256:") and len(commitment) == 71
+            else hash64(commitment)
+        )
+    except ValueError:
+        return hash64(commitment)

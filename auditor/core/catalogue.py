@@ -70,6 +70,7 @@ REASONS: dict[str, str] = {
     "undefined": "the figure is not defined for these counts",
     "absent_in_baseline": "the baseline has no such column",
     "absent_in_window": "the window has no such column",
+    "constant": "the same value throughout the window and its baseline",
     "describer_changed": "described or encoded by another version than the baseline",
     "extra_missing": "the library that computes this is not installed there",
     "not_measured": "nothing reported this figure",

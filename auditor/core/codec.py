@@ -22,6 +22,7 @@ from auditor.core.state import (
     CategoricalState,
     Cells,
     Energy,
+    Payloads,
     Presence,
     Sample,
     Tally,
@@ -30,7 +31,7 @@ from auditor.core.state import (
 )
 from auditor.core.window import from_us, to_us
 
-_MAGIC = b"AST1"
+_MAGIC = b"AST2"
 _HEAD = struct.Struct("<II")
 _INTEGERS = ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<i8")
 _LEVEL = 1
@@ -94,6 +95,10 @@ class _Writer:
     def floats(self, array: NDArray) -> None:
         self._add(np.asarray(array, np.float64), "<f8")
 
+    def singles(self, array: NDArray) -> None:
+        """Floats that are float32 already."""
+        self._add(array, "<f4")
+
     def hashes(self, array: NDArray) -> None:
         self._add(array, "<u8")
 
@@ -117,6 +122,7 @@ def _plain(state: WindowState) -> bytes:
         "energy": {method: _write_energy(energy) for method, energy in state.energy.items()},
         "tally": _write_tally(state.tally),
         "errors": dict(state.errors),
+        "payloads": _write_payloads(out, state.payloads),
         "arrays": out.kinds,
     }
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -163,15 +169,33 @@ def _write_cells(cells: Cells) -> dict[str, Any]:
 def _write_sample(out: _Writer, sample: Sample) -> dict[str, Any]:
     numeric = MatrixColumns.of(sample.numeric, sample.n)
     coded = CodedColumns.of(sample.categorical, sample.n)
+    single = _is_single(numeric.matrix)
     out.hashes(sample.hashes)
-    out.floats(numeric.matrix)
+    out.floats(numeric.matrix[~single])
+    out.singles(numeric.matrix[single])
     out.integers(coded.codes)
     return {
+        "single": np.flatnonzero(single).tolist(),
         "ids": sample.ids.tolist(),
         "numeric": list(numeric.names),
         "categorical": list(coded.names),
         "book": list(coded.book),
     }
+
+
+def _is_single(matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows all of whose values float32 holds exactly."""
+    with np.errstate(over="ignore"):
+        narrow = matrix.astype(np.float32)
+    found: NDArray[np.bool_] = ((narrow == matrix) | np.isnan(matrix)).all(axis=1)
+    return found
+
+
+def _write_payloads(out: _Writer, payloads: Mapping[str, Payloads]) -> dict[str, int]:
+    for name in sorted(payloads):
+        out.hashes(payloads[name].hashes)
+        out.integers(payloads[name].counts)
+    return {name: payloads[name].n for name in sorted(payloads)}
 
 
 def _write_energy(energy: Energy) -> dict[str, Any]:
@@ -245,6 +269,9 @@ def _state(header: dict[str, Any], arrays: _Reader) -> WindowState:
         energy={method: _read_energy(entry) for method, entry in header["energy"].items()},
         tally=Tally(*header["tally"]),
         errors=header["errors"],
+        payloads={
+            name: Payloads(size, arrays.hashes(), arrays.integers()) for name, size in header["payloads"].items()
+        },
     )
 
 
@@ -283,7 +310,11 @@ def _read_sample(entry: dict[str, Any], arrays: _Reader) -> Sample:
     ids = np.empty(len(entry["ids"]), object)
     ids[:] = entry["ids"]
     hashes = arrays.hashes()
-    matrix = arrays.floats(len(entry["numeric"]), len(ids))
+    matrix = np.empty((len(entry["numeric"]), len(ids)))
+    single = np.zeros(len(matrix), bool)
+    single[entry["single"]] = True
+    matrix[~single] = arrays.floats(int((~single).sum()), len(ids))
+    matrix[single] = arrays.floats(int(single.sum()), len(ids))
     codes = arrays.integers().astype(np.int32).reshape(len(entry["categorical"]), len(ids))
     return Sample(
         hashes,

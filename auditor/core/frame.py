@@ -46,11 +46,19 @@ class ColumnSpec:
     unit: str = "1"
 
     @property
+    def detail(self) -> bool:
+        """Whether it is one of many parts of a vector (a class, a component): tested with its view, never by itself."""
+        parts = (".scores.", ".embedding.")
+        return self.kind == "numeric" and ".descriptors." not in self.name and any(part in self.name for part in parts)
+
+    @property
     def short(self) -> str:
         """What a reader calls it beside its input or pair: `brightness`, `head.entropy`; without either, the whole path.
 
         A head's figures say so, because a descriptor may have the same name.
         """
+        if self.detail and self.input is not None:
+            return self.name.removeprefix(f"inputs.{self.input}.").replace("scores.", "head.scores.", 1)
         if ".descriptors." in self.name:
             return self.name.split(".descriptors.", 1)[1]
         if self.input is None and self.pair is None:
@@ -149,6 +157,35 @@ class Projection:
         return waves
 
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Leading principal components that one half of the baseline's rows gave, for use on rows of the other half.
+
+    Components fitted on the rows they are then compared on look better there than on any later row; a row of each half,
+    in the baseline and ever after, is therefore seen through the other half's components.
+
+    Attributes
+    ----------
+    center : ndarray of float64, shape (d,)
+    matrix : ndarray of float64, shape (d, k)
+        Multiples of 2**-20, at most 1 in size: products with them can be computed without rounding.
+    residual : bool
+        Whether enough is left beside these components for its size to mean anything.
+    """
+
+    center: Floats
+    matrix: Floats
+    residual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Canonical directions of a pair's components, scaled by their correlations: shapes (k1, r) and (k2, r)."""
+
+    left: Floats
+    right: Floats
+
+
 @dataclass(frozen=True)
 class Frame:
     """What a baseline froze; `Frame(model)` alone is the default frame of a model without one.
@@ -165,6 +202,10 @@ class Frame:
         Inputs compared with each other, each pair in the order of the contract's modalities, then by name.
     describers : mapping of str to str
         By input: `describer|encoder` of the baseline's figures.
+    folds : mapping of str to (Fold, Fold)
+        By embedding: components for rows whose hashed id is even, and odd.
+    heads : mapping of (str, str) to (Head, Head)
+        By pair of inputs without a shared space: canonical directions for rows whose hashed id is even, and odd.
     """
 
     model: str
@@ -173,6 +214,8 @@ class Frame:
     projections: Mapping[str, Projection] = field(default_factory=dict)
     pairs: tuple[tuple[str, str], ...] = ()
     describers: Mapping[str, str] = field(default_factory=dict)
+    folds: Mapping[str, tuple[Fold, Fold]] = field(default_factory=dict)
+    heads: Mapping[tuple[str, str], tuple[Head, Head]] = field(default_factory=dict)
 
     @property
     def fitted(self) -> bool:
@@ -202,6 +245,9 @@ class Frame:
             },
             "pairs": [list(pair) for pair in self.pairs],
             "describers": dict(self.describers),
+            # Left out where there are none, so that the digests of older frames stay what they were.
+            **({"folds": _folds_json(self.folds)} if self.folds else {}),
+            **({"heads": _heads_json(self.heads)} if self.heads else {}),
         }
 
     @classmethod
@@ -220,7 +266,31 @@ class Frame:
             },
             pairs=tuple((a, b) for a, b in data["pairs"]),
             describers=data["describers"],
+            folds={name: (_fold(*even), _fold(*odd)) for name, (even, odd) in data.get("folds", {}).items()},
+            heads={
+                (a, b): (Head(_matrix(even[0]), _matrix(even[1])), Head(_matrix(odd[0]), _matrix(odd[1])))
+                for a, b, even, odd in data.get("heads", ())
+            },
         )
+
+
+def _folds_json(folds: Mapping[str, tuple[Fold, Fold]]) -> dict[str, Any]:
+    return {
+        name: [[fold.center.tolist(), fold.matrix.tolist(), fold.residual] for fold in both]
+        for name, both in folds.items()
+    }
+
+
+def _fold(center: Any, matrix: Any, residual: bool) -> Fold:
+    return Fold(_array(center), _array(matrix).reshape(len(center), -1), residual)
+
+
+def _heads_json(heads: Mapping[tuple[str, str], tuple[Head, Head]]) -> list[Any]:
+    return [[*pair, *([head.left.tolist(), head.right.tolist()] for head in both)] for pair, both in heads.items()]
+
+
+def _matrix(values: Any) -> Floats:
+    return _array(values).reshape(len(values), -1)
 
 
 def _array(values: Any) -> Floats:

@@ -38,6 +38,7 @@ __all__ = [
     "Energy",
     "Moments",
     "NumericState",
+    "Payloads",
     "Presence",
     "Sample",
     "Tally",
@@ -54,6 +55,8 @@ SAMPLE_SIZE = 2000
 OTHER = "\x00other"
 """Code that categories beyond `MAX_CODES` are counted under."""
 MAX_CODES = 1000
+PAYLOADS = 512
+"""Distinct payloads whose repetitions are counted: those with the smallest hashes."""
 
 T = TypeVar("T")
 CellKey = tuple[tuple[str | None, ...], str | None, str | None]
@@ -156,6 +159,8 @@ class Sample:
         NaN where absent.
     categorical : mapping of str to ndarray of object, shape (k,)
         None where absent. Holds `truth`, `output.label` and `groups.<feature>` beside the descriptors.
+
+    `numeric` also holds `inputs.<i>.payload`: 52 bits of the commitment's hash, by which repeated payloads are left out.
     """
 
     hashes: NDArray[np.uint64]
@@ -231,6 +236,51 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Payloads:
+    """How often payloads of one input repeat, by their commitments: those with the smallest hashes, each with its count.
+
+    Which payloads are kept does not depend on how often they come, so that they stand for all (k-minimum-values sketch,
+    Bar-Yossef et al. 2002).
+
+    Attributes
+    ----------
+    n : int
+        Records that carried a commitment.
+    hashes : ndarray of uint64, shape (k,)
+        Rising, at most PAYLOADS.
+    counts : ndarray of int64, shape (k,)
+    """
+
+    n: int
+    hashes: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+
+    @staticmethod
+    def of(hashes: NDArray[np.uint64]) -> Payloads:
+        """Payloads of these records, shape (n,)."""
+        distinct, counts = np.unique(hashes, return_counts=True)
+        return Payloads(len(hashes), distinct[:PAYLOADS], counts[:PAYLOADS].astype(np.int64))
+
+    @property
+    def exact(self) -> bool:
+        """Whether every distinct payload is kept."""
+        return int(self.counts.sum()) == self.n
+
+    @property
+    def distinct_share(self) -> float:
+        """Distinct payloads of all; estimated from those kept when there are more than PAYLOADS."""
+        return len(self.counts) / int(self.counts.sum())
+
+    @property
+    def effective_share(self) -> float:
+        """Independent observations of all: sum c / sum c^2 over payloads seen c times (Kish 1965)."""
+        return int(self.counts.sum()) / int((self.counts**2).sum())
+
+    def merge(self, other: Payloads) -> Payloads:
+        return _merge_payloads([self, other])
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What the agents counted: calls seen and described, and drops by reason."""
 
@@ -278,6 +328,8 @@ class WindowState:
         By method (measured, calibrated, modelled, sourced).
     errors : mapping of str to int
         Code of model or describer failure to count.
+    payloads : mapping of str to Payloads
+        By input whose records carry commitments.
     """
 
     model: str
@@ -299,6 +351,7 @@ class WindowState:
     energy: Mapping[str, Energy] = field(default_factory=dict)
     tally: Tally = Tally()
     errors: Mapping[str, int] = field(default_factory=dict)
+    payloads: Mapping[str, Payloads] = field(default_factory=dict)
 
     @property
     def span(self) -> Span:
@@ -371,7 +424,17 @@ def merge_all(states: Sequence[WindowState]) -> WindowState:
         energy=_merge_trees([state.energy for state in states], Energy.merge),
         tally=_tree([state.tally for state in states], Tally.merge),
         errors=_add([state.errors for state in states]),
+        payloads=_each([state.payloads for state in states], _merge_payloads),
     )
+
+
+def _merge_payloads(parts: Sequence[Payloads]) -> Payloads:
+    if len(parts) == 1:
+        return parts[0]
+    distinct, place = np.unique(np.concatenate([part.hashes for part in parts]), return_inverse=True)
+    counts = np.zeros(len(distinct), np.int64)
+    np.add.at(counts, place, np.concatenate([part.counts for part in parts]))
+    return Payloads(sum(part.n for part in parts), distinct[:PAYLOADS], counts[:PAYLOADS])
 
 
 def _merge_presence(states: Sequence[WindowState]) -> dict[str, Presence]:

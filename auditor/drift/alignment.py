@@ -22,19 +22,30 @@ class Alignment:
     """Mean agreement of two inputs of the same record, and its ratio to the baseline's.
 
     `alignment.concordance` compares what each input's own head says, sum_k p(k) q(k); `alignment.cosine` compares
-    embeddings of one shared space. Both see inputs that were paired wrongly, which no test of one input alone can.
+    embeddings of one shared space; `alignment.cca` compares embeddings that share none, after canonical correlation
+    analysis on the baseline. All see inputs that were paired wrongly, which no test of one input alone can.
 
     The p-value is the Kolmogorov-Smirnov test of the pair's column against the baseline. A test of the means would find
     more, but these columns are skewed, and it does not keep its level far into the tail; this one does.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     metrics = (
         MetricSpec("alignment.concordance", "1", "Mean agreement of two inputs' own heads.", "lower", _KEYS, 0, 1),
         MetricSpec("alignment.concordance.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS, 0),
         MetricSpec("alignment.cosine", "1", "Mean cosine of two inputs' embeddings.", "lower", _KEYS, -1, 1),
         MetricSpec("alignment.cosine.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS),
+        MetricSpec(
+            "alignment.cca",
+            "1",
+            "Mean cosine of two inputs' canonical variates, without shared space.",
+            "lower",
+            _KEYS,
+            -1,
+            1,
+        ),
+        MetricSpec("alignment.cca.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS),
     )
 
     def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
@@ -62,7 +73,7 @@ def _agreement(column: Column, current: WindowState, baseline: WindowState, fram
         return
     now, then = current.numeric[column.spec.name], baseline.numeric[column.spec.name]
     distance, _ = ks(then.dense(len(grid.values)), now.dense(len(grid.values)))
-    p_value = ks_p(distance, then.n, now.n)
+    p_value = ks_p(distance, column.effective_baseline, column.effective)
     mean, before = now.moments.mean, then.moments.mean
     note = f"mean {before:.3f} in the baseline, {mean:.3f} now"
     yield Reading(

@@ -1,4 +1,4 @@
-"""Which columns of a window can be compared with the baseline's, and for the others, why not."""
+"""Which columns of a window can be compared with the baseline's, on how many independent rows; for the others, why not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.measurement import Status
+from auditor.core.rows import Floats
 from auditor.core.state import WindowState
 from auditor.statistics.columns import column_spec
 
@@ -19,12 +23,17 @@ NOT_DRIFT = ("service", "pair")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, its sizes now and in the baseline, and why it cannot be compared, if it cannot."""
+    """A column, its sizes now and in the baseline, and why it cannot be compared, if it cannot.
+
+    `effective` and `effective_baseline` are the sizes less what repeated payloads add: what p-values are taken at.
+    """
 
     spec: ColumnSpec
     n: int
     n_baseline: int
     reason: str = ""
+    effective: float = 0.0
+    effective_baseline: float = 0.0
 
     @property
     def status(self) -> Status:
@@ -35,17 +44,25 @@ class Column:
         return Status.INSUFFICIENT_DATA if enough else Status.NOT_APPLICABLE
 
 
-def compared(kind: str, current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
-    """Columns of a kind (`numeric`, `categorical`, `vector`) that describe inputs or answers, by name."""
+def compared(
+    kind: str, current: WindowState, baseline: WindowState, frame: Frame, *, details: bool = False
+) -> Iterator[Column]:
+    """Columns of a kind (`numeric`, `categorical`, `vector`) that describe inputs or answers, by name.
+
+    `details` brings the parts of vectors (classes, components) as well, which only make sense together.
+    """
     now, then = _sizes(kind, current), _sizes(kind, baseline)
     for name in sorted({*now, *then}):
         spec = frame.columns.get(name)
         if spec is None or spec.kind != kind:  # new, or of numbers and words at once
             spec = column_spec(name, kind, {**baseline.modality, **current.modality})
-        if spec.view in NOT_DRIFT:
+        if spec.view in NOT_DRIFT or (spec.detail and not details):
             continue
         n, n_baseline = now.get(name, 0), then.get(name, 0)
-        yield Column(spec, n, n_baseline, _reason(spec, n, n_baseline, current, frame))
+        reason = _reason(spec, n, n_baseline, current, frame)
+        if not reason and kind != "vector" and _constant(kind, name, current, baseline):
+            reason = "constant"
+        yield _column(spec, n, n_baseline, reason, current, baseline)
 
 
 def pairs(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
@@ -55,7 +72,61 @@ def pairs(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator
         if name.startswith("pairs."):
             spec = frame.columns.get(name) or column_spec(name, "numeric", {})
             n, n_baseline = now.get(name, 0), then.get(name, 0)
-            yield Column(spec, n, n_baseline, _reason(spec, n, n_baseline, current, frame))
+            yield _column(spec, n, n_baseline, _reason(spec, n, n_baseline, current, frame), current, baseline)
+
+
+def vector_pairs(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
+    """Vector columns that compare two inputs of one record, by name."""
+    now, then = _sizes("vector", current), _sizes("vector", baseline)
+    for name in sorted({*now, *then}):
+        if name.startswith("pairs."):
+            spec = frame.columns.get(name) or column_spec(name, "vector", {})
+            n, n_baseline = now.get(name, 0), then.get(name, 0)
+            yield _column(spec, n, n_baseline, _reason(spec, n, n_baseline, current, frame), current, baseline)
+
+
+def _column(
+    spec: ColumnSpec, n: int, n_baseline: int, reason: str, current: WindowState, baseline: WindowState
+) -> Column:
+    inputs: tuple[str, ...] = () if spec.input is None else (spec.input,)
+    if spec.pair is not None:
+        inputs = tuple(spec.pair.split("~"))
+    return Column(
+        spec,
+        n,
+        n_baseline,
+        reason,
+        n * effective_share(current, inputs),
+        n_baseline * effective_share(baseline, inputs),
+    )
+
+
+def effective_share(state: WindowState, inputs: tuple[str, ...] = ()) -> float:
+    """Independent rows of all, in what follows from these inputs of a record (none named: from all of them).
+
+    A row repeats another only where every one of its inputs does; inputs without commitments are taken to be distinct.
+    """
+    known = [state.payloads.get(name) for name in inputs or state.presence]
+    return max((1.0 if payloads is None else payloads.effective_share for payloads in known), default=1.0)
+
+
+def _constant(kind: str, name: str, current: WindowState, baseline: WindowState) -> bool:
+    """Whether a column has one and the same value everywhere: nothing to test, so no share of any allowance."""
+    if kind == "categorical":
+        now, then = current.categorical[name].counts, baseline.categorical[name].counts
+        return len(then) == 1 and now.keys() == then.keys()
+    a, b = baseline.numeric[name].moments, current.numeric[name].moments
+    return a.low == a.high == b.low == b.high
+
+
+def distinct_rows(state: WindowState, name: str | None) -> NDArray[np.intp]:
+    """Places of the sample's rows, each payload of the input once; rows without a commitment all stay."""
+    payload = state.sample.numeric.get(f"inputs.{name}.payload") if name is not None else None
+    if payload is None:
+        return np.arange(state.sample.n)
+    known = np.flatnonzero(np.isfinite(payload))
+    _, first = np.unique(payload[known], return_index=True)
+    return np.sort(np.concatenate([known[first], np.flatnonzero(~np.isfinite(payload))]))
 
 
 def _sizes(kind: str, state: WindowState) -> dict[str, int]:
@@ -86,9 +157,9 @@ def _describer_changed(spec: ColumnSpec, current: WindowState, frame: Frame) -> 
     inputs: tuple[str, ...] = (spec.input or "",)
     if spec.view == "signal":
         part = 0
-    elif spec.view == "embedding":
+    elif spec.view == "embedding" or spec.name.endswith(".embedding.residual"):
         part = 1
-    elif spec.name.endswith(".cosine"):
+    elif spec.name.endswith((".cosine", ".cca", ".gap")):
         part, inputs = 1, tuple((spec.pair or "").split("~"))
     else:
         return False
@@ -103,3 +174,21 @@ def _describer_changed(spec: ColumnSpec, current: WindowState, frame: Frame) -> 
 def _part(describer: str, index: int) -> str:
     """`describer|encoder` cut in two."""
     return describer.partition("|")[0 if index == 0 else 2]
+
+
+def sampled_vectors(state: WindowState, name: str, frame: Frame, most: int) -> Floats:
+    """Rows of a vector column in the sample, each payload once, shape (n, k): its classes, or its first components.
+
+    At most `most` of them, those with the smallest hashes; none where the frame keeps no parts of this column.
+    """
+    spec = frame.columns.get(name)
+    prefix = f"{name}."
+    # A sample holds only the columns that some row has: absent parts are absent rows.
+    parts = [column for column in frame.grids if column.startswith(prefix) and not column.endswith(".residual")]
+    parts = [column for column in parts if (known := frame.columns.get(column)) is not None and known.detail]
+    if not parts or not all(column in state.sample.numeric for column in parts):
+        return np.empty((0, len(parts)))
+    rows = distinct_rows(state, spec.input if spec is not None else None)
+    matrix = np.stack([state.sample.numeric[column][rows] for column in parts], axis=1)
+    found: Floats = matrix[np.isfinite(matrix).all(axis=1)][:most]
+    return found

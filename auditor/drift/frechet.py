@@ -22,7 +22,7 @@ class FrechetDistance:
     alone reaches. The p-value is Hotelling's test of the means alone, so that a change of spread by itself leaves it large.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     metrics = (
         MetricSpec(
@@ -54,7 +54,7 @@ class FrechetDistance:
             pooled = (then.scatter + now.scatter) / (then.n + now.n - 2)
             yield reading(
                 value=found.value - found.bias,
-                p_value=hotelling_p(now.mean - then.mean, pooled, now.n, then.n),
+                p_value=hotelling_p(now.mean - then.mean, pooled, column.effective, column.effective_baseline),
                 note=f"{found.bias:.3g} of {found.value:.3g} is expected by chance, give or take {2 * found.spread:.2g}",
             )
 

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from auditor.core.blocks import NumericState
 from auditor.core.catalogue import MetricSpec
-from auditor.core.frame import Frame
+from auditor.core.frame import Frame, Grid
 from auditor.core.measurement import How, Interval, Reading, Status
+from auditor.core.rows import Floats
 from auditor.core.state import WindowState
-from auditor.drift.compared import MIN_SAMPLES
+from auditor.drift.compared import MIN_SAMPLES, compared
 from auditor.statistics.calibration import Calibration, fit_calibration
+from auditor.statistics.two_samples import density_ratio, domain_auc, standardised
 
 COLUMN = "output.confidence"
 METRIC = "quality.estimated_accuracy"
+WEIGHTED = "quality.estimated_accuracy.weighted"
 Z = 1.959963984540054
 ASSUMES = "assumes that a confidence means what it meant in the baseline, which nobody can check without labels"
+ASSUMES_WEIGHTED = (
+    "assumes that inputs of one kind are answered as rightly as in the baseline, not checkable without labels"
+)
+LEAST_EFFECTIVE = 50.0
+"""Baseline answers that have to be left after weighting: below that the window is a place the baseline never was."""
+APART = 0.98
+"""Area under the curve from which the window and the baseline have nothing in common that could be weighted."""
 
 
 class Performance:
@@ -26,46 +38,90 @@ class Performance:
     The baseline's labelled sample says how often an answer of each confidence was right (isotonic); the window's
     confidences, counted on their grid, are weighted with that. It follows shifts of the inputs that the model notices. It
     is blind where inputs keep their looks and change their meaning, so it never replaces labels.
+
+    `quality.estimated_accuracy.weighted`: the same, with the baseline's answers weighted by how much likelier their inputs
+    are in the window than in the baseline (odds of a domain classifier over all columns), so that what a confidence is
+    worth may differ between kinds of input.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     metrics = (
         MetricSpec(METRIC, "1", "Accuracy that the window's confidences suggest, without labels.", "lower", (), 0, 1),
+        MetricSpec(
+            WEIGHTED, "1", "The same, from baseline answers weighted to look like the window's.", "lower", (), 0, 1
+        ),
     )
 
     def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
-        """One reading, for models that say how confident they are."""
+        """Both estimates, for models that say how confident they are."""
         if baseline is None or COLUMN not in baseline.numeric:
             return
         grid = frame.grids.get(COLUMN)
-        calibration = _calibration(baseline)
+        answers = _labelled(baseline)
         if COLUMN not in current.numeric or grid is None:
-            yield Reading(metric=METRIC, status=Status.INSUFFICIENT_DATA, reason="absent_in_window", n=0)
+            yield from _neither("absent_in_window", 0, "")
             return
         now = current.numeric[COLUMN]
-        if calibration is None:
-            yield Reading(metric=METRIC, status=Status.INSUFFICIENT_DATA, reason="unlabelled", n=now.n, note=ASSUMES)
+        if answers is None:
+            yield from _neither("unlabelled", now.n, ASSUMES)
             return
         if now.n < MIN_SAMPLES:
-            yield Reading(metric=METRIC, status=Status.INSUFFICIENT_DATA, reason="below_min_samples", n=now.n)
+            yield from _neither("below_min_samples", now.n, "")
             return
-        rates = calibration(grid.value(now.bins))
-        value = float((rates * now.counts).sum() / now.n)
-        yield Reading(
-            metric=METRIC,
-            value=value,
-            n=now.n,
-            n_baseline=calibration.n,
-            interval=_interval(value, now.n, calibration.n),
-            how=How.MODELLED,
-            exact=False,
-            note=ASSUMES,
-        )
+        places, confidence, right = answers
+        yield _estimate(METRIC, fit_calibration(confidence, right), now, grid, float(len(right)), ASSUMES)
+        then, rows = _samples(current, baseline, frame)
+        weights = density_ratio(then, rows)[places]
+        effective = float(weights.sum() ** 2 / (weights**2).sum())
+        if effective < LEAST_EFFECTIVE or domain_auc(then, rows).area > APART:
+            yield Reading(
+                metric=WEIGHTED,
+                status=Status.INSUFFICIENT_DATA,
+                reason="no_overlap",
+                n=now.n,
+                n_baseline=len(right),
+                note="the window is hardly like any of the baseline's answers",
+            )
+            return
+        yield _estimate(WEIGHTED, fit_calibration(confidence, right, weights), now, grid, effective, ASSUMES_WEIGHTED)
 
 
-def _calibration(baseline: WindowState) -> Calibration | None:
-    """From the baseline's sample, where truth is known; None when it is known of too few."""
+def _neither(reason: str, n: int, note: str) -> Iterator[Reading]:
+    for metric in (METRIC, WEIGHTED):
+        yield Reading(metric=metric, status=Status.INSUFFICIENT_DATA, reason=reason, n=n, note=note)
+
+
+def _estimate(
+    metric: str, calibration: Calibration, now: NumericState, grid: Grid, effective: float, assumes: str
+) -> Reading:
+    value = float((calibration(grid.value(now.bins)) * now.counts).sum() / now.n)
+    return Reading(
+        metric=metric,
+        value=min(max(value, 0.0), 1.0),
+        n=now.n,
+        n_baseline=calibration.n,
+        interval=_interval(value, now.n, effective),
+        how=How.MODELLED,
+        exact=False,
+        note=assumes,
+    )
+
+
+def _samples(current: WindowState, baseline: WindowState, frame: Frame) -> tuple[Floats, Floats]:
+    """The baseline's sample and the window's, by all columns of inputs and answers that compare, standardised."""
+    names = [
+        column.spec.name for column in compared("numeric", current, baseline, frame, details=True) if not column.reason
+    ]
+    then, now = (
+        np.stack([state.sample.numeric.get(name, np.full(state.sample.n, np.nan)) for name in names], axis=1)
+        for state in (baseline, current)
+    )
+    return standardised(then, now)
+
+
+def _labelled(baseline: WindowState) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]] | None:
+    """Places in the baseline's sample where truth is known, their confidence, and whether they were right."""
     sample = baseline.sample
     if not {"truth", "output.label"} <= set(sample.categorical) or COLUMN not in sample.numeric:
         return None
@@ -75,12 +131,12 @@ def _calibration(baseline: WindowState) -> Calibration | None:
     )
     if int(known.sum()) < MIN_SAMPLES:
         return None
-    return fit_calibration(confidence[known], np.asarray(truth[known] == answer[known], bool))
+    return np.flatnonzero(known), confidence[known], np.asarray(truth[known] == answer[known], bool)
 
 
-def _interval(value: float, n: int, n_calibration: int) -> Interval:
+def _interval(value: float, n: int, n_calibration: float) -> Interval:
     """Sampling error of the answers and of the calibration together; not of the assumption."""
-    half = Z * math.sqrt(value * (1 - value) * (1 / n + 1 / n_calibration))
+    half = Z * math.sqrt(max(value * (1 - value), 0.0) * (1 / n + 1 / n_calibration))
     return Interval(max(0.0, value - half), min(1.0, value + half), 0.95, "normal, given the calibration's assumption")
 
 

@@ -31,10 +31,11 @@ class Univariate:
       into the tail, where the PSI form exceeds it.
     - `drift.wasserstein`: earth mover's distance in standard deviations of the baseline; no p-value.
 
-    Rows without a value are not counted: a missing input is the business of `input.missing_rate`.
+    Rows without a value are not counted: a missing input is the business of `input.missing_rate`. Payloads that repeat
+    count as fewer observations in every p-value. A column that has one value everywhere is left to say so.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     metrics = (
         MetricSpec("drift.ks", "1", "Largest gap between the column's distribution functions.", "higher", _KEYS, 0, 1),
@@ -103,10 +104,10 @@ def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowS
         )
 
     distance, bound = distances.ks(a, b)
-    yield reading("drift.ks", distance, ks_p(distance, then.n, now.n), bound)
+    yield reading("drift.ks", distance, ks_p(distance, column.effective_baseline, column.effective), bound)
     groups = distances.collapse(a, PSI_BINS)
     coarse_a, coarse_b = distances.grouped(a, groups), distances.grouped(b, groups)
-    p_value = chi_square_p(coarse_a, coarse_b)
+    p_value = chi_square_p(coarse_a, coarse_b, (column.effective_baseline / then.n, column.effective / now.n))
     # The bins are part of these figures' definition, and their counts are exact.
     yield reading("drift.psi", distances.psi(coarse_a, coarse_b), p_value, exact=True)
     yield reading("drift.jensen_shannon", distances.jensen_shannon(coarse_a, coarse_b), p_value, exact=True)
@@ -143,7 +144,7 @@ def _categorical(column: Column, current: WindowState, baseline: WindowState) ->
     codes = sorted({*now, *then})
     a = np.array([then.get(code, 0) for code in codes], np.int64)
     b = np.array([now.get(code, 0) for code in codes], np.int64)
-    p_value = chi_square_p(a, b)
+    p_value = chi_square_p(a, b, (column.effective_baseline / column.n_baseline, column.effective / column.n))
     change = b / b.sum() - a / a.sum()
     most = int(np.abs(change).argmax())
     note = f"{codes[most]!r} {a[most] / a.sum():.3g} in the baseline, {b[most] / b.sum():.3g} now"

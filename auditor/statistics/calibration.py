@@ -31,8 +31,10 @@ class Calibration:
         return self.rates[np.maximum(np.searchsorted(self.edges, confidence, side="right") - 1, 0)]
 
 
-def fit_calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration:
+def fit_calibration(confidence: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955); its mean equals the share of right answers.
+
+    `weights`, shape (n,), positive: how much each answer counts; all the same, when there are none.
 
     >>> fit_calibration(np.array([0.1, 0.2, 0.3]), np.array([False, True, False])).rates.tolist()
     [0.0, 0.5]
@@ -40,8 +42,9 @@ def fit_calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration
     if not len(confidence):
         raise ValueError("a calibration needs at least one answer")
     distinct, place = np.unique(confidence, return_inverse=True)
-    weight = np.bincount(place).astype(np.float64)
-    total = np.bincount(place, right.astype(np.float64))
+    each = np.ones(len(confidence)) if weights is None else weights
+    weight = np.bincount(place, each)
+    total = np.bincount(place, right * each)
     blocks: list[tuple[float, float, float]] = []
     for edge, hits, size in zip(distinct.tolist(), total.tolist(), weight.tolist(), strict=True):
         blocks.append((edge, hits, size))

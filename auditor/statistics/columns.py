@@ -80,12 +80,17 @@ def column_spec(name: str, kind: str, modality: Mapping[str, str]) -> ColumnSpec
         rest = name[len(f"inputs.{given}.") :]
         return ColumnSpec(name=name, kind=kind, view=_view(rest), input=given, modality=modality.get(given))
     if name.startswith("output.text."):
-        return ColumnSpec(name=name, kind=kind, view="output", modality="text")
+        return ColumnSpec(
+            name=name, kind=kind, view="uncertainty" if parts[-1] == "residual" else "output", modality="text"
+        )
     if parts[0] == "output" and not name.startswith("output.error"):
-        return ColumnSpec(name=name, kind=kind, view="uncertainty" if parts[-1] == "entropy" else "output")
+        unsure = parts[-1] in ("entropy", "residual")
+        return ColumnSpec(name=name, kind=kind, view="uncertainty" if unsure else "output")
     return ColumnSpec(name=name, kind=kind, view="service", unit="s" if name.endswith("_s") else "1")
 
 
 def _view(rest: str) -> str:
     known = {"confidence": "output", "scores": "output", "entropy": "uncertainty", "embedding": "embedding"}
-    return known.get(rest, "signal")
+    if rest.endswith(".residual"):
+        return "uncertainty"
+    return known.get(rest.partition(".")[0], "signal")

@@ -178,14 +178,14 @@ def mmd2(a: KernelMean, b: KernelMean) -> float:
     return within - 2 * float(a.features @ b.features) / (a.n * b.n)
 
 
-def mmd_p(a: KernelMean, b: KernelMean, bound: float = 2.0) -> float:
+def mmd_p(a: KernelMean, b: KernelMean, n: float | None = None, m: float | None = None, bound: float = 2.0) -> float:
     """Upper bound of the p-value of "no change", whatever the distribution.
 
     With c = 1/n + 1/m and features whose squared norm is at most `bound` K, the biased discrepancy has mean at most
     sqrt(c K) under equality and exceeds it by e with probability at most exp(-e^2 / (2 K c)) (McDiarmid's inequality, as in
-    Gretton et al. 2012, theorem 7). It needs large changes to get small.
+    Gretton et al. 2012, theorem 7). It needs large changes to get small. `n` and `m` are effective sizes, where rows repeat.
     """
-    c = 1 / a.n + 1 / b.n
+    c = 1 / (n or a.n) + 1 / (m or b.n)
     biased = float(np.linalg.norm(a.features / a.n - b.features / b.n))
     excess = max(0.0, biased - np.sqrt(c * bound))
     return float(np.exp(-(excess**2) / (2 * bound * c)))

@@ -141,3 +141,104 @@ class ConformalMixture:
 def _log_mean(logs: Floats) -> float:
     most = float(logs.max())
     return most + math.log(float(np.exp(logs - most).mean()))
+
+
+# -- many series at once --------------------------------------------------------------------------------------------------
+
+RANK_PRIOR = 10.0
+"""Weight of 'all ranks alike' in each tenth, in values: what learning a histogram of nothing costs."""
+RANK_MEMORY = 500.0
+"""Values that the histogram remembers from one block to the next."""
+
+
+def conformal_ranks(
+    bag: NDArray[np.int64], groups: NDArray[np.int64], uniforms: Floats
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Conformal p-values of values known by their group, each ranked among the bag *and the values before it*.
+
+    p_t = (#{above} + U_t #{same group, itself included}) / (all, itself included): uniform and independent while the values
+    go on as in the bag, whatever the groups are.
+
+    Parameters
+    ----------
+    bag : ndarray of int, shape (g,)
+        Values seen before, by rising group.
+    groups : ndarray of int, shape (n,)
+    uniforms : ndarray of float, shape (n,)
+        In (0, 1), independent of the values.
+
+    Returns
+    -------
+    p : ndarray of float64, shape (n,)
+    bag : ndarray of int, shape (g,)
+        With the values added.
+
+    Examples
+    --------
+    >>> p, bag = conformal_ranks(np.array([1, 1]), np.array([1, 0]), np.array([0.5, 0.5]))
+    >>> p.round(3).tolist(), bag.tolist()
+    ([0.333, 0.75], [2, 2])
+    """
+    n = len(groups)
+    seen = np.zeros((n + 1, len(bag)), np.int64)
+    seen[np.arange(1, n + 1), groups] = 1
+    np.cumsum(seen, axis=0, out=seen)
+    seen += bag
+    before = seen[:-1]
+    upto = np.cumsum(before, axis=1)[np.arange(n), groups]
+    total = before.sum(axis=1)
+    p: Floats = (total - upto + uniforms * (before[np.arange(n), groups] + 1)) / (total + 1)
+    return p, seen[-1]
+
+
+def jumper_gains(weights: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """Simple Jumper on several series of p-values at once.
+
+    Every bet is linear in the capital laid on the slopes, so that starting again with every block and adding up costs no
+    more than going on.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (k, 5)
+        Share of each series' capital on each slope, summing to 1.
+    p : ndarray of float64, shape (n, k)
+        0.5 where a series has no value: half a bet wins nothing.
+
+    Returns
+    -------
+    gain : ndarray of float64, shape (k,)
+        Logarithm of what the capital grew by.
+    weights : ndarray of float64, shape (k, 5)
+    """
+    factors = 1 + SLOPES * (p[:, :, None] - 0.5)
+    totals = np.empty((len(p), len(weights), 1))
+    found = weights
+    for step, factor in enumerate(factors):
+        found = ((1 - JUMP_RATE) * found + JUMP_RATE / len(SLOPES)) * factor
+        total = found.sum(axis=1, keepdims=True)
+        found /= total
+        totals[step] = total
+    return np.log(totals[:, :, 0]).sum(axis=0), found
+
+
+def histogram_gain(ranks: Floats, p: Floats) -> tuple[float, Floats]:
+    """A histogram of the p-values before bets on the next one: log of what one unit grew by, and the counts afterwards.
+
+    >>> gain, _ = histogram_gain(np.zeros(10), np.full(200, 0.31))
+    >>> gain > 150
+    True
+    """
+    known = ranks * min(1.0, RANK_MEMORY / max(float(ranks.sum()), 1.0))
+    place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    hits = np.zeros((len(p) + 1, BINS))
+    hits[np.arange(1, len(p) + 1), place] = 1
+    counts = np.cumsum(hits, axis=0) + known
+    before = counts[:-1][np.arange(len(p)), place] + RANK_PRIOR
+    total = counts[:-1].sum(axis=1) + RANK_PRIOR * BINS
+    return float(np.log(BINS * before / total).sum()), counts[-1]
+
+
+def lower_mean_gains(limit: float, values: Floats) -> Floats:
+    """Bets that the mean of values in [0, 1] is below `limit`: log of what each of them grew by, shape (5,)."""
+    gains: Floats = np.log1p(np.array(FRACTIONS) / (1 - limit) * (limit - values[:, None])).sum(axis=0)
+    return gains

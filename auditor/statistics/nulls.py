@@ -41,16 +41,20 @@ def psi_p(psi: float, n: int, m: int, bins: int) -> float:
     return float(chi2.sf(psi / (1 / n + 1 / m), bins - 1)) if bins > 1 else 1.0
 
 
-def chi_square_p(a: Ints, b: Ints) -> float:
+def chi_square_p(a: Ints, b: Ints, effective: tuple[float, float] = (1.0, 1.0)) -> float:
     """P-value of Pearson's test that two rows of counts, shapes (k,), come from the same distribution.
 
     Categories that both samples together expect fewer than five times in the smaller one are pooled first, rarest first.
     What is pooled follows from the sums of both rows alone, so that pooling does not favour either outcome.
+
+    `effective` is the share of independent observations in each row: counts are taken times that (Rao and Scott 1981,
+    with one design effect for all categories).
     """
-    n, m = int(a.sum()), int(b.sum())
-    if n == 0 or m == 0:
+    if a.sum() == 0 or b.sum() == 0:
         raise ValueError("both samples need at least one observation")
-    x, y = _pool_rare(a, b, min(n, m) / (n + m))
+    first, second = a.astype(np.float64) * effective[0], b.astype(np.float64) * effective[1]
+    n, m = float(first.sum()), float(second.sum())
+    x, y = _pool_rare(first, second, min(n, m) / (n + m))
     total = x + y
     if len(total) < 2:
         return 1.0
@@ -60,7 +64,7 @@ def chi_square_p(a: Ints, b: Ints) -> float:
     return float(chi2.sf(statistic, len(total) - 1))
 
 
-def _pool_rare(a: Ints, b: Ints, share: float) -> tuple[Floats, Floats]:
+def _pool_rare(a: Floats, b: Floats, share: float) -> tuple[Floats, Floats]:
     total = a + b
     keep = total > 0
     a, b, total = a[keep], b[keep], total[keep]
@@ -68,11 +72,11 @@ def _pool_rare(a: Ints, b: Ints, share: float) -> tuple[Floats, Floats]:
     a, b, total = a[order], b[order], total[order]
     rare = int((total * share < MIN_EXPECTED).sum())
     if rare == 0:
-        return a.astype(np.float64), b.astype(np.float64)
+        return a, b
     # The pool takes the next category as well when all the rare ones together are still rare.
     while rare < len(total) and total[:rare].sum() * share < MIN_EXPECTED:
         rare += 1
-    pooled = [np.concatenate([[part[:rare].sum()], part[rare:]]).astype(np.float64) for part in (a, b)]
+    pooled = [np.concatenate([[part[:rare].sum()], part[rare:]]) for part in (a, b)]
     return pooled[0], pooled[1]
 
 
@@ -106,7 +110,7 @@ def _log_choose(n: int, k: NDArray) -> Floats:
     return found
 
 
-def hotelling_p(difference: Floats, covariance: Floats, n: int, m: int) -> float:
+def hotelling_p(difference: Floats, covariance: Floats, n: float, m: float) -> float:
     """P-value of Hotelling's T-square that two means of dimension k are equal.
 
     Parameters
@@ -114,8 +118,8 @@ def hotelling_p(difference: Floats, covariance: Floats, n: int, m: int) -> float
     difference : ndarray, shape (k,)
     covariance : ndarray, shape (k, k)
         Pooled, unbiased.
-    n, m : int
-        Sizes; their sum has to exceed k + 1. Exact for normal data, asymptotic for others.
+    n, m : float
+        Effective sizes; their sum has to exceed k + 1. Exact for normal data, asymptotic for others.
     """
     values, vectors = np.linalg.eigh(covariance)
     keep = values > max(float(values.max(initial=0.0)), 0.0) * 1e-10

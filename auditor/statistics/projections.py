@@ -34,15 +34,18 @@ def fit_projection(x: NDArray[np.float32], seed: int = 0) -> Projection:
     rows = x[np.sort(rng.choice(len(x), FIT_ROWS, replace=False))] if len(x) > FIT_ROWS else x
     rows = rows.astype(np.float64)
     center = rows.mean(axis=0)
-    matrix = _components(rows - center)
+    matrix = leading_components(rows - center, COMPONENTS)
     y = (rows - center) @ matrix
-    scale = _median_distance(y[rng.permutation(len(y))[:MEDIAN_ROWS]])
+    scale = median_distance(y[rng.permutation(len(y))[:MEDIAN_ROWS]])
     frequencies = rng.normal(size=(matrix.shape[1], FEATURES)) / scale
     return Projection(center, matrix, frequencies, rng.uniform(0, 2 * np.pi, FEATURES))
 
 
-def _components(centered: Floats) -> Floats:
-    """Orthonormal directions of most variance, shape (d, k), the strongest first; each points where its largest entry does."""
+def leading_components(centered: Floats, most: int) -> Floats:
+    """Orthonormal directions of most variance, shape (d, k), k at most `most`, the strongest first.
+
+    Each points where its largest entry does.
+    """
     n, d = centered.shape
     if n >= d:
         values, vectors = np.linalg.eigh(centered.T @ centered)
@@ -50,7 +53,7 @@ def _components(centered: Floats) -> Floats:
         # The same directions from the smaller of the two products.
         values, inner = np.linalg.eigh(centered @ centered.T)
         vectors = centered.T @ (inner / np.sqrt(np.maximum(values, np.finfo(float).tiny)))
-    order = np.argsort(values)[::-1][:COMPONENTS]
+    order = np.argsort(values)[::-1][:most]
     keep = order[values[order] > max(float(values.max()), 0.0) * 1e-10]
     if not len(keep):
         return np.eye(d, 1)
@@ -61,7 +64,7 @@ def _components(centered: Floats) -> Floats:
     return directed
 
 
-def _median_distance(y: Floats) -> float:
+def median_distance(y: Floats) -> float:
     """Median distance between different rows; 1 when they are all the same."""
     square = (y**2).sum(axis=1)
     upper = np.triu_indices(len(y), 1)

@@ -1,0 +1,100 @@
+"""How far apart the embeddings of two inputs lie in the space they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from auditor.core.catalogue import MetricSpec
+from auditor.core.frame import Frame
+from auditor.core.measurement import Reading, Status
+from auditor.core.state import WindowState
+from auditor.drift.compared import Column, vector_pairs
+from auditor.statistics.nulls import hotelling_p
+
+METRICS = ("alignment.gap_norm", "alignment.gap_angle")
+
+
+class ModalityGap:
+    """Length of the mean difference of two inputs' embeddings, each at length 1 (Liang et al. 2022), and its turn.
+
+    `alignment.gap_norm` is that length, in [0, 2]; `alignment.gap_angle` the angle in degrees between the gap now and the
+    baseline's. Differences are followed along at most 64 components of the baseline; a move outside of these is not seen.
+    The p-value of both is Hotelling's test that the mean difference moved at all.
+    """
+
+    version = "1"
+    needs_baseline = True
+    metrics = (
+        MetricSpec(
+            METRICS[0], "1", "Length of the mean difference of two inputs' unit embeddings.", "", ("pair",), 0, 2
+        ),
+        MetricSpec(
+            METRICS[1], "deg", "Angle between that difference now and in the baseline.", "higher", ("pair",), 0, 180
+        ),
+    )
+
+    def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
+        """Readings by pair: norm, then angle."""
+        if baseline is None:
+            return
+        for column in vector_pairs(current, baseline, frame):
+            yield from _gap(column, current, baseline, frame)
+
+
+def _gap(column: Column, current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Reading]:
+    attributes = {"pair": column.spec.pair or ""}
+    if column.reason:
+        for metric in METRICS:
+            yield Reading(
+                metric=metric,
+                status=column.status,
+                reason=column.reason,
+                n=column.n,
+                n_baseline=column.n_baseline,
+                attributes=attributes,
+            )
+        return
+    now, then = current.vectors[column.spec.name], baseline.vectors[column.spec.name]
+    projection = frame.projections[column.spec.name]
+    gap, before = (projection.center + projection.matrix @ side.mean for side in (now, then))
+    length, length_before = float(np.linalg.norm(gap)), float(np.linalg.norm(before))
+    pooled = (then.scatter + now.scatter) / (then.n + now.n - 2)
+    p_value = hotelling_p(now.mean - then.mean, pooled, column.effective, column.effective_baseline)
+    note = f"{length_before:.3f} in the baseline, {length:.3f} now"
+    yield Reading(
+        metric=METRICS[0],
+        value=min(length, 2.0),
+        n=now.n,
+        n_baseline=then.n,
+        attributes=attributes,
+        p_value=p_value,
+        exact=False,
+        note=note,
+    )
+    both = length * length_before
+    if both < 1e-12:
+        yield Reading(
+            metric=METRICS[1],
+            status=Status.NOT_APPLICABLE,
+            reason="undefined",
+            n=now.n,
+            n_baseline=then.n,
+            attributes=attributes,
+            note=note,
+        )
+        return
+    yield Reading(
+        metric=METRICS[1],
+        value=float(np.degrees(np.arccos(np.clip(gap @ before / both, -1, 1)))),
+        n=now.n,
+        n_baseline=then.n,
+        attributes=attributes,
+        p_value=p_value,
+        exact=False,
+        note=note,
+    )
+
+
+PLUGIN = ModalityGap()

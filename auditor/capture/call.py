@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
-from auditor.capture.shield import Faults, nothing, sheltered
+from auditor.capture.shield import Faults, sheltered
 from auditor.core.record import ModelRef
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Given:
         self._token = given.set(self)
         return self
 
-    @sheltered("context_failed", nothing)
+    @sheltered("context_failed", lambda self, *error: given.set(None) and None)
     def __exit__(self, *error: object) -> None:
         token, self._token = self._token, None
         if token is not None:

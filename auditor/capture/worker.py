@@ -97,6 +97,14 @@ class Worker:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    def _now_us(self) -> int:
+        """The agent's time; real time when the host's clock fails: the books must go on."""
+        try:
+            return self.recorder.now_us()
+        except BaseException as error:
+            self.recorder.faults.note("clock_failed", error)
+            return time.time_ns() // 1000
+
     def note(self, name: str) -> None:
         """Count something that is worth knowing and is no loss."""
         self.notes[name] = self.notes.get(name, 0) + 1
@@ -120,7 +128,7 @@ class Worker:
         recorder = self.recorder
         parts = self._assemble(recorder, self.accounts)
         if parts.metering is not None:
-            parts.metering.start(recorder.now_us())
+            parts.metering.start(self._now_us())
         busy, closing = True, None
         while closing is None:
             self._listen(0.0 if busy else _IDLE_S)
@@ -209,7 +217,7 @@ class Worker:
         accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
         owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.records
         if owed > 0:
-            accounts.drop("internal_error", self.recorder.now_us(), self.recorder.ref, owed)
+            accounts.drop("internal_error", self._now_us(), self.recorder.ref, owed)
 
     def _split(self, call: Call) -> list[Call]:
         """The rows of a batch that were chosen; the others are counted."""
@@ -261,7 +269,7 @@ class Worker:
         for name, why in (("blind", "internal_error"), ("uncounted", reason)):
             number = getattr(recorder, name)
             if number:
-                recorder.lost.append(Skipped(recorder.now_us(), 0.0, recorder.ref, why, number))
+                recorder.lost.append(Skipped(self._now_us(), 0.0, recorder.ref, why, number))
                 setattr(recorder, name, getattr(recorder, name) - number)
         for _ in range(len(recorder.lost)):
             lost: Skipped = self._take_in_hand(recorder.lost)
@@ -302,7 +310,7 @@ class Worker:
     def _send_energy(self, parts: Parts) -> None:
         if parts.metering is None:
             return
-        for reading in parts.metering.read(self.recorder.now_us(), self.recorder.ref):
+        for reading in parts.metering.read(self._now_us(), self.recorder.ref):
             parts.outbox.add(Frame("energy", canonical_json(reading.as_json())))
         parts.outbox.deliver()
 
@@ -311,7 +319,7 @@ class Worker:
         self._seal_at = time.monotonic() + _SEAL_EVERY_S
         accounts, outbox = self.accounts, parts.outbox
         if accounts.news or closed:
-            tallies = accounts.tallies(closed=closed, now_us=self.recorder.now_us(), ref=self.recorder.ref)
+            tallies = accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref)
             if not outbox.declare(tallies, last=closed):
                 return False
         with shield(self.recorder.faults, "seal_failed"):

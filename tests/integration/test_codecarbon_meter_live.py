@@ -159,7 +159,11 @@ def test_a_fresh_process_stays_as_it_was(tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path)},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("CODECARBON")},
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "HOME": str(tmp_path),
+        },
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -18,6 +18,7 @@ from auditor.capture.outbox import Frame, Outbox
 from auditor.capture.recorder import Recorder
 from auditor.capture.shield import shield
 from auditor.capture.snapshot import release
+from auditor.capture.wire import record_frame
 from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
@@ -194,7 +195,8 @@ class Worker:
                 held = [part[1] for part in call.payloads]
                 call.payloads.clear()
                 release(held)
-            time.sleep(0)  # whoever waits for the interpreter waits for one description at most
+            if not recorder.patient:
+                time.sleep(0)  # whoever waits for the interpreter waits for one description at most
 
     def _take_in_hand(self, queue: Any) -> Any:
         """Take what comes next out of a queue; until it is dealt with it counts as queued."""
@@ -241,7 +243,7 @@ class Worker:
         reason = "describe_failed"
         try:
             record = parts.builder.build(call, seq)
-            payload = canonical_json(record.as_json())
+            payload = record_frame(record)
         except BaseException as error:
             if isinstance(error, RedactionError):
                 reason = "redaction_failed"

@@ -141,7 +141,7 @@ def _raw(part: Any) -> Raw:
     if any(base.__module__.startswith("PIL.") for base in type(part).__mro__):
         return Raw("image", part)
     if isinstance(get(part, "text"), str):
-        return Raw("text", get(part, "text"))
+        return Raw(None if get(part, "thought") else "text", get(part, "text"))
     inline = _inline(part)
     if inline is not None:
         return inline

@@ -485,7 +485,9 @@ def test_an_edited_picture_goes_in_and_comes_out(agent, watched, records) -> Non
 def test_a_transcription_takes_its_sound_in_any_form(form: str, agent, watched, provider, records, tmp_path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(0.5))
-    given: Any = {"tuple": ("a.wav", wav(0.5)), "bytes": wav(0.5), "buffer": io.BytesIO(wav(0.5)), "path": path}.get(form)
+    given: Any = {"tuple": ("a.wav", wav(0.5)), "bytes": wav(0.5), "buffer": io.BytesIO(wav(0.5)), "path": path}.get(
+        form
+    )
     if form == "file":
         given = path.open("rb")
     assert watched.audio.transcriptions.create(model="whisper-1", file=given).text == "seven"

@@ -132,8 +132,8 @@ class Worker:
             parts.metering.start(self._now_us())
         busy, closing = True, None
         while closing is None:
-            self._listen(0.0 if busy else _IDLE_S)
             try:
+                self._listen(0.0 if busy else _IDLE_S)
                 busy = self._turn(parts)
                 closing = self._answer(parts)
             except BaseException as error:  # our own thread: nothing of the host's can pass through here

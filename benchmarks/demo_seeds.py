@@ -1,6 +1,6 @@
 """The demo over many seeds: what is found, what is missed, what is a false alarm, and how long it takes.
 
-    python benchmarks/demo_seeds.py [--seeds 1-10] [--data built-in|DIR|both] [--held-out]
+    python benchmarks/demo_seeds.py [--scenario digits|image-text] [--seeds 1-10] [--data built-in|DIR|both] [--held-out]
 
 Plants, `affects` and policies are frozen before the seeds are run. `--held-out` runs seeds 1001-1020 once beside them.
 Seeds run two at a time, a run on each core.
@@ -22,14 +22,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from common import keep, real_data
 
 
-def one(task: tuple[int, str | None]) -> dict[str, object]:
-    seed, data = task
+def one(task: tuple[str, int, str | None]) -> dict[str, object]:
+    scenario, seed, data = task
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", CODECARBON_LOG_LEVEL="error", DO_NOT_TRACK="1")
-    from auditor.demo import digits
+    from auditor.demo import digits, image_text
 
+    demo = image_text if scenario == "image-text" else digits
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        outcome = digits.run(Path(folder) / "home", data=Path(data) if data else None, seed=seed, figures_only=True)
+        outcome = demo.run(Path(folder) / "home", data=Path(data) if data else None, seed=seed, figures_only=True)
         seconds = time.perf_counter() - began
     return {"seed": seed, "seconds": seconds, "document": outcome.document}
 
@@ -74,6 +75,7 @@ def false_alarms(document: dict[str, object]) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", choices=("digits", "image-text"), default="digits")
     parser.add_argument("--seeds", default="1-10")
     parser.add_argument("--data", default="both")
     parser.add_argument("--held-out", action="store_true")
@@ -89,11 +91,13 @@ def main() -> None:
     with ProcessPoolExecutor(args.workers) as pool:
         for source in sources:
             name = "built-in" if source is None else Path(source).name
-            results[name] = table(f"{name} data", list(pool.map(one, [(seed, source) for seed in seeds])))
+            results[name] = table(
+                f"{name} data", list(pool.map(one, [(args.scenario, seed, source) for seed in seeds]))
+            )
             if args.held_out:
-                held = list(pool.map(one, [(seed, source) for seed in range(1001, 1021)]))
+                held = list(pool.map(one, [(args.scenario, seed, source) for seed in range(1001, 1021)]))
                 results[f"{name}, held out"] = table(f"{name} data, held-out seeds", held)
-    keep("demo_seeds", results)
+    keep("demo_seeds" if args.scenario == "digits" else f"demo_seeds_{args.scenario.replace('-', '_')}", results)
     print(json.dumps({name: {"false_alarms": entry["false_alarms"]} for name, entry in results.items()}))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.cli.common import note, print_json, table
 
 if TYPE_CHECKING:
-    from auditor.demo.digits import Outcome
+    from auditor.demo.scenario import Outcome
 
 
 def register(commands: Any) -> None:
@@ -18,9 +18,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--home", metavar="HOME", type=Path, default=Path("auditor-demo"), help="made anew; default ./auditor-demo"
     )
-    parser.add_argument("--scenario", choices=("digits",), default="digits")
+    parser.add_argument("--scenario", choices=("digits", "image-text"), default="digits")
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="real recordings instead of the built-in digits and tones"
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="real recordings, or real photos with captions, instead of the built-in data",
     )
     parser.add_argument("--days", metavar="N", type=int, default=21, help="days after the baseline week, at least 14")
     parser.add_argument("--seed", metavar="N", type=int, default=1)
@@ -33,9 +36,10 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the scenario; 0 when the job ran whole, whatever it found."""
-    from auditor.demo import digits
+    from auditor.demo import digits, image_text
 
-    outcome = digits.run(
+    demo = image_text if args.scenario == "image-text" else digits
+    outcome = demo.run(
         args.home, data=args.data, days=args.days, seed=args.seed, figures_only=args.figures_only, tell=note
     )
     if not args.figures_only:

@@ -5,7 +5,7 @@ All of it is fixed before any replay: neither the plan nor `affects` looks at wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,6 +50,8 @@ class Plant:
     days: int
     affects: tuple[str, ...]
     story: str
+    stays: bool = False
+    """Whether it lasts until the replay's end, as a version that shipped does."""
 
 
 PLANTS = (
@@ -64,7 +66,7 @@ PLANTS = (
     Plant(id="microphone-fails", kind="missing", input="clip", first=15, days=2, affects=("missing", "quality", "bias"),
           story="30 % of calls arrive without a clip"),
     Plant(id="heavier-version", kind="energy", input=None, first=19, days=3, affects=("energy", "quality"),
-          story="version 2.0.0 does four times the work for the same answers"),
+          story="version 2.0.0 does four times the work for the same answers", stays=True),
 )  # fmt: skip
 
 
@@ -87,20 +89,17 @@ class Planned:
         }
 
 
-def plan(begin: datetime, days: int) -> list[Planned]:
-    """The plants on the calendar: as written for 21 days and more, squeezed in order for 14 to 20.
-
-    The last plant, a version that shipped, stays until the end.
-    """
+def plan(begin: datetime, days: int, plants: Sequence[Plant] = PLANTS) -> list[Planned]:
+    """The plants on the calendar: as written for 21 days and more, squeezed in order for 14 to 20."""
     found = []
-    for plant in PLANTS:
+    for plant in plants:
         first, length = plant.first, plant.days
         if days < 21:
             first = 1 + round((plant.first - 1) * (days - 2) / 19)
             length = max(1, plant.days - 1)
         start = begin + timedelta(days=first - 1)
-        last = plant is PLANTS[-1]
-        found.append(Planned(plant, start, begin + days * DAY if last else start + timedelta(days=length)))
+        end = begin + days * DAY if plant.stays else start + timedelta(days=length)
+        found.append(Planned(plant, start, end))
     return found
 
 

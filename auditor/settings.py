@@ -120,11 +120,17 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """[service]: where `auditor serve` and the dashboard listen."""
+    """[service]: where `auditor serve` and the dashboard listen, and what the service may hold."""
 
     host: str = "127.0.0.1"
     port: int = 8321
     dashboard_port: int = 8501
+    drain_s: float = 2.0
+    """Seconds between two drains of the journal."""
+    body_bytes: int = 16 * 1024 * 1024
+    """Largest body of a request, decompressed."""
+    journal_bytes: int = 8 * 1024 * 1024 * 1024
+    """What may wait in the journal while the store is away; beyond it, intake answers 507."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from auditor.core.frame import Frame
 from auditor.core.run import Audit
 from auditor.core.state import WindowState
 from auditor.core.window import Baseline
-from auditor.store import convert, rules, tables
+from auditor.store import convert, keys, rules, tables
 from auditor.store.database import Database, add, add_new, put
 from auditor.store.queries import SqlQueries
 from auditor.store.record_index import SqlRecordIndex
@@ -117,4 +117,5 @@ class SqlStore(SqlRecordIndex, SqlStates, SqlQueries):
             if connection.scalars(select(known.c.id).where(known.c.id == command.id)).first() is not None:
                 return False
             add_new(connection, known, [convert.command_row(command)])
+            keys.apply(connection, command)
             return True

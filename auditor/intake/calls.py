@@ -1,0 +1,185 @@
+"""A model's call seen in a trace -> a record: its messages described here, their content going no further.
+
+| record | from |
+|---|---|
+| `id` | trace id and span id: an export that is sent again is the same record |
+| `model.name` | attribute `auditor.model` of span or resource, else the model that was asked for, else `service.name` |
+| `model.version` | the model that answered |
+| `inputs` | `system`, `prompt` (the last turn of the user), `image`, `image-2`, ..., `audio`, `video`, `tool`, `documents` |
+| `output.text` | the answer, described |
+| `latency_s`, `first_token_s` | the span's duration; its first chunk |
+| `groups` | attributes `auditor.group.<feature>` |
+| `subject` | salted digest of `user.id` or `enduser.id` |
+
+A retriever's or reranker's span is a record of its own: model `<name>/retriever`, inputs `prompt` and `documents` (with the
+documents' scores), so that what was retrieved can be watched whether or not both spans travel in one export.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.core.errors import RecordError
+from auditor.core.record import Input, ModelRef, Output, Record
+from auditor.core.window import from_us
+from auditor.describe import Payload, commitment, describe_input, describe_text
+from auditor.intake.dialects import Call, Message, Part, read_call
+from auditor.intake.otlp import Span
+from auditor.ports import Descriptor
+
+MAX_EACH = 8
+"""Inputs of one modality in one record; what a call has beyond them is not described."""
+_GROUP = "auditor.group."
+_FIRST_CHUNK = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
+
+
+def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes) -> Record | None:
+    """The record of one span; None when it is not the call of a model.
+
+    Parameters
+    ----------
+    descriptors : mapping of str to Descriptor
+        By modality.
+    salt : bytes
+        Of commitments.
+
+    Raises
+    ------
+    RecordError
+        A span without ids, times or a model's name.
+    """
+    call = read_call(span)
+    if call is None:
+        return None
+    if not span.trace or not span.id or not 0 < span.start_ns <= span.end_ns:
+        raise RecordError("bad_span", "a span has ids, a start, and an end after it", where=span.name[:80])
+    said = {**span.resource, **span.attributes}
+    first = _first_token(span)
+    return Record(
+        id=f"{span.trace}-{span.id}",
+        time=from_us(span.start_ns // 1000),
+        model=_model(call, said),
+        inputs=_inputs(call, descriptors, salt),
+        output=_output(call, span, descriptors),
+        groups={
+            key.removeprefix(_GROUP): str(value)[:2000]
+            for key, value in said.items()
+            if key.startswith(_GROUP) and len(key) > len(_GROUP)
+        },
+        subject=_subject(said, salt),
+        latency_s=(span.end_ns - span.start_ns) / 1e9,
+        first_token_s=first,
+    )
+
+
+def _model(call: Call, said: Mapping[str, Any]) -> ModelRef:
+    given = said.get("auditor.model")
+    name = given if isinstance(given, str) and given else None
+    asked = call.model or call.version
+    if call.operation == "retrieval":
+        name = f"{name or asked or said.get('service.name') or 'unnamed'}/retriever"
+    name = name or asked or said.get("service.name")
+    if not isinstance(name, str) or not name:
+        raise RecordError("no_model", "the span names no model", fix="set the resource attribute auditor.model")
+    return ModelRef(name=name[:200], version=(call.version or call.model or "")[:200])
+
+
+def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes) -> tuple[Input, ...]:
+    if call.operation == "embeddings" and call.vectors:
+        return tuple(
+            describe_input(
+                Payload(
+                    name=_numbered("prompt", number),
+                    value=text,
+                    modality="text",
+                    embedding=vector,
+                    encoder=call.version or call.model,
+                    error=None if text is not None else "not_captured",
+                ),
+                descriptors,
+                salt=salt,
+            )
+            for number, (text, vector) in enumerate(call.vectors[:MAX_EACH], 1)
+        )
+    payloads = [*_said(call)]
+    if not call.captured and not payloads:
+        payloads.append(Payload(name="prompt", modality="text", error="not_captured"))
+    if call.documents or call.scores:
+        text = "\n\n".join(call.documents)
+        error = None if call.documents else "not_captured"
+        payloads.append(Payload(name="documents", value=text or None, modality="text", scores=call.scores, error=error))
+    return tuple(describe_input(payload, descriptors, salt=salt) for payload in payloads)
+
+
+def _said(call: Call) -> list[Payload]:
+    """What the system says, and the last turn: everything after the model's last answer."""
+    system = [part for message in call.messages if message.role in ("system", "developer") for part in message.parts]
+    turn: list[Message] = []
+    for message in reversed(call.messages):
+        if message.role == "assistant":
+            break
+        if message.role not in ("system", "developer"):
+            turn.insert(0, message)
+    found = []
+    for name, parts in (
+        ("system", system),
+        ("prompt", [part for message in turn if message.role != "tool" for part in message.parts]),
+        ("tool", [part for message in turn if message.role == "tool" for part in message.parts]),
+    ):
+        texts = [part.text for part in parts if part.text is not None]
+        if texts:
+            found.append(Payload(name=name, value="\n".join(texts), modality="text"))
+    for modality in ("image", "audio", "video"):
+        media = [part for message in turn for part in message.parts if part.modality == modality]
+        found += [_media(part, _numbered(modality, number)) for number, part in enumerate(media[:MAX_EACH], 1)]
+    return found
+
+
+def _media(part: Part, name: str) -> Payload:
+    if part.data is None:
+        return Payload(name=name, modality=part.modality, error=part.error or "not_captured")
+    try:
+        data = base64.b64decode(part.data, validate=True)
+    except (binascii.Error, ValueError):
+        return Payload(name=name, modality=part.modality, error="decode_failed")
+    return (
+        Payload(name=name, modality=part.modality, value=data)
+        if data
+        else Payload(name=name, modality=part.modality, error="decode_failed")
+    )
+
+
+def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Output | None:
+    texts = [part.text for part in call.answer if part.text is not None]
+    error = span.attributes.get("error.type") or span.error
+    if error is None:
+        error = next((str(at.get("exception.type", name)) for name, _, at in span.events if name == "exception"), None)
+    if not (texts or call.tokens or call.finish or error):
+        return None
+    return Output(
+        text=describe_text("\n".join(texts), descriptors) if texts else None,
+        tokens=call.tokens or None,
+        finish=None if call.finish is None else call.finish[:200],
+        refused=call.refused,
+        error=None if error is None else str(error)[:200],
+    )
+
+
+def _first_token(span: Span) -> float | None:
+    given = span.attributes.get("gen_ai.response.time_to_first_chunk")
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and 0 <= given < 1e6:
+        return float(given)
+    times = [time for name, time, _ in span.events if name in _FIRST_CHUNK and span.start_ns <= time <= span.end_ns]
+    return (min(times) - span.start_ns) / 1e9 if times else None
+
+
+def _subject(said: Mapping[str, Any], salt: bytes) -> str | None:
+    who = said.get("user.id") or said.get("enduser.id")
+    return commitment(who, salt) if isinstance(who, str) and who else None
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"

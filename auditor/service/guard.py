@@ -1,0 +1,89 @@
+"""The gate in front of every route: key and permission first, then the route. What no table names stays shut."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from auditor.core.errors import AuditorError
+from auditor.service.access import ROUTES, Permission, Principal
+from auditor.service.keyring import KeyRing
+from auditor.service.refusals import FAULT, RequestError, as_refusal, as_response
+
+_log = logging.getLogger("auditor")
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_MAX_TOKEN = 256
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    A request whose path, method, key or role is not in the tables never reaches a route. The order of the answers gives
+    nothing away: without a good key everything but the open routes is 401, whether it exists or not.
+    """
+
+    def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
+        self._app = app
+        self._ring = ring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        started = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        try:
+            scope["principal"] = self._admit(scope)
+            await self._app(scope, receive, guarded)
+        except AuditorError as error:
+            await as_response(as_refusal(error), close=scope["method"] == "POST")(scope, receive, guarded)
+        except Exception:  # the application has answered by now
+            _log.exception("auditor: %s %s failed", scope["method"], scope["path"])
+            if not started:
+                await as_response(FAULT, close=True)(scope, receive, guarded)
+
+    def _admit(self, scope: Scope) -> Principal | None:
+        methods = ROUTES.get(scope["path"], {})
+        needed = methods.get(scope["method"])
+        if needed is Permission.OPEN:
+            return None
+        principal = self._ring.find(_token(scope))
+        if principal is None:
+            raise RequestError(
+                401, "no_key", "no good key", where="Authorization", fix="send `Authorization: Bearer KEY`"
+            )
+        if not methods:
+            raise RequestError(404, "no_route", f"there is no {scope['path'][:200]!r}", where="path")
+        if needed is None:
+            allowed = ", ".join(sorted(methods))
+            raise RequestError(
+                405, "bad_method", f"{scope['method']} is not for this route", fix=allowed, allow=allowed
+            )
+        if not principal.may(needed):
+            raise RequestError(
+                403,
+                "wrong_role",
+                f"a key of role {principal.role!r} may not do this",
+                where=scope["path"],
+                fix="use a key of another role",
+            )
+        return principal
+
+
+def _token(scope: Scope) -> str:
+    found = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(found) != 1 or len(found[0]) > _MAX_TOKEN:
+        return ""
+    scheme, _, token = found[0].decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,115 @@
+"""`POST /v1/commands`: what a person says, durable in the journal before the answer; the writer applies it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from auditor.core.command import Command
+from auditor.core.errors import AuditorError
+from auditor.core.identity import uuid7
+from auditor.core.window import Span, format_time, parse_time, to_us
+from auditor.intake.commands import append_command
+from auditor.intake.records import decode
+from auditor.service import documents
+from auditor.service.access import Principal
+from auditor.service.bodies import media_type, read_body
+from auditor.service.parsing import JSON, MSGPACK
+from auditor.service.refusals import RequestError
+from auditor.service.settle import wrong_model
+from auditor.service.state import Service
+from auditor.settings import Home
+from auditor.store.keys import create, revoke
+
+_MAX = 256 << 10
+
+
+def command_routes(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/commands",
+        summary="Say what only a person can say: pin a baseline, make or revoke a key",
+        responses=documents.answers(documents.COMMAND_ANSWER, *documents.WRITE),
+        openapi_extra={
+            "requestBody": {"required": True, "content": documents.content(documents.COMMAND, JSON, MSGPACK)}
+        },
+    )
+    async def commands(request: Request) -> JSONResponse:
+        media = media_type(request, (JSON, MSGPACK))
+        with service.held.share() as share:
+            data = decode(await read_body(request, share, _MAX), media)
+        command, more = _command(data, request.scope["principal"], service)
+        try:
+            await asyncio.to_thread(append_command, Home(service.settings.root), command)
+        except AuditorError as error:
+            raise RequestError(
+                503, "not_durable", "it could not be made durable", fix="send again", retry_after=5
+            ) from error
+        service.ring.note(command)
+        said = {"id": command.id, "kind": command.kind, "by": command.by, "at": format_time(command.at)}
+        return JSONResponse({"schema": "auditor.command/1", **said, **more})
+
+    return router
+
+
+def _command(data: Any, principal: Principal, service: Service) -> tuple[Command, dict[str, Any]]:
+    """The command that a body states, with the key's id beside who says so; and what only its sender may see."""
+    if not isinstance(data, dict) or not isinstance(data.get("payload"), dict):
+        raise _bad("a command is an object with `kind` and `payload`", "body")
+    unknown = sorted(map(str, set(data) - {"schema", "kind", "by", "payload"}))
+    if unknown:
+        raise _bad(f"unknown key {unknown[0][:80]!r}", "body")
+    by = data.get("by")
+    if by is not None and not (isinstance(by, str) and 0 < len(by) <= 200):
+        raise _bad("`by` is a name of 1 to 200 characters", "by")
+    by = f"{by} (key {principal.id})" if by else f"key {principal.id}"
+    at = datetime.now(UTC)
+    payload = data["payload"]
+    kind = data.get("kind")
+    if kind == "baseline.pin":
+        return _pin(payload, principal, by, at), {}
+    if kind in ("key.create", "key.revoke"):
+        if principal.role != "admin":
+            raise RequestError(403, "wrong_role", "keys are an admin's affair", where="kind", fix="use an admin's key")
+        if principal.models is not None:
+            raise RequestError(
+                403, "wrong_model", "this key is not for all models", where="kind", fix="use another key"
+            )
+        return _key(kind, payload, by, at, service)
+    raise _bad(f"{str(kind)[:80]!r} is no kind of command", "kind")
+
+
+def _pin(payload: dict[str, Any], principal: Principal, by: str, at: datetime) -> Command:
+    model, since, until = (payload.get(name) for name in ("model", "since", "until"))
+    if set(payload) != {"model", "since", "until"} or not all(isinstance(part, str) for part in (model, since, until)):
+        raise _bad("a pin has `model`, `since` and `until`", "payload")
+    if not principal.sees(str(model)):
+        raise wrong_model(str(model))
+    span = Span(parse_time(str(since)), parse_time(str(until)))
+    said = {"model": model, "since": format_time(span.start), "until": format_time(span.end)}
+    return Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=said)
+
+
+def _key(kind: str, payload: dict[str, Any], by: str, at: datetime, service: Service) -> tuple[Command, dict[str, Any]]:
+    if kind == "key.create":
+        if set(payload) - {"role", "models"}:
+            raise _bad("a key has `role` and `models`", "payload")
+        models = payload.get("models")
+        if models is not None and not isinstance(models, list):
+            raise _bad("`models` is a list of names", "payload.models")
+        command, key = create(str(payload.get("role")), models, by=by, at=at)
+        return command, {"key": {"id": command.payload["id"], "key": key}}
+    identifier = payload.get("id")
+    if set(payload) != {"id"} or identifier not in {key.id for key in service.ring.all_keys()}:
+        raise RequestError(400, "unknown_key", "no key has this id", where="payload.id", fix="`auditor key list`")
+    return revoke(str(identifier), by=by, at=at), {}
+
+
+def _bad(message: str, where: str) -> RequestError:
+    return RequestError(400, "bad_command", message, where=where, fix="see `POST /v1/commands` in /openapi.json")

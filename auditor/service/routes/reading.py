@@ -1,0 +1,203 @@
+"""The GET routes: pages of measurements, verdicts and alerts, models, Prometheus text."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from auditor.core.errors import AuditorError, StoreError
+from auditor.core.window import format_time, from_us, parse_time, to_us
+from auditor.service import documents
+from auditor.service.access import Principal
+from auditor.service.refusals import RequestError
+from auditor.service.settle import wrong_model
+from auditor.service.state import Service
+from auditor.sinks.prometheus import CONTENT_TYPE, render
+from auditor.store.reading import Place, Reading
+
+_TIME = "RFC 3339 with an offset, or a date"
+
+
+class _Question(BaseModel):
+    """What every list takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(
+        None, min_length=1, max_length=200, description="One model; all the key is for, when absent"
+    )
+    since: str | None = Field(None, max_length=40, description=f"Windows that begin at or after; {_TIME}")
+    until: str | None = Field(None, max_length=40, description=f"Windows that end at or before; {_TIME}")
+    limit: int = Field(100, ge=1, le=1000, description="Items a page")
+    after: str | None = Field(None, max_length=2000, description="`next` of the page before")
+
+
+class Measurements(_Question):
+    metric: str | None = Field(None, min_length=1, max_length=200, description="A name, or a prefix that ends in `.`")
+
+
+class Verdicts(_Question):
+    control: str | None = Field(None, min_length=1, max_length=200, description="A control's name")
+
+
+class Alerts(_Question):
+    state: str | None = Field(None, pattern="^(open|resolved)$", description="open or resolved")
+
+
+class Models(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=1000, description="Items a page")
+    after: str | None = Field(None, max_length=2000, description="`next` of the page before")
+
+
+def reading_routes(service: Service) -> APIRouter:
+    """All of them."""
+    router = APIRouter()
+
+    async def page(kind: str, question: _Question, name: str | None, request: Request) -> JSONResponse:
+        since, until = _time(question.since, "since"), _time(question.until, "until")
+        place = _place(question.after)
+        principal: Principal = request.scope["principal"]
+        if question.model is not None and not principal.sees(question.model):
+            raise wrong_model(question.model)
+
+        def ask(reading: Reading) -> list[Any]:
+            models = [question.model] if question.model is not None else _visible(reading, principal)
+            return reading.page(
+                kind, models, since=since, until=until, name=name, limit=question.limit + 1, after=place
+            )
+
+        found = await _ask(service, ask, [])
+        items = found[: question.limit]
+        following = _cursor(kind, items[-1]) if len(found) > question.limit else None
+        return JSONResponse(
+            {"schema": f"auditor.{kind}/1", "items": [item.as_json() for item in items], "next": following}
+        )
+
+    @router.get(
+        "/v1/measurements",
+        summary="Figures, or why there are none",
+        responses=documents.answers(documents.page("measurements"), *documents.READ),
+    )
+    async def measurements(request: Request, question: Annotated[Measurements, Query()]) -> JSONResponse:
+        return await page("measurements", question, question.metric, request)
+
+    @router.get(
+        "/v1/verdicts",
+        summary="What each control said about each window",
+        responses=documents.answers(documents.page("verdicts"), *documents.READ),
+    )
+    async def verdicts(request: Request, question: Annotated[Verdicts, Query()]) -> JSONResponse:
+        return await page("verdicts", question, question.control, request)
+
+    @router.get(
+        "/v1/alerts",
+        summary="Alerts, by when they opened",
+        responses=documents.answers(documents.page("alerts"), *documents.READ),
+    )
+    async def alerts(request: Request, question: Annotated[Alerts, Query()]) -> JSONResponse:
+        return await page("alerts", question, question.state, request)
+
+    @router.get(
+        "/v1/models",
+        summary="Models that have records",
+        responses=documents.answers(documents.page("models"), *documents.READ),
+    )
+    async def models(request: Request, question: Annotated[Models, Query()]) -> JSONResponse:
+        place = _place(question.after)
+        principal: Principal = request.scope["principal"]
+        found = [
+            summary
+            for summary in await _ask(service, lambda reading: reading.models(), [])
+            if principal.sees(summary.name) and (place is None or summary.name > place[0])
+        ]
+        items = found[: question.limit]
+        following = _encode((items[-1].name, items[-1].first, "")) if len(found) > question.limit else None
+        return JSONResponse(
+            {"schema": "auditor.models/1", "items": [_model(item) for item in items], "next": following}
+        )
+
+    @router.get(
+        "/metrics",
+        summary="The newest figures as Prometheus text",
+        response_class=PlainTextResponse,
+        responses=documents.answers(None, *documents.READ, media="text/plain"),
+    )
+    async def metrics(request: Request) -> Response:
+        principal: Principal = request.scope["principal"]
+
+        def ask(reading: Reading) -> list[Any]:
+            names = _visible(reading, principal)
+            return [figure for name in names for figure in reading.newest_measurements(name)]
+
+        try:
+            text = render(await _ask(service, ask, []))
+        except StoreError:  # the service's own figures say that the store is away
+            text = ""
+        return Response(text + service.counters.render(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+async def _ask(service: Service, ask: Any, nothing: Any) -> Any:
+    try:
+        return await service.read(ask)
+    except StoreError as error:
+        if error.code == "no_store":
+            return nothing
+        raise
+
+
+def _visible(reading: Reading, principal: Principal) -> list[str]:
+    if principal.models is not None:
+        return sorted(principal.models)
+    return [summary.name for summary in reading.models()]
+
+
+def _model(summary: Any) -> dict[str, Any]:
+    return {
+        "name": summary.name,
+        "versions": list(summary.versions),
+        "first": format_time(summary.first),
+        "last": format_time(summary.last),
+        "records": summary.records,
+    }
+
+
+def _time(text: str | None, where: str) -> datetime | None:
+    try:
+        return None if text is None else parse_time(text)
+    except AuditorError as error:
+        raise RequestError(400, error.code, error.message, where=where, fix=error.fix) from error
+    except OverflowError as error:
+        raise RequestError(400, "bad_time", f"{text!r} is not a time", where=where) from error
+
+
+def _cursor(kind: str, item: Any) -> str:
+    return _encode((item.model, item.opened if kind == "alerts" else item.start, item.id))
+
+
+def _encode(place: Place) -> str:
+    model, time, identifier = place
+    return base64.urlsafe_b64encode(json.dumps([model, to_us(time), identifier]).encode()).decode()
+
+
+def _place(text: str | None) -> Place | None:
+    if text is None:
+        return None
+    try:
+        model, time, identifier = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
+        if not (isinstance(model, str) and type(time) is int and isinstance(identifier, str)):
+            raise ValueError(text)
+        return model, from_us(time), identifier
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise RequestError(
+            400, "bad_cursor", "this is not the `next` of a page", where="after", fix="begin without `after`"
+        ) from error

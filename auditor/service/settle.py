@@ -1,0 +1,228 @@
+"""What is new, what is a duplicate, what contradicts: asked of the index and of what has been written since the last drain.
+
+The index is the truth, but it learns of a record only at the drain, and may be away. In between stand the payloads
+written lately, as many as fit `RECENT` bytes; what neither knows is taken, and settled at the drain.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditor.core.errors import RecordError, StoreError
+from auditor.intake.records import content_digest, read_record
+from auditor.ports import IndexEntry
+from auditor.service.access import Principal
+from auditor.service.parsing import Batch, refused_row
+from auditor.service.refusals import RequestError
+from auditor.store.reading import Reading, open_reading
+
+RECENT = 32 << 20
+"""Bytes of payloads that are kept to be compared with."""
+ASK_S = 0.25
+"""How long a settled batch may wait for an index that lies on another machine."""
+REST_S = 5.0
+"""After a failure the index is left alone for this long."""
+_log = logging.getLogger("auditor")
+_CONFLICT = RecordError(
+    "id_conflict", "the same id stands for a record with other content", fix="give every record an id of its own"
+)
+Frames = list[tuple[str, bytes]]
+
+
+class IndexAsker:
+    """Lines of the record index, or None when they cannot be had in time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._reading: Reading | None = None
+        self._rest_until = 0.0
+        self._helper: concurrent.futures.ThreadPoolExecutor | None = None
+
+    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry] | None:
+        """By id; ids that the index does not have are left out."""
+        if not ids:
+            return {}
+        if time.monotonic() < self._rest_until:
+            return None
+        try:
+            if self._reading is not None and self._reading.dialect == "sqlite":
+                return self._reading.locate(ids)
+            if self._helper is None:
+                self._helper = concurrent.futures.ThreadPoolExecutor(1, "auditor-index")
+            return self._helper.submit(self._ask, list(ids)).result(ASK_S)
+        except StoreError as error:
+            if error.code == "no_store":
+                return {}
+            self._rest(str(error))
+        except concurrent.futures.TimeoutError:
+            # Whoever hangs keeps the old helper; it is left to end by itself.
+            self._rest("no answer in time")
+            assert self._helper is not None
+            self._helper.shutdown(wait=False, cancel_futures=True)
+            self._helper, self._reading = None, None
+        return None
+
+    def close(self) -> None:
+        if self._helper is not None:
+            self._helper.shutdown(wait=False, cancel_futures=True)
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+    def _ask(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
+        if self._reading is None:
+            self._reading = open_reading(self._url)
+        return self._reading.locate(ids)
+
+    def _rest(self, why: str) -> None:
+        _log.warning("auditor: the index cannot be asked (%s): ids are settled at the drain", why)
+        self._rest_until = time.monotonic() + REST_S
+
+
+class Recent:
+    """Payloads written since the last drain, by id: the newest that fit."""
+
+    def __init__(self, limit: int = RECENT) -> None:
+        self.limit = limit
+        self._bytes = 0
+        self._found: dict[str, tuple[bytes, str]] = {}
+        self._order: deque[tuple[int, str, bytes]] = deque()
+        self._mark = 0
+
+    def get(self, identifier: str) -> tuple[bytes, str] | None:
+        """Payload and model."""
+        return self._found.get(identifier)
+
+    def add(self, identifier: str, payload: bytes, model: str) -> None:
+        self._found[identifier] = (payload, model)
+        self._order.append((self._mark, identifier, payload))
+        self._bytes += len(payload)
+        while self._bytes > self.limit:
+            self._drop_oldest()
+
+    def remove(self, identifier: str) -> None:
+        """It was not written after all; its bytes are counted until their turn comes."""
+        self._found.pop(identifier, None)
+
+    def mark(self) -> int:
+        """A mark between what is written by now and what comes: to be given to `forget`."""
+        self._mark += 1
+        return self._mark
+
+    def forget(self, mark: int) -> None:
+        """What was added before the mark is in the index by now."""
+        while self._order and self._order[0][0] < mark:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, identifier, payload = self._order.popleft()
+        self._bytes -= len(payload)
+        kept = self._found.get(identifier)
+        if kept is not None and kept[0] is payload:
+            del self._found[identifier]
+
+
+@dataclass(slots=True)
+class Settled:
+    """Frames to write, ids that count as written from now on, and what to answer once they are on disk."""
+
+    frames: Frames = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+
+
+def ids_to_ask(batch: Batch, principal: Principal) -> list[str]:
+    """Ids whose lines of the index matter: of records, and of labels when the key is not for all models."""
+    found = [record.id for _, record, _ in batch.rows]
+    if principal.models is not None:
+        found += [identifier for _, identifier in batch.labels]
+    return found
+
+
+def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> Settled:
+    """Decide on every row of a batch; what is new is in `recent` afterwards.
+
+    `known` are lines of the index by id; None when it cannot be asked.
+
+    Raises
+    ------
+    RequestError
+        403 `wrong_model`, when the key is not for a model that the batch speaks of: none of it is taken then. 503
+        when that cannot be known.
+    """
+    if any(not principal.sees(model) for model in batch.models):
+        raise wrong_model(next(model for model in sorted(batch.models) if not principal.sees(model)))
+    done = Settled(frames=batch.frames)
+    duplicates = 0
+    if batch.labels and principal.models is not None:
+        _check_labels(batch, principal, recent, known)
+    lines = known or {}
+    for index, record, payload in batch.rows:
+        identifier = record.id
+        lately = recent.get(identifier)
+        if lately is None and identifier not in lines:
+            recent.add(identifier, payload, record.model.name)
+            done.added.append(identifier)
+            done.frames.append(("record", payload))
+        elif _same(record, payload, lately, lines.get(identifier)):
+            duplicates += 1
+        else:
+            batch.refused.append(refused_row(index, identifier, _CONFLICT))
+    batch.refused.sort(key=lambda row: row["index"])
+    done.answer = {
+        "accepted": len(done.added) + len(batch.labels),
+        "duplicates": duplicates,
+        "refused": batch.refused,
+        **batch.more,
+    }
+    return done
+
+
+def wrong_model(model: str) -> RequestError:
+    """403."""
+    return RequestError(
+        403,
+        "wrong_model",
+        f"this key is not for the model {model[:200]!r}",
+        fix="use a key for it, or one for all models",
+    )
+
+
+def _same(record: Any, payload: bytes, lately: tuple[bytes, str] | None, line: IndexEntry | None) -> bool:
+    if lately is not None:
+        return lately[0] == payload or content_digest(read_record(lately[0])) == content_digest(record)
+    return line is not None and line.digest == content_digest(record)
+
+
+def _check_labels(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> None:
+    """A key for some models may label their records, and no others: what nobody knows, it may not label either."""
+    if known is None:
+        raise RequestError(
+            503,
+            "index_unavailable",
+            "nobody can tell now which model these records are of",
+            fix="try again",
+            retry_after=5,
+        )
+    kept = []
+    frames = []
+    for (index, identifier), frame in zip(batch.labels, batch.frames, strict=True):
+        lately = recent.get(identifier)
+        model = lately[1] if lately else known[identifier].model if identifier in known else None
+        if model is None:
+            batch.refused.append(
+                refused_row(index, identifier, RecordError("unknown_record", "no record has this id (yet)"))
+            )
+        elif not principal.sees(model):
+            raise wrong_model(model)
+        else:
+            kept.append((index, identifier))
+            frames.append(frame)
+    batch.labels = kept
+    batch.frames[:] = frames

@@ -51,7 +51,7 @@ class Answer:
 
 
 def image_features(photo: Photo) -> Floats:
-    """Colours and edges of a photo, shape (133,): the same for its mirror image.
+    """Colours and edges of a photo, shape (121,): the same for its mirror image.
 
     Means and spreads of lightness, red-green and yellow-blue in four rows, directions of edges in the same rows, and a
     histogram of 64 colours.

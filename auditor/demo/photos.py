@@ -229,7 +229,7 @@ def captioned(folder: Path) -> Captioned:
     for listed in lists:
         part = root / listed.stem.removeprefix("captions_")
         for name, said in _listed(listed, damage):
-            photo = _decoded(part / name, damage)
+            photo = _decoded(part, name, damage)
             if photo is not None:
                 photos.append(photo)
                 captions.append(said)
@@ -239,7 +239,7 @@ def captioned(folder: Path) -> Captioned:
         )
     order = np.random.default_rng(20260101).permutation(len(photos)).tolist()
     cut = round(len(photos) * TRAINED_ON)
-    return Captioned(folder.name, photos, captions, order[:cut], order[cut:], damage)
+    return Captioned(folder.resolve().name, photos, captions, order[:cut], order[cut:], damage)
 
 
 def _listed(path: Path, damage: list[Damage]) -> list[tuple[str, list[str]]]:
@@ -258,22 +258,20 @@ def _listed(path: Path, damage: list[Damage]) -> list[tuple[str, list[str]]]:
     return [(name, said) for name, said in captions.items() if said]
 
 
-def _decoded(path: Path, damage: list[Damage]) -> Photo | None:
+def _decoded(part: Path, name: str, damage: list[Damage]) -> Photo | None:
     from PIL import Image
 
     try:
-        # A list of captions may come from anywhere: it names files beside it, and none elsewhere.
-        if not path.resolve().is_relative_to(path.parents[0].resolve()):
+        # A list of captions may come from anywhere: it names files below its part, and none elsewhere.
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError("outside of its folder")
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as image:
+        with Image.open(part / name, formats=("JPEG", "PNG", "WEBP")) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             plain = image.convert("RGB")
         plain.thumbnail((SIDE, SIDE))
         return np.asarray(plain)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        damage.append(
-            Damage(what=f"unreadable: {type(error).__name__}", where=f"{path.parent.name}/{path.name}", lost=1)
-        )
+        damage.append(Damage(what=f"unreadable: {type(error).__name__}", where=f"{part.name}/{name}", lost=1))
         return None
 
 

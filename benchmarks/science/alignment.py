@@ -23,7 +23,7 @@ from auditor.statistics.evalues import LowerMean, bernstein_lower
 from auditor.statistics.nulls import ks_p
 from auditor.statistics.scores import concordance
 
-BASELINE, LEVEL, RUNS = 500, 0.05, 60
+BASELINE, LEVEL, RUNS, LOTS = 500, 0.05, 60, 10
 CELLS = [(0.0, 200), (0.1, 200), (0.2, 200), (0.5, 50), (0.5, 200), (1.0, 100)]
 
 
@@ -96,14 +96,20 @@ def pairs(digits: np.ndarray, spoken: np.ndarray, n: int, rng: np.random.Generat
 
 
 def streams(pool: object, photo: np.ndarray, clip: np.ndarray) -> dict[str, object]:
-    """The lower-mean e-process at level 5 %: false alarms in 300 clean streams of 3000 pairs, and delays."""
+    """The lower-mean e-process: false alarms in ten lots of 300 clean streams of 3000 pairs, and delays.
+
+    One lot of 300 says little about a rate near one in 300, so ten are run and both their mean and their worst are kept.
+    Each stream has its own baseline of 2000 pairs, whose empirical-Bernstein limit (delta 1 %) is what it must fall below.
+    """
     rng = np.random.default_rng(1)
     digits, spoken = pool.digits, pool.spoken  # type: ignore[attr-defined]
-    by_digit = [np.flatnonzero(digits == digit) for digit in range(10)]
+    order = np.argsort(digits, kind="stable")
+    first = np.searchsorted(digits[order], np.arange(11))
 
     def stream(n: int, share: float) -> np.ndarray:
         j = rng.integers(0, len(spoken), n)
-        i = np.array([rng.choice(by_digit[digit]) for digit in spoken[j]])
+        digit = spoken[j]
+        i = order[first[digit] + (rng.random(n) * (first[digit + 1] - first[digit])).astype(np.int64)]
         moved = rng.random(n) < share
         j[moved] = rng.integers(0, len(spoken), int(moved.sum()))
         return concordance(photo[i], clip[j])
@@ -112,15 +118,18 @@ def streams(pool: object, photo: np.ndarray, clip: np.ndarray) -> dict[str, obje
         baseline = stream(2000, 0.0)
         return bernstein_lower(2000, float(baseline.mean()), float(baseline.var(ddof=1)))
 
-    clean = np.array([LowerMean(limit()).update(stream(3000, 0.0)).max() for _ in range(300)])
+    clean = np.array([[LowerMean(limit()).update(stream(3000, 0.0)).max() for _ in range(300)] for _ in range(LOTS)])
     found: dict[str, object] = {}
     for level in (LEVEL, 0.01):
-        false = int((clean >= 1 / level).sum())
-        print(f"e-process at level {level:.0%}: {false} false alarms in 300 clean streams of 3000 pairs")
-        found[f"{level:.0%}"] = rows = {"false alarms": float(false)}
+        false = (clean >= 1 / level).sum(axis=1)
+        print(
+            f"e-process at level {level:.0%}: {false.mean():.1f} false alarms in 300 clean streams of 3000 pairs"
+            f" (mean of {LOTS} lots, worst {false.max()}; promised at most {300 * (level + 0.01):.0f})"
+        )
+        found[f"{level:.0%}"] = rows = {"false alarms": float(false.mean()), "worst lot": float(false.max())}
         for share in (0.1, 0.2, 0.5, 1.0):
             delays = []
-            for _ in range(40):
+            for _ in range(100):
                 wealth = LowerMean(limit()).update(stream(3000, share))
                 delays.append(int((wealth >= 1 / level).argmax()) + 1 if wealth.max() >= 1 / level else 3001)
             hit = float(np.mean(np.array(delays) <= 3000))

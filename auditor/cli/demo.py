@@ -18,7 +18,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--home", metavar="HOME", type=Path, default=Path("auditor-demo"), help="made anew; default ./auditor-demo"
     )
-    parser.add_argument("--scenario", choices=("digits", "image-text"), default="digits")
+    parser.add_argument(
+        "--scenario",
+        choices=("digits", "image-text"),
+        default="digits",
+        help="a late-fusion digit reader (default), or a small dual encoder that checks photos against captions",
+    )
     parser.add_argument(
         "--data",
         metavar="DIR",

@@ -48,6 +48,7 @@ class Generation:
         mask = inputs.get("attention_mask")
         masks = take(mask, flight.rows) if prompts is not None and length(mask) == flight.count else None
         answers = take(sequences, [row * each for row in flight.rows])
+        ends = self._ends(inputs)
         stopped_otherwise = any(inputs.get(name) for name in ("stopping_criteria", "stop_strings"))
 
         def new(position: int) -> list[int]:
@@ -56,7 +57,7 @@ class Generation:
                 prompt = [int(token) for token in prompts.at(position)]
                 if tokens[: len(prompt)] == prompt:
                     tokens = tokens[len(prompt) :]
-            return self._to_the_end(tokens)
+            return self._to_the_end(tokens, ends)
 
         def counted(position: int) -> dict[str, int]:
             found = {"output": len(new(position))}
@@ -68,7 +69,7 @@ class Generation:
 
         def finish(position: int) -> str | None:
             tokens = new(position)
-            if tokens and tokens[-1] in self.ends:
+            if tokens and tokens[-1] in ends:
                 return "stop"
             return None if stopped_otherwise else "length"
 
@@ -77,12 +78,21 @@ class Generation:
             found["text"] = Lazy(lambda position: self.processors.text(new(position)))
         return found
 
-    def _to_the_end(self, tokens: list[int]) -> list[int]:
+    def _ends(self, inputs: Mapping[str, Any]) -> frozenset[int]:
+        """Tokens that end an answer: the call's own, else the model's."""
+        said = inputs.get("eos_token_id")
+        if said is None:
+            said = getattr(inputs.get("generation_config"), "eos_token_id", None)
+        if said is None:
+            return self.ends
+        return frozenset(said if isinstance(said, (list, tuple)) else [int(said)])
+
+    def _to_the_end(self, tokens: list[int], ends: frozenset[int]) -> list[int]:
         """Tokens up to their end, which counts; the token that starts a decoder, and padding, do not."""
         if tokens and tokens[0] in self.begins:
             tokens = tokens[1:]
         for index, token in enumerate(tokens):
-            if token in self.ends:
+            if token in ends:
                 return tokens[: index + 1]
         return [token for token in tokens if token != self.pad]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -42,10 +42,27 @@ class Entry:
         self.handled = sys.exception()
 
 
-class Open(threading.local):
+class Open:
     """The open call of each thread."""
 
-    entry: Entry | None = None
+    def __init__(self) -> None:
+        self._entries: dict[int, Entry] = {}
+
+    @property
+    def entry(self) -> Entry | None:
+        """The calling thread's."""
+        return self._entries.get(get_ident())
+
+    @entry.setter
+    def entry(self, entry: Entry | None) -> None:
+        if entry is None:
+            self._entries.pop(get_ident(), None)
+        else:
+            self._entries[get_ident()] = entry
+
+    def __bool__(self) -> bool:
+        """Whether any thread has one."""
+        return bool(self._entries)
 
     def running(self) -> Entry | None:
         """The entry, if its call still runs."""
@@ -64,6 +81,11 @@ class Open(threading.local):
         """The open call, if any row of it is described."""
         entry = self.entry
         return entry.flight if entry is not None and entry.flight is not None and entry.flight.rows else None
+
+
+_STANDS_FOR = contextlib.nullcontext()
+_NOTHING = _STANDS_FOR.__exit__
+"""Takes any arguments and returns None; the standard library's, so that a pickled module does not need auditor."""
 
 
 class Hook:
@@ -92,7 +114,7 @@ class Hook:
             self.__auditor_site__.recorder.faults.note("hook_failed", error)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (contextlib.nullcontext(), "__exit__")
+        return getattr, (_STANDS_FOR, "__exit__")
 
 
 def capturing() -> bool:
@@ -133,7 +155,25 @@ def tap_modules(
     """
     for (name, field), module in modules.items():
         act = _tap(open_calls, name, field, channels_last)
-        site.undo.append(module.register_forward_hook(Hook(site, act)).remove)
+        hook(site, open_calls, module.register_forward_hook, Hook(site, act))
+
+
+def hook(site: Site, open_calls: Open, register: Callable[..., Any], ours: Hook, **options: Any) -> None:
+    """Register a hook that `site.release` takes back.
+
+    A thread that is just going through a module's hooks would stumble if one of them vanished. So the hook first becomes
+    one that does nothing, which nobody notices, and is removed only when no call is open.
+    """
+    handle = register(ours, **options)
+
+    def take_back() -> None:
+        hooks = handle.hooks_dict_ref()
+        if hooks is not None and handle.id in hooks:
+            hooks[handle.id] = _NOTHING
+        if not open_calls:
+            handle.remove()
+
+    site.undo.append(take_back)
 
 
 def _tap(open_calls: Open, name: str, field: str, channels_last: bool) -> Callable[..., None]:

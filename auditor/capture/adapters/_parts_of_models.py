@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from auditor.capture.adapters._hooks import Hook, Open, branch_layers, capturing, module_at, tap_modules
+from auditor.capture.adapters._hooks import Hook, Open, branch_layers, capturing, hook, module_at, tap_modules
 from auditor.capture.adapters._tensors import is_array, take
 from auditor.capture.site import Site
 
@@ -43,4 +43,4 @@ def tap_outputs(site: Site, open_calls: Open, model: Any) -> None:
                 flight.size += taken.size
                 flight.taps.setdefault((name, "embedding"), []).append(taken)
 
-    site.undo.append(model.register_forward_hook(Hook(site, act)).remove)
+    hook(site, open_calls, model.register_forward_hook, Hook(site, act))

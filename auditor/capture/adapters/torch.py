@@ -23,6 +23,7 @@ from auditor.capture.adapters._hooks import (
     branch_layers,
     capturing,
     encoder_of,
+    hook,
     module_at,
     tap_modules,
 )
@@ -77,10 +78,8 @@ class Watching:
                 earlier.release()
         site, model = self.site, self.model
         before, after = Hook(site, self.enter), Hook(site, self.leave)
-        site.undo += [
-            model.register_forward_pre_hook(before, prepend=True, with_kwargs=True).remove,
-            model.register_forward_hook(after, with_kwargs=True, always_call=True).remove,
-        ]
+        hook(site, self.open, model.register_forward_pre_hook, before, prepend=True, with_kwargs=True)
+        hook(site, self.open, model.register_forward_hook, after, with_kwargs=True, always_call=True)
         tap_modules(site, self.open, self.modules)
 
     def enter(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

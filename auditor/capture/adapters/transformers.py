@@ -16,7 +16,7 @@ from auditor.capture.adapters._around import OF_MODULES, Enter, Session, around,
 from auditor.capture.adapters._batch import Answers, Column, Flight, begin
 from auditor.capture.adapters._columns import unscaled
 from auditor.capture.adapters._generation import Generation
-from auditor.capture.adapters._hooks import Entry, Hook, Open, encoder_of
+from auditor.capture.adapters._hooks import Entry, Hook, Open, encoder_of, hook
 from auditor.capture.adapters._parts_of_models import EMBEDDINGS, tap_branches
 from auditor.capture.adapters._processors import Processors, model_name
 from auditor.capture.adapters._tensors import Lazy, is_array, length, take
@@ -102,8 +102,7 @@ class Watching:
         entries: dict[str, Enter] = {"__call__": self._entry(Binder(self.model.forward), self._count, self._answer)}
         if callable(getattr(type(self.model), "generate", None)):
             entries["generate"] = self._generate()
-            act = self._first_token
-            self.site.undo.append(self.model.register_forward_hook(Hook(self.site, act)).remove)
+            hook(self.site, self.open, self.model.register_forward_hook, Hook(self.site, self._first_token))
         for name, role in FEATURES.items():
             if callable(getattr(type(self.model), name, None)):
                 binder = Binder(getattr(self.model, name))

@@ -14,7 +14,7 @@ from auditor.core.window import Span, format_time
 from auditor.policy import attestations, waivers
 from auditor.policy.budget import Allowance, allowance
 from auditor.policy.calendar import applies_on_route, force_of
-from auditor.policy.decision import Truth, limit_for
+from auditor.policy.decision import Truth, chance, limit_for
 from auditor.policy.evidence import OVERALL, Gathered, Group, gather, modality_of, retired
 from auditor.policy.explain import explain_attestation, explain_metric, explain_other
 from auditor.policy.hysteresis import Standing, step
@@ -150,7 +150,7 @@ def _disposition(task: _Task) -> tuple[Word | None, str]:
 
 def _measured(task: _Task, evidence: MetricEvidence, measurements: Sequence[Measurement]) -> Iterator[Verdict]:
     gathered = gather(task.control, evidence, measurements, list(task.before.values()), task.span)
-    tested = sum(m.status is Status.OK and m.p_value is not None for group in gathered.groups.values() for m in group)
+    tested = sum(m.status is Status.OK and chance(m) is not None for group in gathered.groups.values() for m in group)
     allowed = allowance(task.policy, task.span.duration, tested) if task.control.budgeted else None
     for group in sorted(gathered.groups, key=lambda key: (key[0], key[1] or "")):
         outcome = _outcome(task, evidence, gathered, group, allowed)
@@ -385,4 +385,4 @@ def _share(task: _Task, outcome: Outcome) -> float | None:
 
 
 def _tested(outcome: Outcome) -> int:
-    return sum(m.status is Status.OK and m.p_value is not None for m in outcome.series)
+    return sum(m.status is Status.OK and chance(m) is not None for m in outcome.series)

@@ -9,7 +9,7 @@ import getpass
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,14 @@ from auditor.core.identity import digest, uuid7
 from auditor.core.measurement import Measurement
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState, empty_state, merge_all
-from auditor.core.verdict import AlertChange
+from auditor.core.verdict import Alert, AlertChange, Verdict
 from auditor.core.window import DAY, HOUR, Baseline, Span, floor_to, format_time, parse_duration, parse_time, to_us
 from auditor.deliver import deliver
+from auditor.exemplify import examples
 from auditor.judge import judge, needed_durations
 from auditor.measure import measure
-from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Renderer, Sink, Store
+from auditor.monitoring import Before, follow
+from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Monitor, Renderer, Sink, Store
 from auditor.settings import Settings
 from auditor.summarise import fit_frame, summarise_hours
 
@@ -212,11 +214,15 @@ class Pipeline:
                 if version is None and duration == span.duration:
                     window = state
 
+        if baseline is not None:
+            last = next((run for run in earlier if run.span == span), None)
+            measurements += self._follow(window, baseline, span, last, run_id, revision, now)
         previous = self.store.last_verdicts(model, span.start)
         verdicts = judge(
             self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
         )
         alerts = alerts_for(self.store.alerts(model, state="open"), verdicts) if revision == 1 else AlertChange()
+        alerts = _with_examples(alerts, verdicts, measurements, window, baseline, frame)
         run = AuditRun(
             id=run_id,
             model=model,
@@ -241,6 +247,41 @@ class Pipeline:
         )
         self.store.commit(audit)
         return audit
+
+    def _follow(
+        self,
+        window: WindowState,
+        baseline: Pinned,
+        span: Span,
+        last: AuditRun | None,
+        run: str,
+        revision: int,
+        now: datetime,
+    ) -> Iterator[Measurement]:
+        """What the monitors say, their bets kept before the audit is: a run that was cut short bets nothing twice."""
+        for name, plugin in self.measurers.items():
+            if not isinstance(plugin, Monitor):
+                continue
+            before = None
+            if last is not None:
+                said = self.store.measurements(window.model, metric=plugin.metrics[0].name, span=span)
+                before = Before([m for m in said if m.span == span and m.method.name == name], last.records)
+            known = self.store.monitor(name, window.model, baseline[0].id)
+            state, found = follow(
+                name,
+                plugin,
+                known,
+                window,
+                baseline,
+                span=span,
+                before=before,
+                run=run,
+                revision=revision,
+                recorded=now,
+            )
+            if state is not known:
+                self.store.put_monitor(name, state)
+            yield from found
 
     def _render(self, window: WindowState, baseline: Pinned | None, frame: Frame, run: AuditRun) -> Iterator[Artifact]:
         if baseline is None or window.n == 0:
@@ -317,6 +358,28 @@ def _merge_versions(model: str, span: Span, frame: Frame, states: Sequence[Windo
     if not hours:
         return empty_state(model, span, frame.digest)
     return merge_all([merge_all(hours[hour]) for hour in sorted(hours)])
+
+
+def _with_examples(
+    change: AlertChange,
+    verdicts: Sequence[Verdict],
+    measurements: Sequence[Measurement],
+    window: WindowState,
+    baseline: Pinned | None,
+    frame: Frame,
+) -> AlertChange:
+    """The alerts that open, with the records that show what they are about."""
+    if not change.opened:
+        return change
+    figures = {m.id: m for m in measurements}
+    deciding = {verdict.id: figures.get(verdict.evidence[0]) for verdict in verdicts if verdict.evidence}
+
+    def shown(alert: Alert) -> Alert:
+        figure = deciding.get(alert.verdict)
+        found = examples(figure, window, baseline[2] if baseline else None, frame) if figure is not None else ()
+        return replace(alert, examples=found)
+
+    return replace(change, opened=tuple(shown(alert) for alert in change.opened))
 
 
 def _overlap(a: Span, b: Span) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's import
     from auditor.core.command import Command
     from auditor.core.frame import Frame
     from auditor.core.measurement import Measurement, Reading
+    from auditor.core.monitor import MonitorState
     from auditor.core.rows import Rows
     from auditor.core.run import Audit, AuditRun
     from auditor.core.state import WindowState
@@ -65,6 +66,27 @@ class Measurer(Protocol):
 
     def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:
         """Readings in a stable order."""
+        ...
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """A measurer that also keeps count in the order of time: closed windows are bet on once, and never again."""
+
+    def begin(self, baseline: WindowState, frame: Frame, *, pinned: str, at: datetime) -> MonitorState:
+        """A monitor that has bet on nothing, for windows from `at` on; `pinned` is the baseline's id."""
+        ...
+
+    def bet(
+        self, monitor: MonitorState, current: WindowState, baseline: WindowState, frame: Frame, span: Span
+    ) -> MonitorState:
+        """The monitor after the window `span`; as it was, when any of that time was bet on before."""
+        ...
+
+    def read(
+        self, monitor: MonitorState, current: WindowState, baseline: WindowState, frame: Frame
+    ) -> Iterable[Reading]:
+        """What it says after the window `current` was bet on, in a stable order."""
         ...
 
 
@@ -219,6 +241,12 @@ class StateStore(Protocol):
     def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
         """Hours of the span that are summarised on that frame (with or without records)."""
         ...
+
+    def put_monitor(self, name: str, state: MonitorState) -> None:
+        """Keep what the named monitor knows of a model since a baseline, in place of what it knew before."""
+        ...
+
+    def monitor(self, name: str, model: str, baseline: str) -> MonitorState | None: ...
 
 
 class BaselineStore(Protocol):

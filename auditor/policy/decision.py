@@ -31,6 +31,21 @@ class Finding:
     """How far beyond the limit, relative to it; negative inside."""
 
 
+def is_e_value(measurement: Measurement) -> bool:
+    """Whether the figure is capital won by betting, which is its own measure of how unlikely it is."""
+    return measurement.metric.endswith(".e_value")
+
+
+def chance(measurement: Measurement) -> float | None:
+    """What is held against a level: the p-value; of an e-value its inverse, at most 1. None when there is neither.
+
+    An e-value reaches 1 / alpha by chance no more often than a p-value falls to alpha, so both spend a budget alike.
+    """
+    if is_e_value(measurement) and measurement.value is not None:
+        return 1.0 / max(measurement.value, 1.0)
+    return measurement.p_value
+
+
 def beyond(condition: Condition, value: float) -> bool:
     """Whether a figure breaks the condition."""
     low, high, strict = condition.low, condition.high, condition.strict
@@ -84,7 +99,8 @@ def decide(
     least : int
         Smallest n that counts as evidence.
     alpha : float, optional
-        Judge under a false-alarm budget: a figure beyond the limit breaks the rule only if its p-value is at most this.
+        Judge under a false-alarm budget: a figure beyond the limit breaks the rule only if its p-value is at most this,
+        or its e-value at least the inverse.
     labels_due, now : datetime, optional
         Until when ground truth may still arrive without its absence being a gap.
 
@@ -106,11 +122,12 @@ def decide(
     point = Truth.FALSE if beyond(condition, value) else Truth.TRUE
     over = excess(condition, value)
     if alpha is not None:
-        if measurement.p_value is None:
+        level = chance(measurement)
+        if level is None:
             return _same(Truth.UNKNOWN, "no_p_value", measurement, over)
         if condition.op == "unchanged":
-            point = Truth.FALSE if measurement.p_value <= alpha else Truth.TRUE
-        if point is Truth.FALSE and measurement.p_value > alpha:
+            point = Truth.FALSE if level <= alpha else Truth.TRUE
+        if point is Truth.FALSE and level > alpha:
             return _same(Truth.UNKNOWN, "not_significant", measurement, over)
         return _same(point, "breach" if point is Truth.FALSE else "", measurement, over)
     if condition.ci_level is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auditor.core.catalogue import REASONS
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import State, Word
 from auditor.core.window import format_duration, format_time
 from auditor.policy.attestations import Finding
+from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
 from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
@@ -46,6 +47,7 @@ _FIGURES: tuple[tuple[str, str], ...] = (
     ("drift.psi", "the distribution of {column} moved away from the baseline (PSI {value})"),
     ("drift.jensen_shannon", "the mix of {column} moved away from the baseline (Jensen-Shannon distance {value})"),
     ("drift.wasserstein", "the distribution of {column} moved by {value} baseline standard deviations"),
+    ("drift.e_value", "bets that {column} changed have won {value} times a unit of capital"),
     ("drift.", "{metric} of {column} is {value}"),
     ("input.missing_rate", "{input} was missing in {percent} of the calls"),
     ("alignment.concordance.ratio", "{pair} agree {percent} as well as in the baseline"),
@@ -71,9 +73,9 @@ def figure(measurement: Measurement) -> str:
     unit = "" if measurement.unit == "1" else f" {measurement.unit}"
     fields = {
         "metric": measurement.metric,
-        "value": number(value),
+        "value": _times(value) if is_e_value(measurement) else number(value),
         "percent": f"{value:.1%}",
-        "column": at.get("column", at.get("component", "the inputs")).replace("_", " "),
+        "column": _subject(at),
         "input": f"{at.get('modality', 'input').replace('_', ' ')} input {at['input']}"
         if "input" in at
         else "an input",
@@ -102,6 +104,21 @@ def number(value: float) -> str:
     ('0.123', '0', '1,234')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _times(value: float) -> str:
+    """A multiple, which may be enormous.
+
+    >>> _times(12.3), _times(3.2e7), _times(1e200)
+    ('12.3', '3.2e+07', '1.0e+200')
+    """
+    return f"{value:.1e}" if value >= 1e6 else number(value)
+
+
+def _subject(at: Mapping[str, str]) -> str:
+    if "pair" in at and "column" in at:
+        return f"the agreement of {' and '.join(at['pair'].split('~'))}"
+    return at.get("column", at.get("component", "the inputs")).replace("_", " ")
 
 
 def explain_metric(
@@ -166,12 +183,19 @@ def _what(outcome: Outcome, word: Word, reason: str) -> str:
 def _plain(measurement: Measurement) -> str:
     column = measurement.attributes.get("column", "").replace("_", " ")
     unit = "" if measurement.unit == "1" else f" {measurement.unit}"
-    return f"{measurement.metric}{f' of {column}' if column else ''} {number(measurement.value or 0.0)}{unit}"
+    value = _times(measurement.value or 0.0) if is_e_value(measurement) else number(measurement.value or 0.0)
+    return f"{measurement.metric}{f' of {column}' if column else ''} {value}{unit}"
 
 
 def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     size = f"n = {deciding.n}" + (f" against {deciding.n_baseline} in the baseline" if deciding.n_baseline else "")
     allowed = outcome.allowance
+    if allowed is not None and is_e_value(deciding):
+        return (
+            f"While nothing changes that happens less than once in as many windows, and the budget of "
+            f"{allowed.false_pages:g} false pages in {format_duration(allowed.per)} pages from {_times(1 / allowed.alpha)} "
+            f"on; {size}"
+        )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         return (
             f"Chance alone would do this with probability {_p(deciding.p_value)}, and the budget of "
@@ -209,7 +233,8 @@ def _note(measurement: Measurement) -> str:
 def _label(measurement: Measurement) -> str:
     at = measurement.attributes
     name = at.get("column") or at.get("pair") or at.get("feature") or measurement.series
-    return f"{name.replace('_', ' ')} {number(measurement.value or 0.0)}"
+    value = measurement.value or 0.0
+    return f"{name.replace('_', ' ')} {_times(value) if is_e_value(measurement) else number(value)}"
 
 
 def _list(names: Sequence[str], most: int = 4) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from auditor.core.measurement import Measurement, Status
 from auditor.core.window import Span
 from auditor.policy.budget import Allowance
-from auditor.policy.decision import Finding, Truth, decide
+from auditor.policy.decision import Finding, Truth, chance, decide, is_e_value
 from auditor.policy.schema import Condition, Control, MetricEvidence
 
 _NO_FIGURE = ("below_min_samples", "labels_not_due")
@@ -141,9 +141,9 @@ def _join(
 
 
 def _worst_first(finding: Finding) -> tuple[float, float, str]:
-    p_value = finding.measurement.p_value
-    decided = finding.report is Truth.FALSE
-    return (p_value if p_value is not None else 1.0) if decided else 0.0, -finding.excess, finding.measurement.series
+    level = chance(finding.measurement)
+    decided = finding.report is Truth.FALSE or is_e_value(finding.measurement)
+    return (level if level is not None else 1.0) if decided else 0.0, -finding.excess, finding.measurement.series
 
 
 def _moved(condition: Condition, value: float) -> Condition:

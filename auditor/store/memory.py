@@ -11,6 +11,7 @@ from auditor.core.command import Command
 from auditor.core.frame import Frame
 from auditor.core.identity import digest
 from auditor.core.measurement import Measurement
+from auditor.core.monitor import MonitorState
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState
@@ -31,6 +32,7 @@ class MemoryStore:
         self._tallies: dict[str, CaptureTally] = {}
         self._dirty: dict[str, set[datetime]] = {}
         self._hours: dict[tuple[str, datetime], tuple[str, list[WindowState]]] = {}
+        self._monitors: dict[tuple[str, str, str], MonitorState] = {}
         self._pinned: dict[str, tuple[Baseline, Frame, WindowState]] = {}
         self._audits: dict[str, Audit] = {}
         self._alerts: dict[str, Alert] = {}
@@ -78,6 +80,12 @@ class MemoryStore:
         return sorted(
             hour for (name, hour), (on, _) in self._hours.items() if name == model and on == frame and hour in span
         )
+
+    def put_monitor(self, name: str, state: MonitorState) -> None:
+        self._monitors[name, state.model, state.baseline] = state
+
+    def monitor(self, name: str, model: str, baseline: str) -> MonitorState | None:
+        return self._monitors.get((name, model, baseline))
 
     # -- baselines ---------------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
 from auditor.core.identity import digest
+from auditor.core.monitor import MonitorState, decode_monitor, encode_monitor
 from auditor.core.record import CaptureTally, EnergyReading, parse_energy_reading, parse_tally
 from auditor.core.state import WindowState
 from auditor.core.window import HOUR, Span, utc
 from auditor.store import tables
 from auditor.store.convert import pack_state, unpack_state
-from auditor.store.database import Database, add_new
+from auditor.store.database import Database, add_new, put
 from auditor.store.rules import by_hour, whole_hours
 
 CACHE_BYTES = 32 * 1024 * 1024
@@ -128,6 +129,29 @@ class SqlStates:
                 .order_by(tables.hours.c.hour)
             )
             return list(connection.scalars(query))
+
+    def put_monitor(self, name: str, state: MonitorState) -> None:
+        """Keep what the named monitor knows of a model since a baseline, in place of what it knew before."""
+        row = {
+            "name": name,
+            "model": state.model,
+            "baseline": state.baseline,
+            "until": state.until,
+            "late": state.late,
+            "payload": encode_monitor(state),
+        }
+        with self._database.writing() as connection:
+            put(connection, tables.monitors, [row])
+
+    def monitor(self, name: str, model: str, baseline: str) -> MonitorState | None:
+        """What the named monitor knows; None before it has bet on anything."""
+        known = tables.monitors
+        query = select(known.c.payload).where(
+            known.c.name == name, known.c.model == model, known.c.baseline == baseline
+        )
+        with self._database.reading() as connection:
+            payload = connection.scalars(query).first()
+        return None if payload is None else decode_monitor(payload)
 
     def _row(self, model: str, hour: datetime, position: int, state: WindowState) -> dict[str, Any]:
         payload, name = pack_state(state)

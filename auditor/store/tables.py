@@ -151,6 +151,18 @@ states = Table(
     comment="Hourly window states, one a model version",
 )
 
+monitors = Table(
+    "monitors",
+    metadata,
+    _column("model", Text, "Model name", key=True),
+    _column("baseline", Text, "Id of the baseline it is laid against", key=True),
+    _column("name", Text, "Plugin that bets", key=True),
+    _column("until", UtcTime, "End of the last window that was bet on"),
+    _column("late", BigInteger, "Records that came after their window had been bet on"),
+    _column("payload", LargeBinary, "The encoded MonitorState"),
+    comment="What monitoring in the order of time knows: capital of its bets and what they rest on",
+)
+
 # -- baselines ------------------------------------------------------------------------------------------------------------
 
 frames = Table(
@@ -174,7 +186,7 @@ baselines = Table(
     _column("versions", Json, "Model versions in it"),
     _column("by", Text, "Who pinned it"),
     _column("at", UtcTime, "When it was pinned"),
-    _column("kind", Text, "fixed"),
+    _column("kind", Text, "fixed, trailing or seasonal"),
     _column("describers", Json, "Pairs of input and describer or encoder version"),
     _column("state_digest", Text, "SHA-256 of the state"),
     _column("state", LargeBinary, "The encoded WindowState of the whole reference window"),

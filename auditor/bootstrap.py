@@ -85,7 +85,7 @@ def open_app(settings: Settings, *, engine: Engine | None = None, figures_only: 
     with writer_lock(home):
         store = SqlStore(settings.store_url)
         try:
-            archive = ParquetArchive(home.archive, home.quarantine, index=store)
+            archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
             yield App(
                 settings=settings,
                 home=home,

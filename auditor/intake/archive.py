@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.core import record as core
 from auditor.core.errors import StoreError
 from auditor.core.identity import slug
 from auditor.core.rows import Rows
-from auditor.core.window import DAY, Span, floor_to, from_us, to_us
+from auditor.core.window import DAY, Span, floor_to, from_us
+from auditor.intake import compaction, parts, wire
 from auditor.intake import labels as label_files
-from auditor.intake import wire
-from auditor.intake.columns import pack
+from auditor.intake.columns import TIME, pack
 from auditor.intake.dotted import nest
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_wire
 from auditor.intake.unpack import some_columns, to_rows
-from auditor.ports import Damage, RecordIndex
+from auditor.ports import ArchivePart, Damage, PartStore, RecordIndex
+
+A = TypeVar("A")
 
 RECORDS = "records"
 LABELS = "labels"
-_UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, KeyError)
-"""What Arrow raises for bytes that are no whole Parquet file."""
+_TRIES = 10
 
 
 class ParquetArchive:
@@ -51,36 +50,95 @@ class ParquetArchive:
         Local folder for damaged files.
     index : RecordIndex, optional
         Makes `find` a look-up; without it every file is asked.
+    checksums : PartStore, optional
+        Keeps the SHA-256 of every file of records; a file that is read whole is held against it.
     """
 
-    def __init__(self, root: str | Path, quarantine: Path, *, index: RecordIndex | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        quarantine: Path,
+        *,
+        index: RecordIndex | None = None,
+        checksums: PartStore | None = None,
+    ) -> None:
         self._place: Place = place(root)
         self._quarantine = Path(quarantine)
         self._index = index
+        self._checksums = checksums
         self._reasons: dict[str, str] = {}
         self._known = set(self._set_aside())
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process reads beside this one; it has no use for our connection to the index.
-        return {**self.__dict__, "_index": None}
+        # Another process reads beside this one; it has no use for our connection to the store.
+        return {**self.__dict__, "_index": None, "_checksums": None}
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, records: Sequence[wire.Record | core.Record], segment: str) -> int:
         """Put records of one segment in place; the number of files written. Repeating it replaces the same files."""
-        parts: dict[tuple[str, str], list[wire.Record]] = defaultdict(list)
+        grouped: dict[tuple[str, date], list[wire.Record]] = defaultdict(list)
         for record in records:
             row = to_wire(record) if isinstance(record, core.Record) else record
-            parts[row.model.name, f"{row.time:%Y-%m-%d}"].append(row)
-        for (model, day), rows in sorted(parts.items(), key=lambda item: item[0]):
-            table = pack(rows).replace_schema_metadata({"auditor.model": model, "auditor.schema": "auditor.archive/1"})
-            self._place.write(f"{_folder(model)}/day={day}/part-{segment}.parquet", _parquet(table))
-        return len(parts)
+            grouped[row.model.name, row.time.date()].append(row)
+        for (model, day), rows in sorted(grouped.items(), key=lambda item: item[0]):
+            table = pack(rows).replace_schema_metadata(parts.metadata(model))
+            self._write(f"{_folder(model)}/day={day}/part-{segment}.parquet", parts.encode(table))
+        return len(grouped)
 
     def write_labels(self, labels: Sequence[core.Label], days: Mapping[str, str], segment: str, received: int) -> None:
         """Put labels of one segment in place; see `labels.files`."""
         for path, data in label_files.files(labels, days, segment, received).items():
             self._place.write(f"{LABELS}/{path}", data)
+
+    def tidy(self, model: str, day: str, *, closed: bool = False) -> int:
+        """Merge files of a day (`2026-01-31`) where there are many; the number of files that became one.
+
+        For the single writer, when no batch is half taken in. Readers beside it see every record once throughout.
+
+        Parameters
+        ----------
+        closed : bool
+            The day is over: its files become one. Otherwise files of about one size do, once there are eight.
+        """
+        folder = f"{_folder(model)}/day={day}"
+        self._finish(folder)
+        chosen = compaction.choose(self._place.sizes(folder), closed=closed)
+        return self._merge(model, folder, chosen, compaction.new_id(closed=closed))
+
+    def compact(self, model: str, day: str) -> int:
+        """Merge all files of a day into one, whatever their sizes; the number of files that became one."""
+        folder = f"{_folder(model)}/day={day}"
+        self._finish(folder)
+        names = [name for name in self._place.names(folder) if compaction.is_part(name)]
+        return self._merge(model, folder, names if len(names) > 1 else [], compaction.new_id(closed=True))
+
+    def _merge(self, model: str, folder: str, names: Sequence[str], merged: str) -> int:
+        tables = {name: self._table(f"{folder}/{name}") for name in names}
+        whole = {name: table for name, table in tables.items() if table is not None}
+        if len(whole) < 2:
+            return 0
+        data = parts.encode(compaction.merge(list(whole.values()), whole, model))
+        self._place.write(f"{folder}/merge-{merged}.parquet", data)
+        self._finish(folder)
+        return len(whole)
+
+    def _finish(self, folder: str) -> None:
+        compaction.finish(self._place, folder, self._forget, lambda path: self._remember(path, self._place.read(path)))
+
+    def _write(self, path: str, data: bytes) -> None:
+        """Put a file in place with its checksum. In between it has none: a file that is written again is never blamed."""
+        self._forget(path)
+        self._place.write(path, data)
+        self._remember(path, data)
+
+    def _forget(self, path: str) -> None:
+        if self._checksums is not None and self._checksums.part(path) is not None:
+            self._checksums.forget_part(path)
+
+    def _remember(self, path: str, data: bytes) -> None:
+        if self._checksums is not None:
+            self._checksums.put_part(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data)))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -107,45 +165,63 @@ class ParquetArchive:
         """
         return some_columns(self._tables(model, span, list(paths)), paths)
 
+    def scan(self, model: str, span: Span, paths: Sequence[str]) -> pa.Table:
+        """These columns of the span as Arrow reads them: `id`, `time` and `paths`, file by file, in each by time.
+
+        For figures over many records: nothing is sorted, nothing becomes a Python object, and only the row groups of
+        the span are read. A path that no record has is left out; where some files lack one, it is null.
+        """
+        tables = self._tables(model, span, list(paths), threads=True)
+        if not tables:
+            return pa.table({"id": pa.array([], pa.string()), "time": pa.array([], TIME)})
+        return pa.concat_tables(tables, promote_options="permissive")
+
     def find(self, record_id: str) -> core.Record | None:
         """One record by its id, or None."""
-        paths: Iterator[str] | list[str]
+        days: Iterator[str] | list[str]
         if self._index is not None:
             entry = self._index.locate([record_id]).get(record_id)
             if entry is None:
                 return None
-            paths = self._parts(_folder(entry.model), entry.day, entry.day)
+            days = self._days(_folder(entry.model), entry.day, entry.day)
         else:
-            paths = (
-                path
+            days = (
+                day
                 for folder in self._place.names(RECORDS)
                 if folder.startswith("model=")
-                for path in self._parts(f"{RECORDS}/{folder}", "", "9999")
+                for day in self._days(f"{RECORDS}/{folder}")
             )
-        for path in paths:
-            table = self._table(path)
-            if table is None:
-                continue
-            place = pc.index(table["id"], record_id).as_py()
-            if place >= 0:
+        for day in days:
+            found = _again(partial(self._find, day, record_id))
+            if found is not None:
+                return found
+        return None
+
+    def _find(self, day: str, record_id: str) -> core.Record | None:
+        for path in self._in(day):
+            ids = self._table(path, columns=["id"])
+            place = -1 if ids is None else pc.index(ids["id"], record_id).as_py()
+            table = self._table(path) if place >= 0 else None
+            if table is not None:
                 return _record(table.slice(place, 1))
         return None
 
     def times(self, model: str, day: str, segment: str, ids: Sequence[str]) -> dict[str, datetime]:
-        """When the inferences of some records of one part happened; records that the part lacks are left out."""
-        path = f"{_folder(model)}/day={day}/part-{segment}.parquet"
-        if path.rpartition("/")[2] not in self._place.names(path.rpartition("/")[0]):
-            return {}
-        table = self._table(path, columns=["id", "time"])
-        if table is None:
-            return {}
-        table = table.filter(pc.is_in(table["id"], value_set=pa.array(ids, pa.string())))
-        return {
-            identifier: from_us(time)
-            for identifier, time in zip(
-                table["id"].to_pylist(), table["time"].cast(pa.int64()).to_pylist(), strict=True
-            )
-        }
+        """When the inferences of some records of one segment and day happened; those that are not there are left out."""
+        folder = f"{_folder(model)}/day={day}"
+        return _again(lambda: self._times(folder, f"{folder}/part-{segment}.parquet", pa.array(ids, pa.string())))
+
+    def _times(self, folder: str, part: str, ids: pa.Array) -> dict[str, datetime]:
+        paths = self._in(folder)
+        found: dict[str, datetime] = {}
+        for path in [part] if part in paths else paths:  # it may have been merged with others
+            table = self._table(path, columns=["id", "time"])
+            if table is None:
+                continue
+            table = table.filter(pc.is_in(table["id"], value_set=ids))
+            times = table["time"].cast(pa.int64()).to_pylist()
+            found.update(zip(table["id"].to_pylist(), map(from_us, times), strict=True))
+        return found
 
     def damage(self) -> Sequence[Damage]:
         """Files set aside since the last call, by this process or by one that reads for it."""
@@ -159,44 +235,65 @@ class ParquetArchive:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _tables(self, model: str, span: Span, paths: list[str] | None = None) -> list[pa.Table]:
+    def _tables(
+        self, model: str, span: Span, paths: list[str] | None = None, *, threads: bool = False
+    ) -> list[pa.Table]:
         """Tables of the span's files, cut to it; empty ones are left out."""
-        start, end = to_us(span.start), to_us(span.end)
         wanted = None if paths is None else ["id", "time", *paths]
         found = []
-        for path in self._parts(_folder(model), _day(span.start), _day(span.end - timedelta(microseconds=1))):
-            table = self._table(path, wanted)
-            if table is None:
-                continue
-            time = table["time"].cast(pa.int64()).to_numpy()
-            inside = (time >= start) & (time < end)
-            if inside.any():
-                found.append(table if inside.all() else table.filter(pa.array(inside)))
-        return found
+        for day in self._days(_folder(model), _day(span.start), _day(span.end - timedelta(microseconds=1))):
+            found += _again(partial(self._day_tables, day, wanted, span, threads))
+        return [table for table in found if table is not None and table.num_rows]
 
-    def _parts(self, folder: str, first: str, last: str) -> list[str]:
-        days = [name for name in self._place.names(folder) if first <= name.removeprefix("day=") <= last]
+    def _day_tables(self, day: str, columns: list[str] | None, span: Span, threads: bool) -> list[pa.Table | None]:
+        return [self._table(path, columns, span, threads=threads) for path in self._in(day)]
+
+    def _days(self, folder: str, first: str = "", last: str = "9999") -> list[str]:
+        """Folders of a model's days from `first` to `last`."""
         return [
-            f"{folder}/{day}/{name}"
-            for day in days
-            if day.startswith("day=")
-            for name in self._place.names(f"{folder}/{day}")
-            if name.startswith("part-") and name.endswith(".parquet")
+            f"{folder}/{name}"
+            for name in self._place.names(folder)
+            if name.startswith("day=") and first <= name.removeprefix("day=") <= last
         ]
 
-    def _table(self, path: str, columns: list[str] | None = None) -> pa.Table | None:
-        """A file's table; None when it does not read, and then it is in quarantine."""
+    def _in(self, day: str) -> list[str]:
+        """The files of a day's folder that hold its records."""
+        return [f"{day}/{name}" for name in compaction.current(self._place, day, self._place.names(day))]
+
+    def _table(
+        self, path: str, columns: list[str] | None = None, span: Span | None = None, *, threads: bool = False
+    ) -> pa.Table | None:
+        """A file's table, cut to the span; None when it does not read, and then it is in quarantine.
+
+        FileNotFoundError when it is no more.
+        """
         try:
             source = self._place.source(path)
         except FileNotFoundError:
-            return None  # replaced or set aside by a process beside this one
+            raise  # merged or set aside by a process beside this one: see `_again`
         except OSError as error:
             raise self._unreadable(path, error) from error
         try:
             with source:
-                return _read(source, columns)
-        except _UNREADABLE as error:
-            return self._set_apart(path, error, columns)
+                return self._checked(path, source, columns, span, threads=threads)
+        except parts.UNREADABLE as error:
+            return self._set_apart(path, error, columns, span)
+
+    def _checked(
+        self, path: str, source: Any, columns: list[str] | None, span: Span | None, *, threads: bool = False
+    ) -> pa.Table:
+        """The table of a file; ValueError when all of it is read and it is not the file that was written.
+
+        Reading some columns rests on the checksums of their pages: all bytes would have to be read for the file's.
+        """
+        if columns is None and self._checksums is not None:
+            expected = self._checksums.part(path)
+            if expected is not None:
+                data = source.read_buffer() if hasattr(source, "read_buffer") else pa.py_buffer(source.read())
+                if hashlib.sha256(data).hexdigest() != expected.sha256:
+                    raise ValueError("it is not the file that was written: its SHA-256 is another one")
+                source = pa.BufferReader(data)
+        return parts.read(source, columns, span, threads=threads)
 
     def _unreadable(self, path: str, error: OSError) -> StoreError:
         return StoreError(
@@ -206,17 +303,17 @@ class ParquetArchive:
             fix="check the disk, the network and the permissions",
         )
 
-    def _set_apart(self, path: str, error: Exception, columns: list[str] | None) -> pa.Table | None:
+    def _set_apart(self, path: str, error: Exception, columns: list[str] | None, span: Span | None) -> pa.Table | None:
         """Move a file that does not read to quarantine; its table, should it read the second time."""
         try:
             data = self._place.read(path)
         except FileNotFoundError:
-            return None  # a process beside this one was faster
+            return None  # a process beside this one set it aside
         except OSError as failure:
             raise self._unreadable(path, failure) from failure
         try:
-            return _read(pa.BufferReader(data), columns)
-        except _UNREADABLE:  # the bytes are wrong, not the way to them
+            return self._checked(path, pa.BufferReader(data), columns, span)
+        except parts.UNREADABLE:  # the bytes are wrong, not the way to them
             pass
         name = "archive~" + path.replace("/", "~")
         if (self._quarantine / name).exists():
@@ -250,11 +347,12 @@ class ParquetArchive:
         plain = folder.removeprefix("model=")
         if slug(plain) == plain and not _has_tail(plain):
             return plain if self._place.names(f"{RECORDS}/{folder}") else None
-        for path in self._parts(f"{RECORDS}/{folder}", "", "9999"):
-            table = self._table(path, columns=["model.name"])
-            if table is not None and table.num_rows:
-                name: str = table["model.name"][0].as_py()
-                return name
+        for day in self._days(f"{RECORDS}/{folder}"):
+            for path in self._in(day):
+                table = self._table(path, columns=["model.name"])
+                if table is not None and table.num_rows:
+                    name: str = table["model.name"][0].as_py()
+                    return name
         return None
 
 
@@ -274,6 +372,16 @@ def empty_rows(model: str) -> Rows:
     )
 
 
+def _again(read: Callable[[], A]) -> A:
+    """Read files that were listed; listed anew when one of them is gone, because it was merged meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+    return read()
+
+
 @lru_cache(maxsize=4096)
 def _folder(model: str) -> str:
     return f"{RECORDS}/model={slug(model)}"
@@ -287,21 +395,6 @@ def _has_tail(plain: str) -> bool:
 
 def _day(moment: datetime) -> str:
     return f"{floor_to(moment, DAY):%Y-%m-%d}"
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    return buffer.getvalue()
-
-
-def _read(source: Any, columns: list[str] | None = None) -> pa.Table:
-    # One thread: files are small, and an engine that wants more processes has them.
-    file = pq.ParquetFile(source, page_checksum_verification=True)
-    table = file.read(columns=columns, use_threads=False)
-    if "id" in table.column_names and table["id"].type != pa.string():
-        raise ValueError("the ids are no strings")
-    return table
 
 
 def _record(row: pa.Table) -> core.Record:

@@ -8,7 +8,7 @@ columns: its own for the numbers, and one with the suffix `:text`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -36,6 +36,8 @@ _OUTPUT: tuple[tuple[str, pa.DataType], ...] = (
     ("error", pa.string()),
 )
 _INPUT: tuple[tuple[str, pa.DataType], ...] = (
+    ("modality", pa.string()),
+    ("missing", pa.bool_()),
     ("error", pa.string()),
     ("encoder", pa.string()),
     ("commitment", pa.string()),
@@ -60,9 +62,7 @@ def pack(records: Sequence[wire.Record]) -> pa.Table:
         "sampling": pa.array([row.sampling for row in rows], pa.float64()),
     }
     keep = _keeper(columns)
-    for path, kind in _FIELDS:
-        read = attrgetter(path)
-        keep(path, [read(row) for row in rows], kind)
+    _objects(keep, "", rows, _FIELDS)
     _objects(keep, "source", [row.source for row in rows], _SOURCE)
     for name, entries in _by_name(rows).items():
         _input(keep, f"inputs.{name}", entries)
@@ -83,6 +83,8 @@ def _keeper(columns: dict[str, pa.Array]) -> Keep:
     def keep(path: str, values: Any, kind: pa.DataType | None) -> None:
         if isinstance(values, pa.Array):
             found = {path: values}
+        elif values.count(None) == len(values):
+            return
         else:
             found = {path: pa.array(values, kind)} if kind is not None else _scalars(path, values)
         columns.update((name, array) for name, array in found.items() if array.null_count < len(array))
@@ -107,18 +109,22 @@ def _by_name(rows: Sequence[wire.Record]) -> dict[str, list[wire.Input | None]]:
     found: dict[str, list[wire.Input | None]] = {}
     for index, row in enumerate(rows):
         for entry in row.inputs:
-            if entry.name not in found:
-                found[entry.name] = [None] * len(rows)
-            found[entry.name][index] = entry
+            name = entry.name
+            if name not in found:
+                found[name] = [None] * len(rows)
+            found[name][index] = entry
     return found
 
 
-def _objects(keep: Keep, path: str, entries: Sequence[Any], fields: Iterable[tuple[str, pa.DataType]]) -> None:
-    if not any(entries):
+def _objects(keep: Keep, path: str, entries: Sequence[Any], fields: Sequence[tuple[str, pa.DataType]]) -> None:
+    given = [entry is not None for entry in entries]
+    if not any(given):
         return
-    for field, kind in fields:
-        read = attrgetter(field)
-        keep(f"{path}.{field}", [None if entry is None else read(entry) for entry in entries], kind)
+    read = attrgetter(*(field for field, _ in fields))
+    blank = (None,) * len(fields)
+    rows = map(read, entries) if all(given) else (blank if entry is None else read(entry) for entry in entries)
+    for (field, kind), values in zip(fields, zip(*rows, strict=True), strict=True):
+        keep(f"{path}.{field}" if path else field, values, kind)
 
 
 def _mappings(keep: Keep, path: str, entries: Sequence[Mapping[str, Any] | None]) -> None:
@@ -143,8 +149,8 @@ def _matrix(entries: Sequence[Mapping[str, Any] | None]) -> np.ndarray | None:
     given = [entry for entry in entries if entry]
     if len(given) < len(entries) or not given:
         return None
-    keys = tuple(given[0])
-    if not all(tuple(entry) == keys for entry in given):
+    keys = list(given[0])
+    if not all(list(entry) == keys for entry in given):
         return None
     try:
         values = pa.array(list(chain.from_iterable(entry.values() for entry in given)), pa.float64())
@@ -154,8 +160,6 @@ def _matrix(entries: Sequence[Mapping[str, Any] | None]) -> np.ndarray | None:
 
 
 def _input(keep: Keep, path: str, entries: Sequence[wire.Input | None]) -> None:
-    keep(f"{path}.modality", [entry.modality if entry else None for entry in entries], pa.string())
-    keep(f"{path}.missing", [entry.missing if entry else None for entry in entries], pa.bool_())
     _objects(keep, path, entries, _INPUT)
     _mappings(keep, f"{path}.descriptors", [entry.descriptors if entry else None for entry in entries])
     for field in ("embedding", "scores"):

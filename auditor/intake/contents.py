@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,13 +36,17 @@ class Refused:
         return {"code": self.code, "message": self.message, "where": self.where, "id": self.id, "frame": self.frame}
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A record with the digest of its content and the place it came from."""
 
     record: wire.Record
     digest: str
-    where: str
+    segment: str
+    offset: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.segment}:{self.offset}"
 
 
 @dataclass(slots=True)
@@ -64,8 +68,7 @@ class Contents:
     def add(self, segment: Segment) -> None:
         """Parse every frame of a segment."""
         self.damage += segment.damage
-        takers: dict[str, Callable[[bytes, str], None]] = {
-            "record": self._record,
+        takers: dict[str, Callable[[bytes], None]] = {
             "label": self._label,
             "energy": self._energy,
             "tally": self._tally,
@@ -73,48 +76,50 @@ class Contents:
         }
         name = segment.path.name
         for frame in segment.frames:
-            where = f"{name}:{frame.offset}"
-            take = takers.get(frame.kind)
-            if take is None:
-                self._refuse(RecordError("unknown_frame", "a frame of a newer version"), where, frame)
-                continue
+            kind, payload, offset = frame
             try:
-                take(frame.payload, where)
+                if kind == "record":
+                    self._record(payload, name, offset)
+                elif kind in takers:
+                    takers[kind](payload)
+                else:
+                    self._refuse(RecordError("unknown_frame", "a frame of a newer version"), name, frame)
             except AuditorError as error:
-                self._refuse(error, where, frame)
+                self._refuse(error, name, frame)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 # Only for what agents of our own write (readings, tallies, commands): their gate is not ours.
-                wrong = RecordError(f"bad_{frame.kind}", f"{type(error).__name__}: {error}")
-                self._refuse(wrong, where, frame)
+                self._refuse(RecordError(f"bad_{kind}", f"{type(error).__name__}: {error}"), name, frame)
 
     def refuse_conflict(self, taken: Taken) -> None:
         """The index has the same id with other content."""
-        self._conflict(taken.record, taken.where)
+        self._conflict(taken)
 
-    def _record(self, payload: bytes, where: str) -> None:
+    def _record(self, payload: bytes, segment: str, offset: int) -> None:
         record = usual_record(payload)
         if record is None:
             # A frame without an id must get the same one each time the batch is read.
-            record = record_from(decode(payload), default_id=digest(where)[:32])
-        content = content_digest(record)
-        earlier = self.records.get(record.id)
-        if earlier is not None:
-            if earlier.digest == content:
-                self.duplicates += 1
-            else:
-                self._conflict(record, where)
-            return
-        self._check_columns(record)
-        self.records[record.id] = Taken(record, content, where)
+            record = record_from(decode(payload), default_id=digest(f"{segment}:{offset}")[:32])
+        taken = Taken(record, content_digest(record), segment, offset)
+        earlier = self.records.setdefault(record.id, taken)
+        if earlier is taken:
+            try:
+                self._check_columns(record)
+            except RecordError:
+                del self.records[record.id]
+                raise
+        elif earlier.digest == taken.digest:
+            self.duplicates += 1
+        else:
+            self._conflict(taken)
 
-    def _conflict(self, record: wire.Record, where: str) -> None:
+    def _conflict(self, taken: Taken) -> None:
         self.refused.append(
             Refused(
                 "id_conflict",
                 "the same id stands for a record with other content",
-                where,
-                record.id,
-                msgspec.to_builtins(record),
+                taken.where,
+                taken.record.id,
+                msgspec.to_builtins(taken.record),
             )
         )
 
@@ -136,22 +141,22 @@ class Contents:
                 )
             known |= more
 
-    def _label(self, payload: bytes, where: str) -> None:
+    def _label(self, payload: bytes) -> None:
         self.labels.append(read_label(payload))
 
-    def _energy(self, payload: bytes, where: str) -> None:
+    def _energy(self, payload: bytes) -> None:
         if self._first_time(payload):
             reading = parse_energy_reading(decode(payload))
             _check(reading.start < reading.end, "the reading ends before it begins")
             self.readings.append(reading)
 
-    def _tally(self, payload: bytes, where: str) -> None:
+    def _tally(self, payload: bytes) -> None:
         if self._first_time(payload):
             tally = parse_tally(decode(payload))
             _check(tally.start <= tally.end, "the tally ends before it begins")
             self.tallies.append(tally)
 
-    def _command(self, payload: bytes, where: str) -> None:
+    def _command(self, payload: bytes) -> None:
         self.commands.append(Command.from_json(decode(payload)))
 
     def _first_time(self, payload: bytes) -> bool:
@@ -161,7 +166,7 @@ class Contents:
         self._once.add(payload)
         return True
 
-    def _refuse(self, error: AuditorError, where: str, frame: Frame) -> None:
+    def _refuse(self, error: AuditorError, segment: str, frame: Frame) -> None:
         try:
             data = decode(frame.payload)
         except RecordError:
@@ -171,7 +176,7 @@ class Contents:
             Refused(
                 error.code,
                 str(error),
-                where,
+                f"{segment}:{frame.offset}",
                 identifier if isinstance(identifier, str) else None,
                 without_sensitive(data),
             )

@@ -7,12 +7,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from auditor.core.errors import StoreError
 from auditor.core.window import DAY, HOUR, Span, floor_to, parse_time
+from auditor.intake import wire
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.contents import Contents, Taken
 from auditor.intake.journal import Batch, Journal, link_or_copy
@@ -22,6 +23,7 @@ from auditor.segments import Segment, read_segment
 from auditor.settings import Home
 
 Hours = dict[str, set[datetime]]
+Days = dict[str, set[datetime]]
 
 
 class IntakeStore(RecordIndex, StateStore, Protocol):
@@ -60,9 +62,11 @@ class HomeIntake:
         """
         report = IntakeReport()
         try:
+            touched: Days = defaultdict(set)
             for batch in self._journal.batches():
                 with _collector_paused():
-                    self._take(batch, report)
+                    self._take(batch, report, touched)
+            self._tidy(touched)
             report.commands, self._handed = self._journal.pending_commands()
         except OSError as error:
             raise StoreError(
@@ -79,14 +83,21 @@ class HomeIntake:
             file.unlink(missing_ok=True)
         self._handed = []
 
-    def _take(self, batch: Batch, report: IntakeReport) -> None:
+    def _tidy(self, touched: Days) -> None:
+        """Merge small files of the days that got records, and of the day before them: it is over."""
+        for model, days in sorted(touched.items()):
+            latest = max(days)
+            for day in sorted(days | {latest - DAY}):
+                self._archive.tidy(model, day.date().isoformat(), closed=day < latest)
+
+    def _take(self, batch: Batch, report: IntakeReport, touched: Days) -> None:
         contents = self._read(batch)
         new = self._claim(batch, contents, report)
         self._archive.write([taken.record for taken in new], batch.id)
         dirty: Hours = defaultdict(set)
-        for taken in new:
-            time = taken.record.time
-            dirty[taken.record.model.name].add(time.replace(minute=0, second=0, microsecond=0))
+        for model, day, hour in {_hour_of(taken.record) for taken in new}:
+            dirty[model].add(datetime.combine(day, time(hour), UTC))
+            touched[model].add(datetime.combine(day, time(), UTC))
         self._take_labels(batch, contents, dirty)
         if contents.readings or contents.tallies:
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
@@ -117,18 +128,7 @@ class HomeIntake:
         records = list(contents.records.values())
         if not records:
             return []
-        answers = self._store.claim(
-            [
-                IndexEntry(
-                    taken.record.id,
-                    taken.digest,
-                    taken.record.model.name,
-                    taken.record.time.date().isoformat(),
-                    batch.id,
-                )
-                for taken in records
-            ]
-        )
+        answers = self._store.claim(list(_entries(records, batch.id)))
         new = []
         for taken, answer in zip(records, answers, strict=True):
             if answer == "new":
@@ -172,6 +172,19 @@ class HomeIntake:
             lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in contents.refused]
             data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
             write_file(self._home.quarantine / f"{batch.id}.refused.jsonl", data)
+
+
+def _entries(records: Sequence[Taken], segment: str) -> Iterator[IndexEntry]:
+    days: dict[date, str] = {}
+    for record, digest, *_ in records:
+        day = record.time.date()
+        if day not in days:
+            days[day] = day.isoformat()
+        yield IndexEntry(record.id, digest, record.model.name, days[day], segment)
+
+
+def _hour_of(record: wire.Record) -> tuple[str, date, int]:
+    return record.model.name, record.time.date(), record.time.hour
 
 
 @contextmanager

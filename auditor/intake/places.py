@@ -34,6 +34,14 @@ class Place(Protocol):
         """Remove a file; harmless when it is not there."""
         ...
 
+    def rename(self, path: str, target: str) -> None:
+        """Give a file another name in its folder; for a moment both may be there, never neither."""
+        ...
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files in a folder, by name."""
+        ...
+
 
 def place(root: str | Path) -> Place:
     """The place that a path or URL (`s3://bucket/prefix`, `memory://x`) names."""
@@ -77,6 +85,16 @@ class LocalPlace:
     def remove(self, path: str) -> None:
         Path(self.root, path).unlink(missing_ok=True)
 
+    def rename(self, path: str, target: str) -> None:
+        moved = Path(self.root, path).rename(Path(self.root, target))
+        fsync_folder(moved.parent)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        try:
+            return {entry.name: entry.stat().st_size for entry in os.scandir(Path(self.root, folder))}
+        except FileNotFoundError:
+            return {}
+
 
 class RemotePlace:
     """A prefix in an object store, through fsspec; one object is put in place whole by the store itself."""
@@ -118,6 +136,19 @@ class RemotePlace:
         fs, base = self._fs
         if fs.exists(f"{base}/{path}"):
             fs.rm_file(f"{base}/{path}")
+
+    def rename(self, path: str, target: str) -> None:
+        fs, base = self._fs
+        fs.cp_file(f"{base}/{path}", f"{base}/{target}")
+        fs.rm_file(f"{base}/{path}")
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        fs, base = self._fs
+        try:
+            found = fs.ls(f"{base}/{folder}".rstrip("/"), detail=True, refresh=True)
+        except FileNotFoundError:
+            return {}
+        return {PurePosixPath(entry["name"]).name: int(entry["size"]) for entry in found if entry["type"] == "file"}
 
 
 def write_file(target: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,9 +58,7 @@ def usual_record(payload: bytes) -> wire.Record | None:
         record = _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    if len({entry.name for entry in record.inputs}) != len(record.inputs):
-        return None
-    return _in_time(record)
+    return _in_time(record) if _names_hold(record) else None
 
 
 def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
@@ -83,7 +82,7 @@ def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
         usual = b"null" not in _encoder.encode(record)  # how a number that is not finite would be written
     except (msgspec.ValidationError, TypeError, UnicodeEncodeError):
         usual = False
-    if usual and len({entry.name for entry in record.inputs}) == len(record.inputs):
+    if usual and _names_hold(record):
         return _in_time(record)
     return to_wire(core.parse_record(data, default_id=default_id))
 
@@ -101,6 +100,10 @@ def to_wire(record: core.Record) -> wire.Record:
         raise RecordError(
             "bad_text", "a text is not valid Unicode", where=record.id, fix="send whole characters"
         ) from error
+    if not _names_hold(converted):
+        raise RecordError(
+            "over_limit", "a descriptor's name is not of 1 to 200 characters", where=record.id, fix="keep names short"
+        )
     return _in_time(converted)
 
 
@@ -161,6 +164,27 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _finite(entry) for key, entry in value.items()}
     return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+_names: set[str] = set()
+"""Names of descriptors that are known to be 1 to 200 characters long."""
+
+
+def _names_hold(record: wire.Record) -> bool:
+    """Whether each input has a name of its own, and descriptors have names that the archive takes."""
+    inputs = record.inputs
+    if len(inputs) > 1 and len({entry.name for entry in inputs}) < len(inputs):
+        return False
+    return all(_names.issuperset(entry.descriptors) or _learn(entry.descriptors) for entry in inputs)
+
+
+def _learn(descriptors: Mapping[str, wire.Scalar]) -> bool:
+    if not all(0 < len(name) <= 200 for name in descriptors):
+        return False
+    if len(_names) > 100_000:  # somebody makes up names
+        _names.clear()
+    _names.update(descriptors)
+    return True
 
 
 def _in_time(record: wire.Record) -> wire.Record:

@@ -17,7 +17,8 @@ Text = Annotated[str, Meta(max_length=2000)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Seconds = Annotated[float, Meta(ge=0.0)]
 Scalar = float | Text | None
-Descriptors = Annotated[dict[Name, Scalar], Meta(max_length=1000)]
+Descriptors = Annotated[dict[str, Scalar], Meta(max_length=1000)]
+"""Names of descriptors are held to `Name` by the gate (`records`): once a name, not once a record."""
 Vector = Annotated[list[Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]], Meta(min_length=1, max_length=65_536)]
 Modality = Literal["text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding"]
 

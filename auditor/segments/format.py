@@ -107,6 +107,9 @@ def read_segment(path: Path) -> Segment:
     expected: int | None = None
     at = 0
     while at < len(data):
+        at = _whole_run(data, at, frames)
+        if at == len(data):
+            break
         end, code, payload = _frame_at(data, at)
         if not end:
             end = _next_whole(data, at + 1)
@@ -122,6 +125,26 @@ def read_segment(path: Path) -> Segment:
         tail = data[holes.pop()[0] :]
     damage = _damage(path, data, holes, len(frames), expected, sealed)
     return Segment(path, tuple(frames), damage, torn=bool(tail), tail=tail)
+
+
+def _whole_run(data: bytes, at: int, frames: list[Frame]) -> int:
+    """Take the whole frames of known kinds from `at` on; where the first that is something else begins.
+
+    What `_frame_at` does, for the usual case and without a call a frame: half the time of reading a segment.
+    """
+    unpack, crc32, kinds, take, size = _HEAD.unpack_from, zlib.crc32, _KIND, frames.append, len(data)
+    while at + HEAD_SIZE <= size:
+        magic, code, length, crc = unpack(data, at)
+        start = at + HEAD_SIZE
+        end = start + length
+        if magic != MAGIC or end > size or code not in kinds:
+            break
+        payload = data[start:end]
+        if crc32(payload, crc32(data[at + 4 : at + 9])) != crc:
+            break
+        take(Frame(kinds[code], payload, at))
+        at = end
+    return at
 
 
 def _frame_at(data: bytes, at: int) -> tuple[int, int, bytes]:

@@ -140,7 +140,7 @@ class Database:
             return StoreError(
                 "store_damaged", said, where=self.name, fix="restore a backup; see the backup-and-restore how-to"
             )
-        if "NUL" in said or "\\u0000" in said:
+        if "NUL" in said or "\\u0000" in said or "0x00" in said:
             return StoreError("bad_text", said, where=self.name, fix="PostgreSQL keeps no NUL: correct its source")
         driver = self.engine.dialect.loaded_dbapi
         away = (exc.OperationalError, exc.InterfaceError, driver.OperationalError, driver.InterfaceError)

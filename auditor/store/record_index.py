@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from auditor.ports import IndexEntry
 from auditor.store.database import Database, put
@@ -27,6 +28,9 @@ class SqlRecordIndex:
         if not entries:
             return []
         with self._database.writing() as connection:
+            if _all_new(connection, entries):
+                _count(connection, entries)
+                return ["new"] * len(entries)
             words, fresh = settle(entries, _lines(connection, {entry.id for entry in entries}))
             if fresh:
                 _insert(connection, fresh)
@@ -53,14 +57,28 @@ def _lines(connection: Connection, ids: Iterable[str]) -> dict[str, IndexEntry]:
     return found
 
 
+def _all_new(connection: Connection, entries: Sequence[IndexEntry]) -> bool:
+    """Take in entries none of which the index has, which is the usual case; otherwise False, and nothing is changed.
+
+    The primary key finds out what a question for every id would have to be asked for.
+    """
+    try:
+        with connection.begin_nested():
+            _insert(connection, entries)
+    except (connection.dialect.loaded_dbapi.IntegrityError, IntegrityError):
+        return False
+    return True
+
+
 def _insert(connection: Connection, entries: Sequence[IndexEntry]) -> None:
-    rows = [(entry.id, entry.digest, entry.model, entry.day, entry.segment) for entry in entries]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"INSERT INTO record_index ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", rows)
-        return
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY record_index ({_COLUMNS}) FROM STDIN") as copy:
-        for row in rows:
+    if connection.dialect.name == "sqlite":
+        # Beside SQLAlchemy, in its transaction: it would copy every row before it hands them on.
+        driver.executemany(f"INSERT INTO record_index ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", entries)
+        return
+    with driver.cursor() as cursor, cursor.copy(f"COPY record_index ({_COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(["text"] * 5)
+        for row in entries:
             copy.write_row(row)
 
 

@@ -95,8 +95,8 @@ class _Served:
 
     def _begun(self, scope: Message) -> _Watch | None:
         """The watch of a request that carries inputs; None for any other."""
-        site = self.site
         try:
+            site = self.site
             if scope["type"] != "http" or scope["method"] not in _METHODS or not self._is_meant(scope["path"]):
                 return None
             headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
@@ -109,8 +109,8 @@ class _Served:
                 self._group(call, headers)
             return _Watch(site, call, perf_counter(), exchange)
         except Exception as error:
-            site.recorder.faults.note("begin_failed", error)
-        return _Watch(site, None, 0.0, None)
+            self.site.recorder.faults.note("begin_failed", error)
+        return _Watch(self.site, None, 0.0, None)
 
     def _is_meant(self, path: str) -> bool:
         if self.paths is None:

@@ -7,6 +7,7 @@ because they make clients of its class. Streams and raw responses that come back
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -17,7 +18,6 @@ from typing import Any
 from auditor.capture.adapters._openai_wire import ENDPOINTS, Endpoint
 from auditor.capture.adapters._request import RequestSite
 from auditor.capture.adapters.callable import _awaited as awaited
-from auditor.capture.adapters.callable import handed_on
 from auditor.capture.shield import nothing, sheltered
 from auditor.capture.site import Site
 from auditor.capture.stream import Steps, Watch
@@ -40,14 +40,14 @@ def watch(model: Any, site: Site) -> Any:
     for base in reversed(kind.__mro__):
         for name, found in vars(base).items():
             if isinstance(found, functools.cached_property):
-                body[name] = _own(name, found.func)
+                body[name] = _own(name, found.func, site)
     watched: Any = object.__new__(type(kind.__name__, (kind,), body))
     watched.__dict__ = model.__dict__
     watched._auditor_original = model
     return watched
 
 
-def _own(name: str, make: Any) -> property:
+def _own(name: str, make: Any, site: Site) -> property:
     """A resource that the watched client keeps for itself: the attributes that it shares hold the original's."""
 
     def resources(client: Any) -> dict[str, Any]:
@@ -58,10 +58,15 @@ def _own(name: str, make: Any) -> property:
         return found
 
     def read(client: Any) -> Any:
-        own = resources(client)
-        if name not in own:
-            own[name] = make(client)
-        return own[name]
+        try:
+            own = resources(client)
+            found = own.get(name)
+        except Exception as error:
+            site.recorder.faults.note("attribute_failed", error)
+            own, found = {}, None
+        if found is None:
+            found = own[name] = make(client)
+        return found
 
     def write(client: Any, value: Any) -> None:
         resources(client)[name] = value
@@ -92,22 +97,22 @@ def _async_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
     @functools.wraps(kind.request)
     async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
         watch = _begun(sites, options)
-        sent = kind.request(self, cast_to, options, **kwargs)
-        return await (sent if watch is None else handed_on(sent, watch))
+        if watch is None:
+            return await kind.request(self, cast_to, options, **kwargs)
+        return await awaited(kind.request(self, cast_to, options, **kwargs), watch)
 
     return request
 
 
 def _begun(sites: dict[str, RequestSite], options: Any) -> _RequestWatch | None:
     """The watch of a request to a model; None for any other request (files, lists of models, ...)."""
-    site = sites.get(options.url) if str(options.method).lower() == "post" else None
-    if site is None:
-        return None
     try:
-        return _RequestWatch(site, site.begin((options,), {}), perf_counter())
+        site = sites.get(options.url) if str(options.method).lower() == "post" else None
+        return None if site is None else _RequestWatch(site, site.begin((options,), {}), perf_counter())
     except Exception as error:
-        site.recorder.faults.note("begin_failed", error)
-    return _RequestWatch(site, None, 0.0)
+        blind = sites.get(options.url) or sites["/chat/completions"]
+        blind.recorder.faults.note("begin_failed", error)
+    return _RequestWatch(blind, None, 0.0)
 
 
 class _RequestWatch(Watch):
@@ -171,24 +176,24 @@ class _Items:
         return self
 
     def __next__(self) -> Any:
-        watch = self.watch
-        watch.step_in()
+        self.watch.step_in()
         try:
             item = next(self._source)
         except StopIteration:
-            watch.step_out()
-            watch.end()
+            self.watch.step_out()
+            self.watch.end()
             raise
         except BaseException as error:
-            watch.step_out()
-            watch.end(error=error)
+            self.watch.step_out()
+            self.watch.end(error=error)
             raise
-        watch.step_out()
-        watch.item(item)
+        self.watch.step_out()
+        self.watch.item(item)
         return item
 
     def __del__(self) -> None:
-        self.watch.leave()
+        with contextlib.suppress(AttributeError):  # one that was never quite made
+            self.watch.leave()
 
 
 class _AsyncItems:
@@ -202,20 +207,20 @@ class _AsyncItems:
         return self
 
     async def __anext__(self) -> Any:
-        watch = self.watch
         try:
-            item = await awaited(self._source.__anext__(), Steps(watch.faults, watch))
+            item = await awaited(self._source.__anext__(), Steps(self.watch.faults, self.watch))
         except StopAsyncIteration:
-            watch.end()
+            self.watch.end()
             raise
         except BaseException as error:
-            watch.end(error=error)
+            self.watch.end(error=error)
             raise
-        watch.item(item)
+        self.watch.item(item)
         return item
 
     def __del__(self) -> None:
-        self.watch.leave()
+        with contextlib.suppress(AttributeError):  # one that was never quite made
+            self.watch.leave()
 
 
 @functools.cache  # one class for each of the library's

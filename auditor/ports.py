@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from auditor.core.record import CaptureTally, EnergyReading, Record, Scalar
 
@@ -197,8 +197,7 @@ class Engine(Protocol):
 # -- the store ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(NamedTuple):
     """A record's line in the index, kept as long as the record: what makes twice the same id one record."""
 
     id: str
@@ -206,6 +205,25 @@ class IndexEntry:
     model: str
     day: str
     segment: str
+
+
+class ArchivePart(NamedTuple):
+    """A file of the archive as it was written: what tells later whether it still is."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class PartStore(Protocol):
+    """Checksums of the archive's files."""
+
+    def put_part(self, part: ArchivePart) -> None: ...
+    def forget_part(self, path: str) -> None: ...
+    def part(self, path: str) -> ArchivePart | None: ...
+    def parts(self, folder: str) -> Sequence[ArchivePart]:
+        """Those below a folder, by path."""
+        ...
 
 
 class RecordIndex(Protocol):
@@ -235,7 +253,11 @@ class StateStore(Protocol):
         ...
 
     def states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
-        """Hourly states by hour, then version."""
+        """Hourly states by hour, then version; a whole day of which only the roll-up is left stands for its hours."""
+        ...
+
+    def window_states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
+        """As few states as make up the span, for `core.rollup.merge_window`: months, days, and hours beside them."""
         ...
 
     def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
@@ -321,7 +343,7 @@ class Queries(Protocol):
         ...
 
 
-class Store(RecordIndex, StateStore, BaselineStore, AuditStore, Queries, Protocol):
+class Store(RecordIndex, PartStore, StateStore, BaselineStore, AuditStore, Queries, Protocol):
     """Everything that is kept outside the archive: one class, several small faces."""
 
     def close(self) -> None: ...

@@ -17,7 +17,7 @@ from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Baseline, Span
-from auditor.ports import IndexEntry, ModelSummary
+from auditor.ports import ArchivePart, IndexEntry, ModelSummary
 from auditor.store import rules
 
 Kept = TypeVar("Kept", EnergyReading, CaptureTally)
@@ -28,6 +28,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._index: dict[str, IndexEntry] = {}
+        self._parts: dict[str, ArchivePart] = {}
         self._readings: dict[str, EnergyReading] = {}
         self._tallies: dict[str, CaptureTally] = {}
         self._dirty: dict[str, set[datetime]] = {}
@@ -50,6 +51,20 @@ class MemoryStore:
 
     def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
         return {name: self._index[name] for name in ids if name in self._index}
+
+    # -- the archive's files -----------------------------------------------------------------------------------------------
+
+    def put_part(self, part: ArchivePart) -> None:
+        self._parts[part.path] = part
+
+    def forget_part(self, path: str) -> None:
+        self._parts.pop(path, None)
+
+    def part(self, path: str) -> ArchivePart | None:
+        return self._parts.get(path)
+
+    def parts(self, folder: str) -> Sequence[ArchivePart]:
+        return [part for path, part in sorted(self._parts.items()) if not folder or path.startswith(f"{folder}/")]
 
     # -- states ------------------------------------------------------------------------------------------------------------
 
@@ -75,6 +90,9 @@ class MemoryStore:
 
     def states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
         return [state for hour in self.hours(model, span, frame) for state in self._hours[model, hour][1]]
+
+    def window_states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
+        return self.states(model, span, frame)
 
     def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
         return sorted(

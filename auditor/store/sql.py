@@ -12,6 +12,7 @@ from auditor.core.run import Audit
 from auditor.core.state import WindowState
 from auditor.core.window import Baseline
 from auditor.store import convert, keys, rules, tables
+from auditor.store.archive_parts import SqlParts
 from auditor.store.database import Database, add, add_new, put
 from auditor.store.queries import SqlQueries
 from auditor.store.record_index import SqlRecordIndex
@@ -19,7 +20,7 @@ from auditor.store.schema import ensure
 from auditor.store.states import SqlStates, StateCache
 
 
-class SqlStore(SqlRecordIndex, SqlStates, SqlQueries):
+class SqlStore(SqlRecordIndex, SqlParts, SqlStates, SqlQueries):
     """ports.Store over SQLAlchemy.
 
     Every method is one transaction, and every failure a StoreError. SQLite is made and upgraded on opening; a PostgreSQL

@@ -13,8 +13,8 @@ from auditor.core.identity import digest
 from auditor.core.monitor import MonitorState, decode_monitor, encode_monitor
 from auditor.core.record import CaptureTally, EnergyReading, parse_energy_reading, parse_tally
 from auditor.core.state import WindowState
-from auditor.core.window import HOUR, Span, utc
-from auditor.store import tables
+from auditor.core.window import Span, utc
+from auditor.store import rollups, tables
 from auditor.store.convert import pack_state, unpack_state
 from auditor.store.database import Database, add_new, put
 from auditor.store.rules import by_hour, whole_hours
@@ -98,25 +98,54 @@ class SqlStates:
             for position, state in enumerate(together)
         ]
         with self._database.writing() as connection:
+            rollups.forget(connection, model, grouped)
             _replace_hours(connection, model, list(grouped), frame, rows)
+            rollups.roll(connection, model, frame, grouped, self._load, self._encoded)
 
     def states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
-        """Hourly states by hour, then version."""
+        """Hourly states by hour, then version; a whole day of which only the roll-up is left stands for its hours."""
+        return self._states(model, span, frame, lone=True)
+
+    def window_states(self, model: str, span: Span, frame: str) -> Sequence[WindowState]:
+        """As few states as make up the span, for `core.rollup.merge_window`: months, days, and hours beside them."""
+        return self._states(model, span, frame, lone=False)
+
+    def _states(self, model: str, span: Span, frame: str, *, lone: bool) -> list[WindowState]:
+        rolled = tables.rollups
+        known = (rolled.c.model == model) & (rolled.c.frame == frame)
+        known &= (rolled.c.start >= span.start) & (rolled.c.start < span.end)
+        if lone:
+            known &= rolled.c.alone.is_(True) & (rolled.c.unit == rollups.DAY_UNIT)
         with self._database.reading() as connection:
-            query = (
-                select(tables.states.c.hour, tables.states.c.position, tables.states.c.digest)
-                .where(tables.states.c.model == model, tables.states.c.frame == frame)
-                .where(tables.states.c.hour >= span.start, tables.states.c.hour < span.end)
-                .order_by(tables.states.c.hour, tables.states.c.position)
+            there = connection.execute(select(rolled.c.unit, rolled.c.start).where(known).distinct())
+            found: list[WindowState] = []
+            for hours, unit in rollups.pieces([(unit, start) for unit, start in there], span):
+                if unit is None:
+                    own = (tables.states.c.model == model) & (tables.states.c.frame == frame)
+                    own &= (tables.states.c.hour >= hours.start) & (tables.states.c.hour < hours.end)
+                    found += self._load(connection, tables.states, own)
+                else:
+                    own = known & (rolled.c.unit == unit[0]) & (rolled.c.start == unit[1])
+                    found += self._load(connection, rolled, own)
+        return found
+
+    def _load(self, connection: Connection, table: Table, where: Any) -> list[WindowState]:
+        """States of a table by time, then version; only those are fetched that the cache does not have."""
+        begin = table.c.start if "start" in table.c else table.c.hour
+        rows = connection.execute(
+            select(begin, table.c.position, table.c.digest).where(where).order_by(begin, table.c.position)
+        )
+        wanted = rows.all()
+        found = [self._cache.get(name) for _, _, name in wanted]
+        missing = [row[0] for row, state in zip(wanted, found, strict=True) if state is None]
+        if missing:
+            query = select(begin, table.c.position, table.c.payload).where(
+                where, begin.between(missing[0], missing[-1])
             )
-            rows = connection.execute(query).all()
-            found = [self._cache.get(row.digest) for row in rows]
-            missing = [row.hour for row, state in zip(rows, found, strict=True) if state is None]
-            if missing:
-                payloads = self._payloads(connection, model, Span(missing[0], missing[-1] + HOUR), frame)
-                for place, row in enumerate(rows):
-                    if found[place] is None:
-                        found[place] = self._decoded(payloads[row.hour, row.position], row.digest)
+            payloads = {(start, position): payload for start, position, payload in connection.execute(query)}
+            for place, (start, position, name) in enumerate(wanted):
+                if found[place] is None:
+                    found[place] = self._decoded(payloads[start, position], name)
         return [state for state in found if state is not None]
 
     def hours(self, model: str, span: Span, frame: str) -> Sequence[datetime]:
@@ -128,7 +157,7 @@ class SqlStates:
                 .where(tables.hours.c.hour >= span.start, tables.hours.c.hour < span.end)
                 .order_by(tables.hours.c.hour)
             )
-            return list(connection.scalars(query))
+            return rollups.without_lone_days(connection, model, span, frame, connection.scalars(query).all())
 
     def put_monitor(self, name: str, state: MonitorState) -> None:
         """Keep what the named monitor knows of a model since a baseline, in place of what it knew before."""
@@ -154,28 +183,18 @@ class SqlStates:
         return None if payload is None else decode_monitor(payload)
 
     def _row(self, model: str, hour: datetime, position: int, state: WindowState) -> dict[str, Any]:
+        return {"model": model, "hour": hour, "position": position, **self._encoded(state)}
+
+    def _encoded(self, state: WindowState) -> dict[str, Any]:
         payload, name = pack_state(state)
         self._cache.put(name, state, len(payload))
         return {
-            "model": model,
-            "hour": hour,
-            "position": position,
             "version": state.version,
             "frame": state.frame,
             "n": state.n,
             "digest": name,
             "payload": payload,
         }
-
-    def _payloads(
-        self, connection: Connection, model: str, span: Span, frame: str
-    ) -> Mapping[tuple[datetime, int], bytes]:
-        query = (
-            select(tables.states.c.hour, tables.states.c.position, tables.states.c.payload)
-            .where(tables.states.c.model == model, tables.states.c.frame == frame)
-            .where(tables.states.c.hour >= span.start, tables.states.c.hour < span.end)
-        )
-        return {(hour, position): payload for hour, position, payload in connection.execute(query)}
 
     def _decoded(self, payload: bytes, name: str) -> WindowState:
         state = unpack_state(payload, name)

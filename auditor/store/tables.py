@@ -163,6 +163,31 @@ monitors = Table(
     comment="What monitoring in the order of time knows: capital of its bets and what they rest on",
 )
 
+rollups = Table(
+    "rollups",
+    metadata,
+    _column("model", Text, "Model name", key=True),
+    _column("unit", Text, "day or month", key=True),
+    _column("start", UtcTime, "Start of the day or month", key=True),
+    _column("position", Integer, "Place among the states of the unit, by version", key=True),
+    _column("alone", Boolean, "Whether the hourly states behind it are gone"),
+    _column("version", Text, "Model version; null: all versions together", null=True),
+    _column("frame", Text, "Digest of the frame it was counted on"),
+    _column("n", BigInteger, "Records in it"),
+    _column("digest", Text, "SHA-256 of the payload"),
+    _column("payload", LargeBinary, "The encoded WindowState"),
+    comment="States of whole days and months, one a model version",
+)
+
+archive_parts = Table(
+    "archive_parts",
+    metadata,
+    _column("path", Text, "Path below the archive", key=True),
+    _column("sha256", Text, "SHA-256 of the file"),
+    _column("size", BigInteger, "Bytes"),
+    comment="Files of the archive as they were written",
+)
+
 # -- baselines ------------------------------------------------------------------------------------------------------------
 
 frames = Table(

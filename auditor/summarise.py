@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, pack_keys
-from auditor.core.frame import Frame
+from auditor.core.frame import Frame, Grid
 from auditor.core.identity import hash64
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
@@ -43,6 +43,8 @@ from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_column
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
 
 _HOUR_US = 3_600_000_000
+_MANY_ROWS = 50_000
+"""Rows from which a counter for every bin of every hour costs less than sorting the values' bins."""
 
 
 def summarise(
@@ -197,7 +199,7 @@ class _Batch:
         numeric = derive(rows, frame.pairs if frame.fitted else comparable_pairs(rows))
         if frame.fitted:
             numeric = dict(sorted({**numeric, **view_columns(rows, frame, is_odd(hashes))}.items()))
-        hours = (rows.time_us // _HOUR_US).tolist()
+        hours = (rows.time_us // _HOUR_US).tolist() if metered else []
         return _Batch(
             rows=rows,
             frame=frame,
@@ -208,7 +210,9 @@ class _Batch:
             hashes=hashes,
             names=tuple(numeric),
             numeric=np.array(list(numeric.values()), np.float64).reshape(len(numeric), rows.n),
-            metered=np.array([pair in metered for pair in zip(rows.version.tolist(), hours, strict=True)], bool),
+            metered=np.array([pair in metered for pair in zip(rows.version.tolist(), hours, strict=True)], bool)
+            if metered
+            else np.zeros(rows.n, bool),
         )
 
     def states(self) -> dict[tuple[int, str], WindowState]:
@@ -282,6 +286,8 @@ class _Batch:
         valid = np.isfinite(x)
         n = np.add.reduceat(valid.astype(np.int64), self.first, axis=1)
         moments = self._moments(np.where(valid, x, 0.0), valid, n)
+        if len(x[0]) >= _MANY_ROWS and all(isinstance(self.frame.grid(name), Grid) for name in self.names):
+            return self._numeric_dense(valid, n, moments)
         column, row = np.nonzero(valid)
         segment = np.repeat(np.arange(len(self.keys)), self.size)[row]
         bins = np.concatenate(
@@ -297,6 +303,32 @@ class _Batch:
             block = NumericBlock(self.names, places, counts.astype(np.int64), n[:, i].copy(), moments[:, :, i].copy())
             blocks.append(block.without_empty())
         return blocks
+
+    def _numeric_dense(self, valid: NDArray[np.bool_], n: Ints, moments: Floats) -> list[NumericBlock]:
+        """The same for many rows: every bin of every segment has a counter, so that nothing has to be sorted."""
+        segment = np.repeat(np.arange(len(self.keys)), self.size)
+        places: list[list[Ints]] = [[] for _ in self.keys]
+        counts: list[list[Ints]] = [[] for _ in self.keys]
+        for i, name in enumerate(self.names):
+            grid = self.frame.grids[name]
+            whole = bool(valid[i].all())
+            x, own = (self.numeric[i], segment) if whole else (self.numeric[i][valid[i]], segment[valid[i]])
+            size = len(grid.values)
+            table = np.bincount(own * size + grid.index(x), minlength=len(self.keys) * size).reshape(-1, size)
+            for place, count, row in zip(places, counts, table, strict=True):
+                bins = np.flatnonzero(row)
+                place.append(pack_keys(np.full(len(bins), i), bins))
+                count.append(row[bins])
+        return [
+            NumericBlock(
+                self.names,
+                np.concatenate(places[i]),
+                np.concatenate(counts[i]),
+                n[:, i].copy(),
+                moments[:, :, i].copy(),
+            ).without_empty()
+            for i in range(len(self.keys))
+        ]
 
     def _moments(self, filled: Floats, valid: NDArray[np.bool_], n: Ints) -> Floats:
         """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s)."""
@@ -385,6 +417,8 @@ class _Batch:
             list(zip(*(rows.groups[name].tolist() for name in features), strict=True)) if features else [()] * rows.n
         )
         answers = rows.categorical["output.label"].tolist() if "output.label" in rows.categorical else nothing
+        if not features and answers is nothing and not any(truth is not None for truth in rows.truth.tolist()):
+            return [Cells((), {((), None, None): size}) for size in self.size.tolist()]
         keys = list(zip(groups, rows.truth.tolist(), answers, strict=True))
         return [Cells(features, dict(Counter(keys[part]))) for part in self._slices()]
 
@@ -409,7 +443,6 @@ class _Batch:
         every = sorted([*self.names, *more])
         place = {name: index for index, name in enumerate(self.names)}
         words = {**word_columns(rows), "truth": rows.truth, **{f"groups.{name}": v for name, v in rows.groups.items()}}
-        coded = CodedColumns.of(words, rows.n)
         samples = []
         for part in self._slices():
             order = sample_order(hashes[part], rows.ids[part]) + part.start
@@ -418,8 +451,12 @@ class _Batch:
                 for name in every
                 if np.isfinite((values := more[name] if name in more else self.numeric[place[name]])[part]).any()
             ]
-            present = np.asarray((coded.codes[:, part] >= 0).any(axis=1))
-            names = tuple(name for name, keep in zip(coded.names, present.tolist(), strict=True) if keep)
+            # A column is there if any row of the segment has it, sampled or not: so shards agree with the whole.
+            present = {
+                name: values[order]
+                for name, values in words.items()
+                if any(value is not None for value in values[part].tolist())
+            }
             samples.append(
                 Sample(
                     hashes[order],
@@ -428,7 +465,7 @@ class _Batch:
                         tuple(name for name, _ in held),
                         np.array([values[order] for _, values in held]).reshape(len(held), len(order)),
                     ),
-                    CodedColumns(names, coded.book, coded.codes[present]).take(order),
+                    CodedColumns.of(present, len(order)),
                 )
             )
         return samples

@@ -7,7 +7,12 @@ import json
 import os
 import re
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # numpy stays out of the agent's import
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SLUG = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -45,6 +50,15 @@ def hash64(identifier: str) -> int:
     so that two machines, or two runs, agree.
     """
     return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big")
+
+
+def hash64_all(identifiers: Sequence[str]) -> NDArray[np.uint64]:
+    """`hash64` of each, shape (n,)."""
+    import numpy as np
+
+    blake = hashlib.blake2b
+    joined = b"".join([blake(identifier.encode(), digest_size=8).digest() for identifier in identifiers])
+    return np.frombuffer(joined, ">u8").astype(np.uint64)
 
 
 def slug(name: str) -> str:

@@ -35,9 +35,11 @@ def exact_product(x: NDArray[np.float32], matrix: Floats) -> Floats:
     found = np.empty((len(x), matrix.shape[1]))
     for start in range(0, len(x), _CHUNK):
         part = x[start : start + _CHUNK].astype(np.float64)
-        exponent = np.frexp(np.abs(part).max(axis=1, initial=0.0))[1][:, None]
-        product = np.rint(np.ldexp(part, bits - exponent)) @ whole
-        found[start : start + _CHUNK] = np.ldexp(product, exponent - bits - MATRIX_BITS)
+        largest = np.maximum(part.max(axis=1, initial=0.0), -part.min(axis=1, initial=0.0))
+        exponent = np.frexp(largest)[1][:, None]
+        part *= np.ldexp(1.0, bits - exponent)
+        product = np.rint(part, out=part) @ whole
+        found[start : start + _CHUNK] = product * np.ldexp(1.0, exponent - bits - MATRIX_BITS)
     return found
 
 

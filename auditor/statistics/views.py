@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.core.frame import Fold, Frame, Head
-from auditor.core.identity import hash64
+from auditor.core.identity import hash64_all
 from auditor.core.record import MODALITIES
 from auditor.core.rows import Floats, Rows
 from auditor.statistics.folds import agreement, components, fit_folds, fit_heads
@@ -25,7 +25,7 @@ SHARED_COSINE = 0.1
 
 def id_hashes(rows: Rows) -> NDArray[np.uint64]:
     """`hash64` of each id, shape (n,)."""
-    return np.array([hash64(identifier) for identifier in rows.ids.tolist()], np.uint64)
+    return hash64_all(rows.ids.tolist())
 
 
 def is_odd(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -118,3 +118,24 @@ def test_scores_that_are_no_probabilities_have_no_entropy() -> None:
 def test_cosine_of_a_zero_row_is_absent() -> None:
     found = cosine(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[-2.0, 0.0], [1.0, 0.0]]))
     assert np.array_equal(found, [-1.0, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", ["normal", "lognormal", "cauchy", "rounded", "huge", "tiny", "offset"])
+def test_many_values_are_placed_exactly_where_a_search_places_them(shape: str) -> None:
+    """Cells speed the search up and change nothing: at every edge, beside it, and far outside."""
+    rng = np.random.default_rng(3)
+    x = {
+        "normal": rng.normal(size=20_000),
+        "lognormal": rng.lognormal(0, 3, 20_000),
+        "cauchy": rng.standard_cauchy(20_000),
+        "rounded": rng.normal(size=20_000).round(1),
+        "huge": rng.normal(size=5000) * 1e300,
+        "tiny": rng.normal(size=5000) * 1e-310,
+        "offset": 1e9 + rng.normal(size=9000),
+    }[shape]
+    grid = fit_grid(x)
+    beside = [np.nextafter(grid.edges, side) for side in (-np.inf, np.inf)]
+    y = np.concatenate([rng.permutation(x)[:4000], grid.edges, *beside, [-1e308, 0.0, 1e308]])
+    y = y[np.isfinite(y)]
+    assert np.array_equal(grid.index(y), np.searchsorted(grid.edges, y, side="right"))
+    assert np.array_equal(grid.index(y[:9]), grid.index(y)[:9])

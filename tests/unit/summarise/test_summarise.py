@@ -224,3 +224,16 @@ def test_a_frame_knows_its_columns(frame: Frame) -> None:
     }
     assert frame.pairs == (("note", "photo"), ("photo", "clip"))
     assert frame.describers == {"clip": "audio/1|", "note": "text/1|", "photo": "image/1|"}
+
+
+def test_counting_many_rows_densely_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 50 000 rows on every bin has a counter; the state is the same to the last byte."""
+    from auditor import summarise as module
+    from auditor.core.codec import encode_state
+
+    rows = make_rows(600, 12, missing=0.2)
+    frame = fit_frame(make_rows(500, 13))
+    hours = [SPAN.start + i * (SPAN.end - SPAN.start) / 24 for i in range(24)]
+    sparse = [encode_state(state) for state in module.summarise_hours(rows, frame, hours)]
+    monkeypatch.setattr(module, "_MANY_ROWS", 1)
+    assert [encode_state(state) for state in module.summarise_hours(rows, frame, hours)] == sparse

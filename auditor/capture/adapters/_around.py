@@ -8,7 +8,6 @@ from typing import Any
 
 from auditor.capture.adapters._batch import Answers, Flight
 from auditor.capture.adapters._hooks import Entry, Open
-from auditor.capture.shield import shield
 from auditor.capture.site import Site
 
 OF_MODULES = (
@@ -50,6 +49,7 @@ class Session:
         self.args = args
         self.kwargs = kwargs
         self.flight = flight
+        self.outer: Entry | None = None
         self._read = read
 
     def leave(self, result: Any, error: BaseException | None) -> Any:
@@ -71,40 +71,54 @@ def around(method: Callable[..., Any], site: Site, enter: Enter, open_calls: Ope
     open_calls : Open, optional
         Where hooks find the call while it runs.
     """
-    recorder = site.recorder
 
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Session | None, Entry | None]:
-        outer = None
-        with shield(recorder.faults, "begin_failed"):
-            if not site.live:
-                return None, None
-            session = enter(args, kwargs)
-            if session is not None and open_calls is not None:
-                outer, open_calls.entry = open_calls.entry, Entry(session.flight, None)
-            return session, outer
-        recorder.blind += 1
-        return None, None
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Session | None:
+        session = enter(args, kwargs) if site.live else None
+        if session is not None and open_calls is not None:
+            session.outer, open_calls.entry = open_calls.entry, Entry(session.flight, None)
+        return session
 
-    def end(session: Session | None, outer: Entry | None, result: Any, error: BaseException | None) -> Any:
-        if session is not None:
-            if open_calls is not None:
-                open_calls.entry = outer
-            with shield(recorder.faults, "finish_failed"):
-                return session.leave(result, error)
-            recorder.blind += 1
-        return result
+    def end(session: Session | None, result: Any, error: BaseException | None) -> Any:
+        if session is None:
+            return result
+        if open_calls is not None:
+            open_calls.entry = session.outer
+        return session.leave(result, error)
 
+    # Every statement of ours stands in a `try`: whatever breaks, the host gets its own result or its own exception.
     @functools.wraps(method)
     def watched(*args: Any, **kwargs: Any) -> Any:
-        session, outer = begin(args, kwargs)
+        session: Session | None = None
         try:
-            result = method(*args, **kwargs) if session is None else method(*session.args, **session.kwargs)
+            session = begin(args, kwargs)
+            if session is not None:
+                args, kwargs = session.args, session.kwargs
+        except Exception as fault:
+            not_counted(site, None, "begin_failed", fault)
+        try:
+            result = method(*args, **kwargs)
         except BaseException as error:
-            end(session, outer, None, error)
+            try:
+                end(session, None, error)
+            except Exception as fault:
+                not_counted(site, session, "finish_failed", fault)
             raise
-        return end(session, outer, result, None)
+        try:
+            return end(session, result, None)
+        except Exception as fault:
+            not_counted(site, session, "finish_failed", fault)
+        return result
 
     return watched
+
+
+def not_counted(site: Site, session: Session | None, reason: str, fault: Exception) -> None:
+    """The agent failed around a call: it counts, without its record."""
+    site.recorder.faults.note(reason, fault)
+    if session is None:
+        site.recorder.blind += 1
+    elif session.flight is not None:
+        session.flight.give_up()
 
 
 def giving_itself(model: Any, proxy: Callable[[], Any], names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:

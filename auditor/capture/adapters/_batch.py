@@ -129,6 +129,7 @@ class Flight:
         "_cpu",
         "_era",
         "_failed",
+        "_left",
         "_lost",
         "_process",
         "columns",
@@ -161,6 +162,7 @@ class Flight:
         self.size = 0
         self._began = 0.0
         self._lost = 0
+        self._left = count
         self._failed = False
         self._alone = -1
 
@@ -182,10 +184,10 @@ class Flight:
         said = given.get()
         self.ids = _ids(None if said is None else said.take_id(), self.us, self.count)
         self.subject = None if said is None else said.subject
-        self.groups: dict[str, Any] = dict((said.groups if said is not None else None) or {})
+        self.groups: dict[str, Any] = dict(said.groups) if said is not None and said.groups else {}
         if not recorder.deaf:
-            bar = recorder.bar
-            self.rows = [row for row in range(self.count) if bar is None or recorder.chooses(self.ids[row])]
+            chosen = range(self.count)
+            self.rows = chosen if recorder.bar is None else [row for row in chosen if recorder.chooses(self.ids[row])]
         if self.rows:
             self.columns = list(columns())
             self._take_groups(args, kwargs)
@@ -238,43 +240,52 @@ class Flight:
         latency_s : float, optional
             Seconds that the call took, when its beginning and end do not tell.
         """
-        latency_s = self.elapsed if latency_s is None else latency_s
+        with shield(self.site.recorder.faults, "finish_failed"):
+            self._hand_over(read, error, self.elapsed if latency_s is None else latency_s)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Rows that were not handed over count, without records."""
+        left, self._left = self._left, 0
+        self.site.recorder.blind += left
+
+    def _hand_over(self, read: Callable[[], Answers], error: BaseException | None, latency_s: float) -> None:
         recorder = self.site.recorder
-        left = self.count
-        with shield(recorder.faults, "finish_failed"):
-            cpu = self._cpu_s()
-            if not recorder.live:
-                recorder.late += left
-                return
-            if self._failed:
-                recorder.blind += left
-                return
-            if self._era is not recorder.era:
-                recorder.notes.append("fork_discarded")  # the parent counts and sends this call
-                return
-            self.latency_s = latency_s / self.count
-            share = cpu / self.count
-            for number, reason in (
-                (left - len(self.rows) - self._lost, recorder.skip_reason),
-                (self._lost, "queue_bytes"),
-            ):
-                if number:
-                    recorder.count(Skipped(self.us, share * number, self.site.ref, reason, number))
-                    left -= number
-            if error is not None:
-                self.error = type(error).__name__
-            elif self.rows:
-                with shield(recorder.faults, "answer_unreadable"):
-                    self.found = read()
-            for piece in self._pieces(share):
-                recorder.push(piece)
-                left -= piece.rows
+        cpu = self._cpu_s()
+        if not recorder.live:
+            recorder.late += self._left
+            self._left = 0
+        if self._failed or not self._left:
             return
-        recorder.blind += left
+        if self._era is not recorder.era:
+            recorder.notes.append("fork_discarded")  # the parent counts and sends this call
+            self._left = 0
+            return
+        self.latency_s = latency_s / self.count
+        share = cpu / self.count
+        if not self.rows and self.count == 1 and not self._lost and not recorder.deaf:
+            recorder.skip(self.us, cpu, self.site.ref)
+            self._left = 0
+            return
+        sampled = self.count - len(self.rows) - self._lost
+        for number, reason in ((sampled, recorder.skip_reason), (self._lost, "queue_bytes")):
+            if number:
+                recorder.count(Skipped(self.us, share * number, self.site.ref, reason, number))
+                self._left -= number
+        if error is not None:
+            self.error = type(error).__name__
+        elif self.rows:
+            with shield(recorder.faults, "answer_unreadable"):
+                self.found = read()
+        for piece in self._pieces(share):
+            recorder.push(piece)
+            self._left -= piece.rows
 
     def _pieces(self, cpu: float) -> list[Call]:
         size = self.size + sum(part.size for part in self.found.values() if isinstance(part, Taken))
         number = len(self.rows)
+        if not number:
+            return []
         step = max(1, number if size <= _PIECE else number * _PIECE // size)
         pieces = []
         for start in range(0, number, step):

@@ -105,11 +105,10 @@ class Hook:
         self._tracing = torch.jit.is_tracing
 
     def __call__(self, *args: Any) -> None:
-        # A compiler that traces the module finds nothing here, so that graphs stay whole.
-        if self._compiling() or self._tracing():
-            return
         try:
-            self._act(*args)
+            # A compiler that traces the module finds nothing here, so that graphs stay whole.
+            if not self._compiling() and not self._tracing():
+                self._act(*args)
         except Exception as error:
             self.__auditor_site__.recorder.faults.note("hook_failed", error)
 

@@ -21,7 +21,7 @@ from auditor.capture.adapters._parts_of_models import tap_branches, tap_outputs
 from auditor.capture.adapters._pipeline_tasks import Task, task_of
 from auditor.capture.adapters._processors import model_name
 from auditor.capture.adapters.proxy import make_proxy
-from auditor.capture.shield import shield
+from auditor.capture.shield import nothing, sheltered
 from auditor.capture.site import Binder, Site
 from auditor.core.errors import ConfigurationError
 
@@ -126,6 +126,7 @@ class _Lazily(Session):
             None,
             nothing_read,
         )
+        self.faults = watching.site.recorder.faults
         self._watching = watching
         self._said = said
         self._open: deque[tuple[Any, Flight | None, float]] = deque()
@@ -137,14 +138,21 @@ class _Lazily(Session):
             self.note(index, item)
             yield item
 
+    @sheltered("begin_failed", nothing)
     def note(self, index: Any, item: Any) -> None:
         """The pipeline took an item; one that is looked at twice in a row is one."""
-        site = self._watching.site
-        with shield(site.recorder.faults, "begin_failed"):
-            if self._open and self._open[-1][0] == index:
-                return
-            flight = begin(site, 1, lambda: self._watching.columns([item], self._said))
-            self._open.append((index, flight, self._now()))
+        if self._open and self._open[-1][0] == index:
+            return
+        flight = begin(self._watching.site, 1, lambda: self._watching.columns([item], self._said))
+        self._open.append((index, flight, self._now()))
+
+    @sheltered("step_failed", nothing)
+    def _step_in(self) -> None:
+        self._entered = perf_counter()
+
+    @sheltered("step_failed", nothing)
+    def _step_out(self) -> None:
+        self._inside, self._entered = self._now(), 0.0
 
     def _now(self) -> float:
         """Seconds spent inside the iterator so far."""
@@ -172,34 +180,42 @@ class _Lazily(Session):
         return result
 
     def _next(self, source: Any) -> Any:
-        self._entered = perf_counter()
+        self._step_in()
         try:
             result = next(source)
         except StopIteration:
+            self._step_out()
             raise
         except BaseException as error:
-            while self._open:
-                self._end(None, error)
+            self._step_out()
+            self._end_all(error)
             raise
-        finally:
-            self._inside, self._entered = self._now(), 0.0
+        self._step_out()
         self._end(result, None)
         return result
 
+    @sheltered("finish_failed", nothing)
+    def _end_all(self, error: BaseException) -> None:
+        while self._open:
+            self._end(None, error)
+
+    @sheltered("finish_failed", lambda self, *args: self._give_up())
     def _end(self, result: Any, error: BaseException | None) -> None:
         """The oldest item got its answer; one whose input was read in another process has none to show."""
         watching = self._watching
-        with shield(watching.site.recorder.faults, "finish_failed"):
-            if self._open:
-                _, flight, since = self._open.popleft()
-            elif error is None:
-                names = watching.site.inputs or watching.task.names
-                columns = [Column(name, None, each=False, modality=None, error="unreadable") for name in names]
-                flight, since = begin(watching.site, 1, lambda: columns), self._inside
-            else:
-                return
-            if flight is not None:
-                flight.finish(lambda: watching.read(flight, [result], self._said), error, self._now() - since)
+        if self._open:
+            _, self.flight, since = self._open.popleft()
+        else:
+            names = watching.site.inputs or watching.task.names
+            columns = [Column(name, None, each=False, modality=None, error="unreadable") for name in names]
+            self.flight, since = begin(watching.site, 1, lambda: columns), self._inside
+        flight = self.flight
+        if flight is not None:
+            flight.finish(lambda: watching.read(flight, [result], self._said), error, self._now() - since)
+
+    def _give_up(self) -> None:
+        if self.flight is not None:
+            self.flight.give_up()
 
 
 def _is_data_set(data: Any) -> bool:

@@ -63,7 +63,16 @@ def is_array(value: Any) -> bool:
     (True, False, False)
     """
     kind = type(value)
-    return hasattr(kind, "shape") and hasattr(kind, "dtype") and hasattr(kind, "__array__")
+    known = _arrays.get(kind)
+    if known is None:
+        known = hasattr(kind, "shape") and hasattr(kind, "dtype") and hasattr(kind, "__array__")
+        if len(_arrays) < _KNOWN_TYPES:
+            _arrays[kind] = known
+    return known
+
+
+_arrays: dict[type, bool] = {}
+_KNOWN_TYPES = 256
 
 
 def is_torch(value: Any) -> bool:

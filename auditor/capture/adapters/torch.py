@@ -27,7 +27,6 @@ from auditor.capture.adapters._hooks import (
     module_at,
     tap_modules,
 )
-from auditor.capture.shield import shield
 from auditor.capture.site import Binder, Site
 from auditor.core.errors import ConfigurationError
 
@@ -83,6 +82,14 @@ class Watching:
         tap_modules(site, self.open, self.modules)
 
     def enter(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Before `forward`."""
+        try:
+            self._enter(args, kwargs)
+        except Exception:
+            self.site.recorder.blind += 1
+            raise  # to the hook, which notes it
+
+    def _enter(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         entry = self.open.running()
         if entry is not None:
             entry.depth += 1
@@ -90,14 +97,13 @@ class Watching:
         self.abandon()
         if capturing():
             return
-        self.open.entry = entry = Entry(None, sys._getframe(2))
-        with shield(self.site.recorder.faults, "begin_failed") as guard:
-            inputs = self.columns.named(self.binder.bind(args, kwargs))
-            count = self.columns.count(inputs)
-            entry.flight = begin(self.site, count, lambda: self.columns.of(inputs, count), args, kwargs)
-        self.site.recorder.blind += guard.failed
+        self.open.entry = entry = Entry(None, sys._getframe(3))
+        inputs = self.columns.named(self.binder.bind(args, kwargs))
+        count = self.columns.count(inputs)
+        entry.flight = begin(self.site, count, lambda: self.columns.of(inputs, count), args, kwargs)
 
     def leave(self, module: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """After `forward`, also when it raised."""
         entry = self.open.entry
         if entry is None:
             return
@@ -106,10 +112,15 @@ class Watching:
             return
         self.open.entry = None
         flight = entry.flight
-        if flight is not None:
+        if flight is None:
+            return
+        try:
             failure = sys.exception()
             error = None if failure is entry.handled else failure
             flight.finish(lambda: self.reader.read(flight, result), error)
+        except Exception:
+            flight.give_up()
+            raise
 
     def abandon(self) -> None:
         """A call that was left by what is no Exception (an interrupt): it counts, as a failed one."""

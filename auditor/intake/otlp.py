@@ -65,7 +65,7 @@ def read_spans(body: bytes, media: str) -> list[Span]:
         if media == PROTOBUF:
             message.ParseFromString(body)
         else:
-            plain = _base64_ids(msgspec.json.decode(body), 0)
+            plain = _base64_ids(msgspec.json.decode(body, type=dict[str, Any]), 0)
             json_format.ParseDict(plain, message, ignore_unknown_fields=True, max_recursion_depth=2 * MAX_DEPTH)
     except (DecodeError, json_format.ParseError, msgspec.DecodeError, ValueError, TypeError, AttributeError) as error:
         raise RecordError(

@@ -79,6 +79,7 @@ class Committer:
         self._recent = Recent()
         self._mutex = threading.Lock()
         self._epoch = 0
+        self._closed = False
         self._counters = counters
         self._jobs: queue.SimpleQueue[Job | _Roll | None] = queue.SimpleQueue()
         self._groups: queue.Queue[_Group | _Roll | None] = queue.Queue(WAITING)
@@ -106,6 +107,9 @@ class Committer:
 
     def roll(self, timeout: float = 10.0) -> int:
         """Seal what is written, so that it can be taken in; the mark to give to `forget` afterwards."""
+        if self._closed:
+            with self._mutex:
+                return self._recent.mark()
         roll = _Roll()
         self._jobs.put(roll)
         roll.sealed.wait(timeout)
@@ -130,6 +134,7 @@ class Committer:
     def close(self, timeout: float = 10.0) -> None:
         """Finish what was submitted, seal the journal, and end."""
         self._jobs.put(None)
+        self._closed = True
         for thread in self._threads:
             thread.join(timeout)
         self._asker.close()

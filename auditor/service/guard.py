@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auditor.core.errors import AuditorError
 from auditor.service.access import ROUTES, Permission, Principal
-from auditor.service.keyring import KeyRing
+from auditor.service.keyring import AGAIN_S, KeyRing
 from auditor.service.refusals import FAULT, RequestError, as_refusal, as_response
 
 _log = logging.getLogger("auditor")
@@ -44,7 +46,7 @@ class Guard:
             await send(message)
 
         try:
-            scope["principal"] = self._admit(scope)
+            scope["principal"] = await self._admit(scope)
             await self._app(scope, receive, guarded)
         except AuditorError as error:
             await as_response(as_refusal(error), close=scope["method"] == "POST")(scope, receive, guarded)
@@ -53,12 +55,15 @@ class Guard:
             if not started:
                 await as_response(FAULT, close=True)(scope, receive, guarded)
 
-    def _admit(self, scope: Scope) -> Principal | None:
+    async def _admit(self, scope: Scope) -> Principal | None:
         methods = ROUTES.get(scope["path"], {})
         needed = methods.get(scope["method"])
         if needed is Permission.OPEN:
             return None
-        principal = self._ring.find(_token(scope))
+        token = _token(scope)
+        principal = self._ring.find(token)
+        if principal is None and await self._second_look(token):
+            principal = self._ring.find(token)
         if principal is None:
             raise RequestError(
                 401, "no_key", "no good key", where="Authorization", fix="send `Authorization: Bearer KEY`"
@@ -79,6 +84,16 @@ class Guard:
                 fix="use a key of another role",
             )
         return principal
+
+    async def _second_look(self, token: str) -> bool:
+        """Read the keys again for one that may have been made a moment ago; at most a few times a second."""
+        if not self._ring.may_be_new(token):
+            return False
+        arrived = time.monotonic()
+        await asyncio.sleep(max(0.0, self._ring.read_at + AGAIN_S - arrived))
+        if self._ring.read_at <= arrived:
+            await asyncio.to_thread(self._ring.refresh)
+        return True
 
 
 def _token(scope: Scope) -> str:

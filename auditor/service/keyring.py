@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 
 from auditor.core.command import Command
@@ -16,10 +17,11 @@ from auditor.segments import read_segment
 from auditor.service.access import Principal
 from auditor.service.refusals import RequestError
 from auditor.settings import Home, Settings
-from auditor.store.keys import CREATE, REVOKE, Key, key_id, key_of, matches
+from auditor.store.keys import CREATE, ID_DIGITS, REVOKE, Key, key_id, key_of, matches
 from auditor.store.reading import Reading, open_reading
 
 REFRESH_S = 1.0
+AGAIN_S = 0.25
 _PLACES = ("person-*/*.*", "batch-*/person-*")
 
 
@@ -40,10 +42,17 @@ class KeyRing:
         self._revoked: dict[str, Command] = {}
         self._seen: set[str] = set()
         self._mutex = threading.Lock()
+        self.read_at = -AGAIN_S
+
+    def may_be_new(self, token: str) -> bool:
+        """Whether a key is shaped like ours and names an id that nobody has heard of yet."""
+        identifier = key_id(token)
+        return len(identifier) == ID_DIGITS and identifier not in self._made and identifier not in (self._table or {})
 
     def refresh(self) -> None:
         """Read both sources again; a store that cannot be asked leaves what was known of it."""
         with self._mutex:
+            self.read_at = time.monotonic()
             for command in self._on_their_way():
                 self._note(command)
             try:

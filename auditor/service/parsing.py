@@ -16,7 +16,7 @@ from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import canonical_json, uuid7
 from auditor.core.record import Label, parse_energy_reading, parse_tally
 from auditor.intake import wire
-from auditor.intake.records import EARLIEST, LATEST, decode, encode_record, label_from, record_from
+from auditor.intake.records import EARLIEST, LATEST, _names_hold, decode, encode_record, label_from, record_from
 from auditor.service.refusals import RequestError, too_large
 
 JSON, MSGPACK = "application/json", "application/msgpack"
@@ -145,14 +145,8 @@ def _envelope(decoder: Any, body: bytes, name: str) -> Any:
 
 
 def _usual(record: wire.Record) -> bool:
-    """What the decoder cannot check: names of inputs differ, and the time is one that the archive keeps."""
-    inputs = record.inputs
-    if len(inputs) == 2:
-        if inputs[0].name == inputs[1].name:
-            return False
-    elif len({entry.name for entry in inputs}) != len(inputs):
-        return False
-    return EARLIEST <= record.time < LATEST
+    """What the decoder cannot check: names, and that the time is one that the archive keeps."""
+    return EARLIEST <= record.time < LATEST and _names_hold(record)
 
 
 def _careful(batch: Batch, index: int, source: msgspec.Raw, media: str) -> None:

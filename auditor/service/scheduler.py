@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from auditor.bootstrap import App, load_policies, open_app
 from auditor.core.errors import AuditorError, StoreError
-from auditor.core.window import floor_to, parse_duration
+from auditor.core.window import Span, floor_to, parse_duration
 from auditor.intake.drain import HomeIntake
 from auditor.pipeline import Pipeline
 from auditor.service.committer import Committer
@@ -28,6 +28,10 @@ QUIET_S = 10.0
 PATIENCE_S = 900.0
 """Where traffic never pauses, an audit waits no longer than this; the watermark has covered what is late."""
 _log = logging.getLogger("auditor")
+
+
+class _StoppingError(Exception):
+    """An audit is given up between two windows."""
 
 
 class Scheduler:
@@ -50,7 +54,7 @@ class Scheduler:
         self._app: App | None = None
         self._closed: datetime | None = None  # end of the newest window that has closed
         self._wanted: float | None = None  # since when an audit is wanted
-        self._fed = 0.0  # when a drain brought something last
+        self._fed = time.monotonic()  # when a drain brought something last
         self._unlooked = False  # whether something came since it was last asked what is unaudited
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="auditor-scheduler", daemon=True)
@@ -148,7 +152,11 @@ class Scheduler:
 
     def _audit(self, pipeline: Pipeline, now: datetime) -> None:
         # Policies are files that people edit: each audit judges by those of its moment.
-        report = replace(pipeline, policies=load_policies(self._settings)).audit(now=now)
+        current = replace(pipeline, policies=load_policies(self._settings))
+        try:
+            report = current.audit(now=now, progress=self._go_on)
+        except _StoppingError:
+            return  # each window is committed by itself: the next start goes on with the one after
         for audit in report.audits:
             opened, resolved = len(audit.alerts.opened), len(audit.alerts.resolved)
             _log.info(
@@ -161,6 +169,11 @@ class Scheduler:
             )
         for sink, why in report.failed_sinks.items():
             _log.warning("auditor: sink %s failed: %s; the store holds the audit", sink, why)
+
+    def _go_on(self, model: str, span: Span) -> None:
+        """Called before each window: a long way back through history must not hold up the end of the process."""
+        if self._stop.is_set():
+            raise _StoppingError
 
     def _tell(self, error: AuditorError) -> None:
         """Say it once, not every few seconds."""

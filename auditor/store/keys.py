@@ -25,6 +25,7 @@ from auditor.store import tables
 from auditor.store.database import Database, add_new
 
 CREATE, REVOKE = "key.create", "key.revoke"
+ID_DIGITS = 16
 ROLES = ("ingest", "viewer", "editor", "admin")
 _log = logging.getLogger("auditor")
 
@@ -88,7 +89,7 @@ def create(role: str, models: Sequence[str] | None, *, by: str, at: datetime) ->
     ConfigurationError
         `bad_role` or `bad_model`.
     """
-    identifier = secrets.token_hex(8)
+    identifier = secrets.token_hex(ID_DIGITS // 2)
     key = f"ak_{identifier}_{secrets.token_urlsafe(32)}"
     payload = {
         "id": identifier,

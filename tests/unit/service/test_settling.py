@@ -1,0 +1,203 @@
+"""Settling and writing without a server: what counts as written when the disk refuses, and what is kept of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.core.errors import AuditorError, SegmentError
+from auditor.ports import IndexEntry
+from auditor.segments import read_segment
+from auditor.service.access import Principal
+from auditor.service.committer import Committer, Job
+from auditor.service.counters import Counters
+from auditor.service.parsing import JSON, parse_labels, parse_records
+from auditor.service.refusals import RequestError
+from auditor.service.settle import Recent, settle
+from auditor.settings import Home
+from auditor.testing.factories import START, make_record
+
+ANYONE = Principal("k", "admin", None)
+
+
+def body(*ids: str, **more: Any) -> bytes:
+    return json.dumps({"records": [make_record(id=name, **more).as_json() for name in ids]}).encode()
+
+
+class Sender:
+    """Submits bodies and waits for what they are told."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+
+    def later(self, data: bytes) -> Any:
+        told = threading.Event()
+        results: list[dict[str, Any] | AuditorError] = []
+
+        def done(result: dict[str, Any] | AuditorError) -> None:
+            results.append(result)
+            told.set()
+
+        self._committer.submit(Job(partial(parse_records, data, JSON), ANYONE, len(data), done))
+
+        def wait() -> dict[str, Any] | AuditorError:
+            assert told.wait(10)
+            return results[0]
+
+        return wait
+
+    def __call__(self, data: bytes) -> Any:
+        return self.later(data)()
+
+
+@pytest.fixture
+def committer(tmp_path: Path) -> Iterator[Committer]:
+    made = Committer(Home(tmp_path), f"sqlite:///{tmp_path}/none.db", Counters(), 1 << 30)
+    made.start()
+    yield made
+    made.close()
+
+
+def written(home: Path) -> list[str]:
+    found = []
+    for path in sorted(home.glob("journal/*/*.*")):
+        found += [json.loads(frame.payload)["id"] for frame in read_segment(path).frames]
+    return found
+
+
+def test_a_refused_fsync_acknowledges_nothing_and_is_not_tried_again(
+    committer: Committer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D5: the segment is set aside, the next batch begins another one, and the same rows sent again are new."""
+    send = Sender(committer)
+    assert send(body("a"))["accepted"] == 1
+    synced: list[int] = []
+    real = os.fsync
+
+    def broken(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        raise OSError(errno.EIO, "I/O error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    failed = send(body("b", "c"))
+    assert isinstance(failed, RequestError)
+    assert (failed.status, failed.code, failed.retry_after) == (503, "not_durable", 5)
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), real(fd))[1])
+    first = synced[0]
+    assert send(body("b", "c"))["accepted"] == 2, "what was not written is not known"
+    assert synced.count(first) == 1
+    committer.close()
+    assert sorted(written(tmp_path)) == ["a", "b", "c"]
+    assert len(list(tmp_path.glob("journal/*/*.poisoned"))) == 1
+
+
+def test_a_full_disk_is_507(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Sender(committer)
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    failed = send(body("a"))
+    assert (failed.status, failed.code) == (507, "disk_full")
+    monkeypatch.undo()
+    assert send(body("a"))["accepted"] == 1
+
+
+def test_a_failed_group_takes_those_settled_after_it_along(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A duplicate of what was lost must not be told that it is safe."""
+    send = Sender(committer)
+    writing, go = threading.Event(), threading.Event()
+
+    def slow(frames: Any) -> None:
+        writing.set()
+        assert go.wait(10)
+        cause = OSError(errno.EIO, "I/O error")
+        error = SegmentError("segment_poisoned", "the disk refused")
+        error.__cause__ = cause
+        raise error
+
+    monkeypatch.setattr(committer._writer, "append", slow)
+    first = send.later(body("a"))
+    assert writing.wait(10)
+    second = send.later(body("a"))
+    while not committer._groups.qsize():
+        threading.Event().wait(0.005)
+    go.set()
+    assert first().code == "not_durable"
+    assert second().code == "not_durable"
+    monkeypatch.undo()
+    assert send(body("a"))["accepted"] == 1
+
+
+def test_the_journal_has_a_bound(tmp_path: Path) -> None:
+    committer = Committer(Home(tmp_path), f"sqlite:///{tmp_path}/none.db", Counters(), 100)
+    committer.start()
+    send = Sender(committer)
+    assert send(body("a"))["accepted"] == 1
+    with pytest.raises(RequestError) as error:
+        send(body("b"))
+    assert (error.value.status, error.value.code) == (507, "journal_full")
+    committer.close()
+
+
+def test_rolling_seals_and_forgetting_forgets_what_is_older(committer: Committer, tmp_path: Path) -> None:
+    send = Sender(committer)
+    send(body("a"))
+    mark = committer.roll()
+    assert [path.suffix for path in tmp_path.glob("journal/*/*.*")] == [".seg"]
+    send(body("b"))
+    committer.forget(mark)
+    assert committer._recent.get("a") is None
+    assert committer._recent.get("b") is not None
+
+
+def test_recent_keeps_the_newest_that_fit() -> None:
+    recent = Recent(100)
+    for name in "abc":
+        recent.add(name, name.encode() * 40, "m")
+    assert [recent.get(name) is not None for name in "abc"] == [False, True, True]
+    recent.remove("b")
+    recent.add("b", b"x" * 10, "m")
+    mark = recent.mark()
+    recent.add("d", b"d" * 10, "m")
+    recent.forget(mark)
+    assert [recent.get(name) is not None for name in "bcd"] == [False, False, True]
+    recent.forget(recent.mark())
+    assert recent._bytes == 0
+
+
+def test_what_the_index_knows_and_what_it_cannot_be_asked() -> None:
+    batch = parse_records(body("a", "b"), JSON)
+    from auditor.intake.records import content_digest
+
+    line = IndexEntry("a", content_digest(batch.rows[0][1]), "digit-reader", "2026-01-05", "s")
+    done = settle(batch, ANYONE, Recent(), {"a": line})
+    assert (done.answer["accepted"], done.answer["duplicates"]) == (1, 1)
+    other = IndexEntry("a", "0" * 32, "digit-reader", "2026-01-05", "s")
+    done = settle(parse_records(body("a", "b"), JSON), ANYONE, Recent(), {"a": other})
+    assert [row["code"] for row in done.answer["refused"]] == ["id_conflict"]
+    done = settle(parse_records(body("a", "b"), JSON), ANYONE, Recent(), None)
+    assert done.answer["accepted"] == 2, "settled at the drain"
+    some = Principal("k", "ingest", frozenset({"digit-reader"}))
+    with pytest.raises(RequestError) as error:
+        settle(parse_labels(b'{"labels": [{"id": "a", "label": "x"}]}', JSON, START), some, Recent(), None)
+    assert (error.value.status, error.value.code) == (503, "index_unavailable")
+
+
+def test_the_same_id_twice_in_one_body() -> None:
+    one = make_record(id="a").as_json()
+    data = json.dumps({"records": [one, one, {**one, "latency_s": 7.0}]}).encode()
+    done = settle(parse_records(data, JSON), ANYONE, Recent(), {})
+    assert (done.answer["accepted"], done.answer["duplicates"]) == (1, 1)
+    assert [(row["index"], row["code"]) for row in done.answer["refused"]] == [(2, "id_conflict")]

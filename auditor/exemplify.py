@@ -6,7 +6,8 @@ They come from the window's sample, so that they cost nothing, and they are the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,31 @@ from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.measurement import Measurement
 from auditor.core.rows import Floats
 from auditor.core.state import Sample, WindowState
+from auditor.core.verdict import Alert, AlertChange, Verdict
 
 MOST = 5
 """Examples of one alert: enough to see what they share."""
+
+
+def with_examples(
+    change: AlertChange,
+    verdicts: Sequence[Verdict],
+    measurements: Sequence[Measurement],
+    current: WindowState,
+    baseline: WindowState | None,
+    frame: Frame,
+) -> AlertChange:
+    """The alerts that open in a window, each with examples of the figure its verdict hangs on."""
+    if not change.opened:
+        return change
+    figures = {m.id: m for m in measurements}
+    deciding = {verdict.id: figures.get(verdict.evidence[0]) for verdict in verdicts if verdict.evidence}
+
+    def shown(alert: Alert) -> Alert:
+        figure = deciding.get(alert.verdict)
+        return alert if figure is None else replace(alert, examples=examples(figure, current, baseline, frame))
+
+    return replace(change, opened=tuple(shown(alert) for alert in change.opened))
 
 
 def examples(

@@ -9,7 +9,7 @@ import getpass
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,16 +22,31 @@ from auditor.core.errors import ConfigurationError
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, uuid7
 from auditor.core.measurement import Measurement
+from auditor.core.rows import Rows
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState, empty_state, merge_all
-from auditor.core.verdict import Alert, AlertChange, Verdict
-from auditor.core.window import DAY, HOUR, Baseline, Span, floor_to, format_time, parse_duration, parse_time, to_us
+from auditor.core.verdict import AlertChange
+from auditor.core.window import (
+    DAY,
+    HOUR,
+    Baseline,
+    Span,
+    check_kind,
+    floor_to,
+    format_time,
+    hour_of_week,
+    parse_duration,
+    parse_time,
+    to_us,
+    trailing,
+)
 from auditor.deliver import deliver
-from auditor.exemplify import examples
+from auditor.exemplify import with_examples
 from auditor.judge import judge, needed_durations
 from auditor.measure import measure
 from auditor.monitoring import Before, follow
 from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Monitor, Renderer, Sink, Store
+from auditor.recompute import Exact, compare
 from auditor.settings import Settings
 from auditor.summarise import fit_frame, summarise_hours
 
@@ -43,12 +58,16 @@ Pinned = tuple[Baseline, Frame, WindowState]
 
 @dataclass(slots=True)
 class AuditReport:
-    """What one call of `audit` did: audits by window, what intake took, what was damaged, which sinks failed."""
+    """What one call of `audit` did: audits by window, what intake took, what was damaged, which sinks failed.
+
+    `exact` holds each figure beside the one from the archive's rows, when that was asked for.
+    """
 
     audits: list[Audit] = field(default_factory=list)
     intake: IntakeReport = field(default_factory=IntakeReport)
     damaged: list[Damage] = field(default_factory=list)
     failed_sinks: dict[str, str] = field(default_factory=dict)
+    exact: list[Exact] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +100,27 @@ class Pipeline:
     def _apply(self, command: Command) -> None:
         if command.kind == "baseline.pin":
             said = command.payload
-            self._pin(said["model"], Span(parse_time(said["since"]), parse_time(said["until"])), command)
+            span = Span(parse_time(said["since"]), parse_time(said["until"]))
+            self._pin(said["model"], span, command, said.get("kind", "fixed"))
 
     # -- baselines -----------------------------------------------------------------------------------------------------
 
-    def pin(self, model: str, span: Span, *, by: str, at: datetime) -> Baseline:
-        """Freeze `span` (widened to whole hours) as what is normal for `model`, on the word of `by`."""
+    def pin(self, model: str, span: Span, *, by: str, at: datetime, kind: str = "fixed") -> Baseline:
+        """Freeze `span` (widened to whole hours) as what is normal for `model`, on the word of `by`.
+
+        `kind`: `fixed` compares each window with all of it; `seasonal` with its same hours of the week; `trailing` with
+        the same length of time right before the window, counted as this one was.
+        """
         self.take_in()
-        payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end)}
+        payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end), "kind": kind}
         command = Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=payload)
-        baseline = self._pin(model, span, command)
+        baseline = self._pin(model, span, command, kind)
         self.store.log_command(command)
         return baseline
 
-    def _pin(self, model: str, span: Span, command: Command) -> Baseline:
+    def _pin(self, model: str, span: Span, command: Command, kind: str) -> Baseline:
         wide = span.widen(HOUR)
+        check_kind(kind, wide)
         rows = self.archive.read(model, wide)
         if rows.n == 0:
             known = ", ".join(self.archive.models()) or "none yet"
@@ -106,9 +131,12 @@ class Pipeline:
         self._summarise(model, wide, frame, everything=True)
         state = self._window(model, wide, frame)
         baseline = Baseline(
-            id=digest([model, format_time(wide.start), format_time(wide.end), frame.digest, format_time(command.at)])[
-                :32
-            ],
+            id=digest(
+                [
+                    *(model, format_time(wide.start), format_time(wide.end), frame.digest, format_time(command.at)),
+                    *([] if kind == "fixed" else [kind]),
+                ]
+            )[:32],
             model=model,
             span=wide,
             frame=frame.digest,
@@ -116,6 +144,7 @@ class Pipeline:
             versions=tuple(sorted(set(rows.version.tolist()))),
             by=command.by,
             at=command.at,
+            kind=kind,
             describers=tuple(sorted(frame.describers.items())),
         )
         self.store.pin(baseline, frame, state)
@@ -130,14 +159,17 @@ class Pipeline:
         model: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        exact: bool = False,
         progress: Callable[[str, Span], None] | None = None,
     ) -> AuditReport:
         """Measure and judge whole windows, oldest first.
 
+        With `exact`, each figure is recomputed from the archive's rows as well, and both are reported.
+
         Without `since`, from the last audited window (the first record, when none) on, and windows that late data
         changed; without `until`, to the last window that closed `watermark` before `now`.
         """
-        report = AuditReport(intake=self.take_in())
+        report = AuditReport(intake=self.take_in(), exact=[] if exact else None)
         report.damaged += report.intake.damaged
         for name in self._models(model):
             pinned = self.store.baseline(name)
@@ -146,6 +178,8 @@ class Pipeline:
                     progress(name, span)
                 audit = self._audit_window(name, span, pinned, now)
                 report.audits.append(audit)
+                if report.exact is not None:
+                    report.exact += self._recompute(audit, pinned)
                 report.failed_sinks.update(deliver(audit, self.sinks, self.artifacts))
         report.damaged += self.archive.damage()
         return report
@@ -186,7 +220,7 @@ class Pipeline:
 
     def _audit_window(self, model: str, span: Span, pinned: Pinned | None, now: datetime) -> Audit:
         started = now
-        baseline = pinned if pinned and not _overlap(pinned[0].span, span) else None
+        baseline = self._reference(pinned, span) if pinned and not _overlap(pinned[0].span, span) else None
         frame = pinned[1] if pinned else Frame(model)
         earlier = self.store.runs(model, span)
         revision = max((run.revision for run in earlier if run.span == span), default=0) + 1
@@ -214,15 +248,15 @@ class Pipeline:
                 if version is None and duration == span.duration:
                     window = state
 
-        if baseline is not None:
+        if pinned is not None and baseline is not None and pinned[0].kind != "seasonal":
             last = next((run for run in earlier if run.span == span), None)
-            measurements += self._follow(window, baseline, span, last, run_id, revision, now)
+            measurements += self._follow(window, pinned, span, last, run_id, revision, now)
         previous = self.store.last_verdicts(model, span.start)
         verdicts = judge(
             self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
         )
         alerts = alerts_for(self.store.alerts(model, state="open"), verdicts) if revision == 1 else AlertChange()
-        alerts = _with_examples(alerts, verdicts, measurements, window, baseline, frame)
+        alerts = with_examples(alerts, verdicts, measurements, window, baseline[2] if baseline else None, frame)
         run = AuditRun(
             id=run_id,
             model=model,
@@ -247,6 +281,54 @@ class Pipeline:
         )
         self.store.commit(audit)
         return audit
+
+    def _reference(self, pinned: Pinned, span: Span) -> Pinned | None:
+        """What a window is compared with, by the baseline's kind; None when there is no record of it."""
+        baseline, frame, state = pinned
+        if baseline.kind == "fixed":
+            return pinned
+        past = trailing(baseline, span) if baseline.kind == "trailing" else baseline.span
+        self._summarise(baseline.model, past, frame)
+        states = self.store.states(baseline.model, past, frame.digest)
+        if baseline.kind == "seasonal":
+            season = {hour_of_week(tile.start) for tile in span.tiles(HOUR)}
+            states = [state for state in states if hour_of_week(state.start) in season]
+        state = _merge_versions(baseline.model, past, frame, states)
+        return (baseline, frame, state) if state.n else None
+
+    def _recompute(self, audit: Audit, pinned: Pinned | None) -> list[Exact]:
+        """The window's figures again, from the archive's rows alone."""
+        model, span = audit.run.model, audit.run.span
+        frame = pinned[1] if pinned else Frame(model)
+        rows = self.archive.read(model, span)
+        window = self._anew(model, rows, span, frame)
+        baseline: Pinned | None = None
+        reference = None
+        if pinned is not None and audit.run.baseline is not None:
+            if pinned[0].kind == "seasonal":
+                baseline = self._reference(pinned, span)
+            else:
+                past = trailing(pinned[0], span) if pinned[0].kind == "trailing" else pinned[0].span
+                reference = self.archive.read(model, past)
+                baseline = (pinned[0], frame, self._anew(model, reference, past, frame))
+        again = measure(
+            window,
+            baseline,
+            frame,
+            self.measurers,
+            span=span,
+            run=audit.run.id,
+            revision=audit.run.revision,
+            recorded=audit.run.ended,
+            embodied_g=self.settings.energy.embodied_g_per_request,
+        )
+        measured = [m for m in audit.measurements if m.version is None and m.span == span]
+        return compare(measured, again, rows, reference, frame)
+
+    def _anew(self, model: str, rows: Rows, span: Span, frame: Frame) -> WindowState:
+        hours = [tile.start for tile in span.tiles(HOUR)]
+        states = summarise_hours(rows, frame, hours, *self.store.readings(model, span))
+        return _merge_versions(model, span, frame, states)
 
     def _follow(
         self,
@@ -358,28 +440,6 @@ def _merge_versions(model: str, span: Span, frame: Frame, states: Sequence[Windo
     if not hours:
         return empty_state(model, span, frame.digest)
     return merge_all([merge_all(hours[hour]) for hour in sorted(hours)])
-
-
-def _with_examples(
-    change: AlertChange,
-    verdicts: Sequence[Verdict],
-    measurements: Sequence[Measurement],
-    window: WindowState,
-    baseline: Pinned | None,
-    frame: Frame,
-) -> AlertChange:
-    """The alerts that open, with the records that show what they are about."""
-    if not change.opened:
-        return change
-    figures = {m.id: m for m in measurements}
-    deciding = {verdict.id: figures.get(verdict.evidence[0]) for verdict in verdicts if verdict.evidence}
-
-    def shown(alert: Alert) -> Alert:
-        figure = deciding.get(alert.verdict)
-        found = examples(figure, window, baseline[2] if baseline else None, frame) if figure is not None else ()
-        return replace(alert, examples=found)
-
-    return replace(change, opened=tuple(shown(alert) for alert in change.opened))
 
 
 def _overlap(a: Span, b: Span) -> bool:

@@ -7,13 +7,14 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from auditor.cli.common import add_common, note, print_json, settings_for
+from auditor.cli.common import add_common, note, print_json, settings_for, table
 from auditor.core.window import format_time, parse_time
 
 if TYPE_CHECKING:
     from auditor.core.run import Audit
     from auditor.core.verdict import Alert
     from auditor.pipeline import AuditReport
+    from auditor.recompute import Exact
 
 
 def register(commands: Any) -> None:
@@ -24,6 +25,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--since", metavar="T", type=parse_time, help="date or time; widened to whole windows")
     parser.add_argument(
         "--until", metavar="T", type=parse_time, help="date or time; the last closed window, when absent"
+    )
+    parser.add_argument(
+        "--exact", action="store_true", help="recompute every figure from the archive's rows, and print the differences"
     )
     parser.add_argument("--engine", choices=("local", "dask"), help="where summarising runs")
     parser.add_argument("--address", metavar="A", help="address of a Dask scheduler (tcp://...)")
@@ -40,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
     if engine is not None and args.engine == "dask":
         engine = engine.configure(address=args.address)
     with open_app(settings, engine=engine) as app:
-        report = app.pipeline.audit(now=datetime.now(UTC), model=args.model, since=args.since, until=args.until)
+        report = app.pipeline.audit(
+            now=datetime.now(UTC), model=args.model, since=args.since, until=args.until, exact=args.exact
+        )
         still_open = app.store.alerts(args.model, state="open")
     if args.json:
         print_json("audit", summary(report, len(still_open)))
@@ -67,7 +73,7 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
             for word in ("opened", "renewed", "resolved")
         },
         "open": still_open,
-        "exact": None,
+        "exact": None if report.exact is None else [figure.as_json() for figure in report.exact],
         "intake": {
             "accepted": report.intake.accepted,
             "duplicates": report.intake.duplicates,
@@ -106,7 +112,38 @@ def _tell(report: AuditReport, still_open: list[Alert]) -> None:
         for word in ("opened", "resolved"):
             for alert in getattr(audit.alerts, word):
                 print(f"  {word} [{alert.kind}] {alert.explanation}")
+    if report.exact is not None:
+        _tell_exact(report.exact)
     if still_open:
         print(
             f"{len(still_open)} alert(s) open; `auditor report drift --model M -o FILE` and `auditor dashboard` show them"
+        )
+
+
+def _tell_exact(figures: list[Exact]) -> None:
+    """Figures that are read off a grid beside their exact values, then those that are not what the archive says."""
+    rough = [figure for figure in figures if figure.bound is not None and figure.difference is not None]
+    if rough:
+        print(
+            table(
+                [
+                    {
+                        "day": format_time(figure.start)[:10],
+                        "metric": figure.metric,
+                        "of": " ".join(figure.attributes.get(key, "") for key in ("input", "column")).strip(),
+                        "state": figure.state,
+                        "exact": figure.exact,
+                        "difference": figure.difference,
+                        "bound": figure.bound,
+                    }
+                    for figure in rough
+                ],
+                {key: key for key in ("day", "metric", "of", "state", "exact", "difference", "bound")},
+            )
+        )
+    off = [figure for figure in figures if not figure.holds]
+    print(f"{len(figures)} figures recomputed from the archive, {len(figures) - len(off)} within their bounds")
+    for figure in off:
+        note(
+            f"not what the archive says: {figure.metric} {dict(figure.attributes)}: {figure.state}, exact {figure.exact}"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.cli.common import add_common, print_json, settings_for, table
 from auditor.core.errors import ConfigurationError
-from auditor.core.window import Span, format_time, parse_time
+from auditor.core.window import BASELINE_KINDS, Span, format_time, parse_time
 
 if TYPE_CHECKING:
     from auditor.core.window import Baseline
@@ -24,6 +24,13 @@ def register(commands: Any) -> None:
     pin.add_argument("--model", required=True, metavar="M")
     pin.add_argument("--since", required=True, metavar="T", type=parse_time)
     pin.add_argument("--until", required=True, metavar="T", type=parse_time)
+    pin.add_argument(
+        "--kind",
+        choices=BASELINE_KINDS,
+        default="fixed",
+        help="compare each window with all of it (fixed), with its same hours of the week (seasonal), or with as long a "
+        "time right before the window (trailing)",
+    )
     pin.add_argument("--by", metavar="NAME", help="who says so; the user of this process, when absent")
     pin.set_defaults(run=run_pin)
     listing = words.add_parser("list", help="every baseline ever pinned, newest first")
@@ -42,11 +49,16 @@ def run_pin(args: argparse.Namespace) -> int:
     from auditor.pipeline import who
 
     with open_app(settings_for(args), figures_only=True) as app:
-        baseline = app.pipeline.pin(args.model, Span(args.since, args.until), by=args.by or who(), at=datetime.now(UTC))
+        baseline = app.pipeline.pin(
+            args.model, Span(args.since, args.until), by=args.by or who(), at=datetime.now(UTC), kind=args.kind
+        )
     if args.json:
         print_json("baseline", as_json(baseline))
     else:
-        print(f"pinned {baseline.span} of {baseline.model}: {baseline.n} records, by {baseline.by}; id {baseline.id}")
+        kind = "" if baseline.kind == "fixed" else f" as {baseline.kind} baseline"
+        print(
+            f"pinned {baseline.span} of {baseline.model}{kind}: {baseline.n} records, by {baseline.by}; id {baseline.id}"
+        )
     return 0
 
 
@@ -67,6 +79,7 @@ def run_list(args: argparse.Namespace) -> int:
                     "model": "model",
                     "start": "since",
                     "end": "until",
+                    "kind": "kind",
                     "n": "records",
                     "by": "by",
                     "at": "pinned",

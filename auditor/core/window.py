@@ -132,9 +132,16 @@ class Span:
             start += step
 
 
+BASELINE_KINDS = ("fixed", "trailing", "seasonal")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A reference window that a person pinned: what "normal" meant, since when, and on whose word."""
+    """A reference window that a person pinned: what "normal" meant, since when, and on whose word.
+
+    Its `kind` says what a window is compared with: `fixed`, all of the reference window; `seasonal`, the same hours of the
+    week in it; `trailing`, as long a time right before the window.
+    """
 
     id: str
     model: str
@@ -148,3 +155,29 @@ class Baseline:
     kind: str = "fixed"
     describers: tuple[tuple[str, str], ...] = ()
     """(input, describer or encoder version) pairs: another version is never compared silently."""
+
+
+def check_kind(kind: str, span: Span) -> None:
+    """ConfigurationError `bad_kind` or `short_season`, for a kind of baseline that there is not, or not over this span."""
+    if kind not in BASELINE_KINDS:
+        raise ConfigurationError(
+            "bad_kind", f"{kind!r} is no kind of baseline", where="--kind", fix=f"one of {', '.join(BASELINE_KINDS)}"
+        )
+    if kind == "seasonal" and span.duration < 7 * DAY:
+        raise ConfigurationError(
+            "short_season", f"{span} does not hold every hour of a week", where="--since", fix="give at least 7 days"
+        )
+
+
+def trailing(baseline: Baseline, span: Span) -> Span:
+    """As long a time as the baseline's, right before `span`."""
+    return Span(span.start - baseline.span.duration, span.start)
+
+
+def hour_of_week(moment: datetime) -> int:
+    """0 for Monday 00:00 UTC, to 167.
+
+    >>> hour_of_week(datetime(2026, 3, 3, 5, 30, tzinfo=UTC))
+    29
+    """
+    return utc(moment).weekday() * 24 + utc(moment).hour

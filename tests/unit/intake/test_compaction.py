@@ -1,0 +1,200 @@
+"""Small archive files become one: the same rows at every moment, whatever interrupts; and a file that was altered is found."""
+
+import itertools
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from auditor.core.record import Input
+from auditor.core.window import DAY, HOUR, Span
+from auditor.intake import compaction
+from auditor.intake.archive import ParquetArchive
+from auditor.store.memory import MemoryStore
+from auditor.testing.factories import MODEL, START, make_record
+from auditor.testing.synthetic import make_records
+
+SPAN = Span(START, START + DAY)
+TODAY = f"{START:%Y-%m-%d}"
+
+
+def fill(archive, parts=10, n=200):
+    records = make_records(n, seed=5, missing=0.2)[0]
+    for part in range(parts):
+        archive.write(records[part::parts], f"s{part}")
+
+
+def files(root):
+    return sorted(path.name for path in root.rglob("*.parquet"))
+
+
+def same(left, right):
+    assert left.ids.tolist() == right.ids.tolist()
+    np.testing.assert_array_equal(left.time_us, right.time_us)
+    for family in ("numeric", "vectors", "presence"):
+        ours, theirs = getattr(left, family), getattr(right, family)
+        assert set(ours) == set(theirs)
+        for name, values in ours.items():
+            np.testing.assert_array_equal(values, theirs[name])
+    for family in ("categorical", "groups", "describer", "commitment"):
+        ours, theirs = getattr(left, family), getattr(right, family)
+        assert {name: values.tolist() for name, values in ours.items()} == {
+            name: values.tolist() for name, values in theirs.items()
+        }
+    assert left.modality == right.modality
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def archive(tmp_path, store):
+    return ParquetArchive(tmp_path / "archive", tmp_path / "quarantine", checksums=store)
+
+
+def test_a_day_becomes_one_file_with_the_same_rows(archive, store, tmp_path):
+    fill(archive)
+    before = archive.read(MODEL, SPAN)
+    assert archive.compact(MODEL, TODAY) == 10
+    (name,) = files(tmp_path / "archive")
+    assert name.startswith("part-day-")
+    same(archive.read(MODEL, SPAN), before)
+    assert archive.find(before.ids[7]).id == before.ids[7]
+    assert len(archive.times(MODEL, TODAY, "s3", before.ids[:5].tolist())) == 5, "found although its part is merged"
+    assert [part.path.rpartition("/")[2] for part in store.parts("records")] == [name]
+    assert archive.compact(MODEL, TODAY) == 0
+    assert archive.damage() == []
+
+
+def test_columns_that_differ_between_files_keep_their_values(archive):
+    def part(name, *records):
+        archive.write(list(records), name)
+
+    def one(name, minute, **fields):
+        moment = START + timedelta(minutes=minute)
+        return make_record(id=name, time=moment, inputs=(Input(name="x", modality="embedding", **fields),))
+
+    part("a", one("a", 3, descriptors={"kind": "scan", "n": 1.0}, embedding=(1.0, 2.0)))
+    part("b", one("b", 1, descriptors={"kind": 7.0, "n": "many"}, embedding=(1.0, 2.0, 3.0)))
+    part("c", one("c", 2, descriptors={"kind": 8.0}), one("d", 4, descriptors={"kind": "copy", "n": 2.0}))
+    part("e", one("e", 5, scores=(0.5, 0.5)))
+    before = archive.read(MODEL, SPAN)
+    records = {name: archive.find(name) for name in "abcde"}
+    assert archive.compact(MODEL, TODAY) == 4
+    same(archive.read(MODEL, SPAN), before)
+    assert {name: archive.find(name) for name in "abcde"} == records
+
+
+class Stop(Exception):
+    pass
+
+
+class Failing:
+    """A place that stops at its k-th change."""
+
+    def __init__(self, place, k):
+        self._place, self._left = place, k
+
+    def __getattr__(self, name):
+        found = getattr(self._place, name)
+        if name not in ("write", "remove", "rename"):
+            return found
+
+        def change(*args):
+            if not self._left:
+                raise Stop
+            self._left -= 1
+            return found(*args)
+
+        return change
+
+
+def test_cut_short_at_any_step_a_merge_loses_and_doubles_nothing(tmp_path):
+    for step in itertools.count():
+        archive = ParquetArchive(tmp_path / str(step), tmp_path / "quarantine", checksums=MemoryStore())
+        fill(archive, parts=3, n=30)
+        before = archive.read(MODEL, SPAN)
+        sound, archive._place = archive._place, Failing(archive._place, step)
+        try:
+            archive.compact(MODEL, TODAY)
+        except Stop:
+            archive._place = sound
+            same(archive.read(MODEL, SPAN), before)
+            archive.tidy(MODEL, TODAY)
+        else:
+            assert step == 5  # written, three removed, renamed
+            break
+        same(archive.read(MODEL, SPAN), before)
+        names = files(tmp_path / str(step))
+        assert len(names) == (3 if step == 0 else 1)
+        assert all(name.startswith("part-") for name in names)
+
+
+def test_a_rename_that_copies_first_counts_no_record_twice(archive, tmp_path):
+    fill(archive, parts=2, n=20)
+    before = archive.read(MODEL, SPAN)
+    archive.compact(MODEL, TODAY)
+    (part,) = (tmp_path / "archive").rglob("part-*.parquet")
+    part.with_name(part.name.replace("part-", "merge-")).write_bytes(part.read_bytes())
+    same(archive.read(MODEL, SPAN), before)
+    archive.tidy(MODEL, TODAY)
+    assert files(tmp_path / "archive") == [part.name]
+
+
+def test_a_reader_whose_files_are_merged_meanwhile_lists_them_anew(archive, monkeypatch):
+    fill(archive, parts=4, n=40)
+    before = archive.read(MODEL, SPAN)
+    other = ParquetArchive(archive._place.root, archive._quarantine)
+    listed = other._in
+    calls = []
+
+    def listed_late(day):
+        names = listed(day)
+        if not calls:
+            calls.append(day)
+            archive.compact(MODEL, TODAY)
+        return names
+
+    monkeypatch.setattr(other, "_in", listed_late)
+    same(other.read(MODEL, SPAN), before)
+    assert calls
+
+
+def test_which_files_are_worth_merging():
+    small = {f"part-{i}.parquet": 1000 + i for i in range(8)}
+    assert compaction.choose(small, closed=False) == sorted(small)
+    assert compaction.choose(dict(list(small.items())[:7]), closed=False) == []
+    assert compaction.choose({**small, "part-x.parquet": 10**6}, closed=False) == sorted(small)
+    assert len(compaction.choose({**small, "part-x.parquet": 10**6}, closed=True)) == 9
+    late = {"part-day-1.parquet": 10**7, "part-a.parquet": 5}
+    assert compaction.choose(late, closed=True) == [], "a day is merged whole once; what comes late waits for company"
+    huge = {f"part-{i}.parquet": compaction.MOST // 2 for i in range(4)}
+    assert len(compaction.choose(huge, closed=True)) == 2
+    assert compaction.choose(huge, closed=False) == []
+
+
+def test_an_altered_file_is_set_aside_by_its_checksum(archive, store, tmp_path):
+    fill(archive, parts=2, n=40)
+    first, second = sorted((tmp_path / "archive").rglob("part-*.parquet"))
+    assert {part.size for part in store.parts("")} == {first.stat().st_size, second.stat().st_size}
+    first.write_bytes(second.read_bytes())  # a whole file, and not the one that was written
+    assert archive.read(MODEL, SPAN).n == 20
+    (damage,) = archive.damage()
+    assert "SHA-256" in damage.what
+    assert not first.exists()
+    assert any((tmp_path / "quarantine").iterdir())
+
+
+def test_a_span_reads_its_rows_alone_and_a_scan_is_plain_arrow(archive):
+    fill(archive, parts=3)
+    hour = Span(START + 5 * HOUR, START + 6 * HOUR)
+    rows = archive.read(MODEL, hour)
+    path = "inputs.photo.descriptors.brightness"
+    table = archive.scan(MODEL, hour, [path, "nothing"])
+    assert table.column_names == ["id", "time", path]
+    assert sorted(table["id"].to_pylist()) == rows.ids.tolist()
+    found = dict(zip(table["id"].to_pylist(), table[path].to_pylist(), strict=True))
+    np.testing.assert_array_equal([found[name] for name in rows.ids], rows.numeric[path])
+    assert archive.scan("nobody", hour, [path]).num_rows == 0

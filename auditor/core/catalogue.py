@@ -97,5 +97,6 @@ def alert_kind(metric: str, modality: str | None = None) -> str:
         "capture": "capture",
         "quality": "quality",
         "labels": "quality",
+        "output": "quality",
         "latency": "quality",
     }.get(family, "policy")

@@ -76,13 +76,13 @@ def _own(name: str, make: Any, site: Site) -> property:
 
 def _sync_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
     @functools.wraps(kind.request)
-    def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
+    def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         watch = _begun(sites, options)
         if watch is None:
-            return kind.request(self, cast_to, options, **kwargs)
+            return kind.request(self, cast_to, options, *args, **kwargs)
         watch.step_in()
         try:
-            result = kind.request(self, cast_to, options, **kwargs)
+            result = kind.request(self, cast_to, options, *args, **kwargs)
         except BaseException as error:
             watch.step_out()
             watch.end(error=error)
@@ -95,11 +95,11 @@ def _sync_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
 
 def _async_request(kind: Any, sites: dict[str, RequestSite]) -> Any:
     @functools.wraps(kind.request)
-    async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
+    async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         watch = _begun(sites, options)
         if watch is None:
-            return await kind.request(self, cast_to, options, **kwargs)
-        return await awaited(kind.request(self, cast_to, options, **kwargs), watch)
+            return await kind.request(self, cast_to, options, *args, **kwargs)
+        return await awaited(kind.request(self, cast_to, options, *args, **kwargs), watch)
 
     return request
 
@@ -122,9 +122,10 @@ class _RequestWatch(Watch):
 
     @sheltered("step_failed", lambda self, result: self.given_up(result))
     def returned(self, result: Any) -> Any:
-        if hasattr(result, "_iterator"):
+        held = getattr(result, "__dict__", ())  # asking a pydantic model for what it lacks is slow
+        if "_iterator" in held:
             return _watched_stream(result, self)
-        if hasattr(result, "http_response") and hasattr(result, "_parsed_by_type"):
+        if "http_response" in held and "_parsed_by_type" in held:
             return self._raw(result)
         self.end(result)
         return result
@@ -136,7 +137,7 @@ class _RequestWatch(Watch):
                 parsed = response.parse()
             except Exception:  # the caller's own `parse` will say so; the call counts, without its answer
                 parsed = None
-            if hasattr(parsed, "_iterator"):
+            if "_iterator" in getattr(parsed, "__dict__", ()):
                 _watched_stream(parsed, self)
             else:
                 self.end(parsed)

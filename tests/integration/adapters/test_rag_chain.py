@@ -86,3 +86,27 @@ def test_a_generator_with_an_agent_of_its_own_is_a_second_model(make_agent, clie
     records(inner)
     names = [record["model"]["name"] for record in records(agent)]
     assert sorted(names) == ["generator", "guide"]
+
+
+def test_a_hugging_face_encoder_retrieves_and_its_vectors_are_recorded(make_agent, client, records) -> None:
+    """The real CLIP architecture, tiny and random, as the encoder of question and pictures."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    from tiny_models import clip, picture
+
+    model, processor = clip()
+    pictures = [picture(seed) for seed in range(3)]
+    agent = make_agent(name="guide", encoder="tiny-clip/1")
+    with torch.no_grad(), agent.inference() as record:
+        batch = processor(text=["a cat"], images=pictures, return_tensors="pt", padding=True)
+        found = model(**batch)
+        nearness = found.logits_per_text[0]
+        best = int(nearness.argmax())
+        record.input("question", "a cat", embedding=found.text_embeds[0])
+        record.input("image-1", pictures[best], modality="image", embedding=found.image_embeds[best])
+        completion = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "a cat"}])
+        record.output(text=completion.choices[0].message.content)
+    held = inputs(records(agent)[0])
+    assert held["image-1"]["embedding"] == pytest.approx(found.image_embeds[best].tolist(), rel=1e-6)
+    assert len(held["question"]["embedding"]) == len(held["image-1"]["embedding"])  # one space: the pair is comparable
+    assert not any("error" in entry for entry in held.values())

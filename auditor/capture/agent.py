@@ -45,7 +45,7 @@ class Agent:
         Records go to the spool of this home, which need not be initialised.
     endpoint, key : str, optional
         Records go to `auditor serve` at this address, with this bearer key.
-        With neither: AUDITOR_HOME, or AUDITOR_ENDPOINT and AUDITOR_KEY, or the nearest `auditor.toml`; else calls are
+        With neither: AUDITOR_HOME, or AUDITOR_ENDPOINT and AUDITOR_KEY (and AUDITOR_OUTBOX), or the nearest `auditor.toml`; else calls are
         counted and dropped (`no_destination`), which is said once.
     describe : str
         `budget`: as many calls as `[agent] cpu_share` of one core allows, chosen by a hash of their ids. `all`: every
@@ -57,6 +57,9 @@ class Agent:
         methods. Read at each flush and every minute.
     transport : Transport, optional
         Takes the frames instead of home and endpoint.
+    outbox : path, optional
+        With an endpoint, edge mode: records wait in this folder, at most `[agent] spool_bytes` of them, and are sent in
+        order when the service can be reached. Delivered then means durable in the folder.
     encoder : str, optional
         What makes the model's embeddings; another encoder is never compared silently.
     redact : callable, optional
@@ -79,6 +82,7 @@ class Agent:
         *,
         energy: Any = None,
         transport: Any = None,
+        outbox: str | os.PathLike[str] | None = None,
         encoder: str | None = None,
         redact: Callable[[str, str | None, Any], Any] | None = None,
     ) -> None:
@@ -88,7 +92,7 @@ class Agent:
             raise ConfigurationError(
                 "bad_describe", f"{describe!r} is not a way to describe", where="describe", fix="budget or all"
             )
-        self._destination = resolve(home, endpoint, key, transport)
+        self._destination = resolve(home, endpoint, key, transport, outbox)
         settings = self._destination.settings
         self._energy = energy
         self._redact = redact
@@ -286,6 +290,7 @@ class Agent:
         -------
         dict
             `seen == delivered + queued + sum(dropped.values())`; `described`; `labels` by what became of them;
+            `outbox`, in edge mode: frames that were `sent`, `refused`, `damaged`, and `waiting_bytes`;
             `notes` (worth knowing, no loss); `internal_errors` and `delays` by reason.
         """
         recorder, accounts, worker = self._recorder, self._accounts, self._recorder.worker
@@ -298,7 +303,9 @@ class Agent:
         for reason, number in (("closed", recorder.late),):
             if number:
                 dropped[reason] = dropped.get(reason, 0) + number
+        state = getattr(getattr(outbox, "transport", None), "state", None)
         return {
+            **({} if state is None else {"outbox": state()}),
             "seen": accounts.taken + waiting + passing + lost + recorder.late,
             "described": accounts.described,
             "delivered": accounts.delivered,
@@ -331,7 +338,7 @@ class Agent:
 
         destination, energy = self._destination, self._destination.settings.energy
         if self._outbox is None:
-            self._outbox = Outbox(destination.connect(recorder.session), accounts, recorder.faults)
+            self._outbox = Outbox(destination.connect(recorder.session, recorder.faults), accounts, recorder.faults)
         outbox = self._outbox
         with shield(recorder.faults, "salt_not_shared") as salting:
             salt = destination.salt()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditor.capture.shield import Faults
 from auditor.core.errors import ConfigurationError
 from auditor.settings import Home, Settings, find_home, read_settings
 
@@ -20,15 +21,16 @@ _SALT_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`kind` is transport, spool, http or none."""
+    """`kind` is transport, spool, http, edge or none."""
 
     kind: str
     settings: Settings
     endpoint: str = ""
     key: str | None = None
     transport: Any = None
+    outbox: Path | None = None
 
-    def connect(self, session: str) -> Any:
+    def connect(self, session: str, faults: Faults) -> Any:
         """The transport for one session of this process; called in the worker."""
         if self.kind == "spool":
             from auditor.capture.transport import SpoolTransport
@@ -38,6 +40,12 @@ class Destination:
             from auditor.capture.http import HttpTransport
 
             return HttpTransport(self.endpoint, self.key)
+        if self.kind == "edge" and self.outbox is not None:
+            from auditor.capture.edge import EdgeTransport
+            from auditor.capture.http import HttpTransport
+
+            service = HttpTransport(self.endpoint, self.key)
+            return EdgeTransport(self.outbox, session, self.settings.agent.spool_bytes, service, faults)
         if self.kind == "none":
             from auditor.capture.transport import NoTransport
 
@@ -45,10 +53,10 @@ class Destination:
         return self.transport
 
     def salt(self) -> bytes:
-        """Of commitments: the home's own, so that equal payloads match across sessions; else this process's."""
-        if self.kind != "spool":
+        """Of commitments: the home's (the outbox's) own, so that equal payloads match across sessions; else this process's."""
+        if self.kind not in ("spool", "edge"):
             return secrets.token_bytes(_SALT_BYTES)
-        spool = Home(self.settings.root).spool
+        spool = self.outbox or Home(self.settings.root).spool
         spool.mkdir(parents=True, exist_ok=True)
         return shared_salt(spool / ".salt")
 
@@ -71,13 +79,21 @@ def shared_salt(place: Path) -> bytes:
     return place.read_bytes()
 
 
-def resolve(home: str | os.PathLike[str] | None, endpoint: str | None, key: str | None, transport: Any) -> Destination:
+def resolve(
+    home: str | os.PathLike[str] | None,
+    endpoint: str | None,
+    key: str | None,
+    transport: Any,
+    outbox: str | os.PathLike[str] | None = None,
+) -> Destination:
     """What the arguments say; else AUDITOR_HOME, AUDITOR_ENDPOINT with AUDITOR_KEY, the nearest `auditor.toml`; else none.
+
+    An `outbox` goes with an endpoint, given or from AUDITOR_ENDPOINT.
 
     Raises
     ------
     ConfigurationError
-        `two_destinations`, or arguments that name something unusable. What is only found in the environment never
+        `two_destinations`, `outbox_without_endpoint`, or arguments that name something unusable. What is only found in the environment never
         stops a host: it is said, and defaults hold.
     """
     given = [name for name, value in (("home", home), ("endpoint", endpoint), ("transport", transport)) if value]
@@ -88,12 +104,23 @@ def resolve(home: str | os.PathLike[str] | None, endpoint: str | None, key: str 
     if transport is not None:
         return Destination("transport", _lenient(None), transport=transport)
     if endpoint:
-        return _http(endpoint, key)
+        return _http(endpoint, key, outbox)
+    if outbox and not home and os.environ.get("AUDITOR_ENDPOINT"):
+        return _http(os.environ["AUDITOR_ENDPOINT"], key or os.environ.get("AUDITOR_KEY"), outbox)
+    if outbox:
+        raise ConfigurationError(
+            "outbox_without_endpoint",
+            "an outbox waits for a service, and there is none",
+            where="outbox",
+            fix="give endpoint= or set AUDITOR_ENDPOINT; a home's spool needs no outbox",
+        )
     if home:
         root = find_home(home)
         return Destination("spool", read_settings(root))
     if not os.environ.get("AUDITOR_HOME") and os.environ.get("AUDITOR_ENDPOINT"):
-        return _http(os.environ["AUDITOR_ENDPOINT"], key or os.environ.get("AUDITOR_KEY"))
+        return _http(
+            os.environ["AUDITOR_ENDPOINT"], key or os.environ.get("AUDITOR_KEY"), os.environ.get("AUDITOR_OUTBOX")
+        )
     with contextlib.suppress(OSError):  # a working directory that is gone
         root = find_home()
         if root is not None:
@@ -101,10 +128,13 @@ def resolve(home: str | os.PathLike[str] | None, endpoint: str | None, key: str 
     return Destination("none", _lenient(None))
 
 
-def _http(endpoint: str, key: str | None) -> Destination:
+def _http(endpoint: str, key: str | None, outbox: str | os.PathLike[str] | None) -> Destination:
     from auditor.capture.http import HttpTransport
 
     HttpTransport(endpoint, key)  # checks the address; nothing is opened
+    if outbox:
+        place = Path(outbox).expanduser().absolute()  # the host may change its working directory
+        return Destination("edge", _lenient(None), endpoint=endpoint, key=key, outbox=place)
     return Destination("http", _lenient(None), endpoint=endpoint, key=key)
 
 

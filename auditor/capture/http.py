@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import time
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,7 @@ _MAX_BODY = 4 << 20
 _LONGEST_WAIT_S = 3600.0
 _WAIT_STATUS = frozenset({408, 425, 429})
 _KEY_STATUS = frozenset({401, 403, 404})
+_PARTS = {"record": "records", "energy": "energy", "tally": "tallies"}
 
 
 class HttpTransport:
@@ -37,6 +39,8 @@ class HttpTransport:
         Of connecting, and of each read.
     """
 
+    kinds = frozenset({*_PARTS, "label"})
+
     def __init__(self, endpoint: str, key: str | None = None, timeout_s: float = 5.0) -> None:
         address = urlsplit(endpoint)
         if address.scheme not in ("http", "https") or not address.hostname:
@@ -50,11 +54,12 @@ class HttpTransport:
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._connection: http.client.HTTPConnection | None = None
+        self._over = False
 
     def send(self, frames: Frames) -> None:
         """Deliver frames; DeliveryError says whether, when and what to try again."""
         refused: list[int] = []
-        for indices in self._bodies(frames):
+        for indices in self.bodies(frames):
             refused += self._post(frames, indices)
         if refused:
             raise DeliveryError(
@@ -70,7 +75,16 @@ class HttpTransport:
         if connection is not None:
             connection.close()
 
-    def _bodies(self, frames: Frames) -> list[list[int]]:
+    def interrupt(self) -> None:
+        """From another thread, for good: an exchange that waits for an answer ends now, as failed."""
+        self._over = True
+        connection = self._connection
+        sock = None if connection is None else connection.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def bodies(self, frames: Frames) -> list[list[int]]:
         """Indices of the frames that go into one request: one route, a bounded size, in order."""
         found: list[list[int]] = []
         size = 0
@@ -88,10 +102,9 @@ class HttpTransport:
         if frames[indices[0]][0] == "label":
             path, parts = "/v1/labels", {"labels": list(indices)}
         else:
-            by_kind = {"record": "records", "energy": "energy", "tally": "tallies"}
             path, parts = "/v1/records", {"records": []}
             for index in indices:
-                parts.setdefault(by_kind[frames[index][0]], []).append(index)
+                parts.setdefault(_PARTS[frames[index][0]], []).append(index)
         body = b",".join(
             json.dumps(name).encode() + b":[" + b",".join(frames[index][1] for index in part) + b"]"
             for name, part in parts.items()
@@ -121,7 +134,7 @@ class HttpTransport:
                 text = response.read(_MAX_ANSWER)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                if fresh or not isinstance(error, (ConnectionError, http.client.BadStatusLine)):
+                if fresh or self._over or not isinstance(error, (ConnectionError, http.client.BadStatusLine)):
                     raise DeliveryError("unreachable", f"no answer: {type(error).__name__}") from error
                 continue
             if response.will_close:

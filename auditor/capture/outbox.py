@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -11,12 +10,9 @@ from typing import Any
 
 from auditor.capture.accounts import Accounts
 from auditor.capture.shield import Faults
-from auditor.capture.transport import DeliveryError
+from auditor.capture.transport import Backoff, DeliveryError
 from auditor.core.identity import canonical_json
 from auditor.core.record import CaptureTally, ModelRef
-
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -36,10 +32,8 @@ class Outbox:
     ----------
     records : int
         Records among the pending frames.
-    failures : int
-        Deliveries that failed since the last one that succeeded.
-    try_at : float
-        Monotonic time before which nothing is sent.
+    backoff : Backoff
+        Deliveries that failed since the last one that succeeded, and when the next is tried.
     labels : Counter
         Labels by what became of them: `delivered`, or the reason why not.
     unsealed : bool
@@ -56,11 +50,8 @@ class Outbox:
         self.bytes = 0
         self.oldest = 0.0
         self.labels: Counter[str] = Counter()
-        self.failures = 0
-        self.try_at = 0.0
+        self.backoff = Backoff()
         self.unsealed = False
-        self._pause_s = _FIRST_PAUSE_S
-        self._held = False
 
     def add(self, frame: Frame) -> None:
         """Put a frame at the end of the line."""
@@ -115,7 +106,7 @@ class Outbox:
         self._settle(frames, frozenset(range(len(frames))), reason)
 
     def _may_send(self, last: bool) -> bool:
-        return time.monotonic() >= self.try_at or (last and not self._held)
+        return self.backoff.remaining == 0.0 or (last and not self.backoff.asked)
 
     def _send(self, frames: list[Frame]) -> bool:
         nobody: frozenset[int] = frozenset()
@@ -142,17 +133,11 @@ class Outbox:
         return False
 
     def _pause(self, error: Exception) -> None:
-        """Wait as long as was asked for, else a jittered, growing while."""
-        self.failures += 1
         self.faults.outside("transport_failed", error, lost=False)
-        asked = getattr(error, "retry_after_s", None)
-        self._held = asked is not None
-        pause = asked if asked is not None else self._pause_s * random.uniform(0.5, 1.0)
-        self.try_at = time.monotonic() + pause
-        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
+        self.backoff.failed(error)
 
     def _sent(self) -> None:
-        self.failures, self._pause_s, self.try_at, self._held = 0, _FIRST_PAUSE_S, 0.0, False
+        self.backoff.succeeded()
         self.unsealed = True
         self.oldest = time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from auditor.core.errors import AuditorError, SegmentError
 
 _SLACK = 4 << 20
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
 Frames = Sequence[tuple[str, bytes]]
 
 
@@ -46,6 +49,39 @@ class DeliveryError(AuditorError):
         self.permanent = permanent
         self.retry_after_s = retry_after_s
         self.refused = refused
+
+
+class Backoff:
+    """Pauses between tries: as long as was asked for, else jittered and growing from half a second to half a minute.
+
+    Attributes
+    ----------
+    failures : int
+        Since the last success.
+    until : float
+        Monotonic time before which nothing is tried.
+    asked : bool
+        Whether the other side set the present pause.
+    """
+
+    def __init__(self) -> None:
+        self.succeeded()
+
+    def succeeded(self) -> None:
+        self.failures, self.until, self.asked, self._pause_s = 0, 0.0, False, _FIRST_PAUSE_S
+
+    def failed(self, error: Exception) -> None:
+        self.failures += 1
+        asked: float | None = getattr(error, "retry_after_s", None)
+        self.asked = asked is not None
+        pause = self._pause_s * random.uniform(0.5, 1.0) if asked is None else asked
+        self.until = time.monotonic() + pause
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the next try."""
+        return max(0.0, self.until - time.monotonic())
 
 
 class MemoryTransport:
@@ -87,30 +123,37 @@ class SpoolTransport:
         This process's own folder.
     max_bytes : int
         Bound of the whole spool (every session's); beyond it frames are refused as `spool_full`.
+    segment_bytes : int
+        Size at which a segment is sealed.
+
+    Attributes
+    ----------
+    used : int
+        Bytes in the spool, as last counted and added to.
     """
 
     _MEASURE_EVERY_S = 2.0
 
-    def __init__(self, spool: Path, session: str, max_bytes: int) -> None:
+    def __init__(self, spool: Path, session: str, max_bytes: int, *, segment_bytes: int = 16 << 20) -> None:
         from auditor.segments import SegmentWriter
 
         self.spool = spool
         self.max_bytes = max_bytes
-        self._writer = SegmentWriter(spool / session)
-        self._used = 0
+        self._writer = SegmentWriter(spool / session, max_bytes=segment_bytes)
+        self.used = 0
         self._measure_at = 0.0
 
     def send(self, frames: Frames) -> None:
         """Append and fsync. `spool_full` is permanent for these frames: the newest are lost, the oldest kept."""
         size = sum(len(payload) + 32 for _, payload in frames)
         declared = all(kind == "tally" for kind, _ in frames)  # what was lost must be sayable when nothing else fits
-        if self._measure() + size > self.max_bytes + (_SLACK if declared else 0):
+        if self.measure() + size > self.max_bytes + (_SLACK if declared else 0):
             raise DeliveryError(
                 "spool_full",
-                f"the spool {self.spool} holds {self._used} bytes",
+                f"the spool {self.spool} holds {self.used} bytes",
                 reason="spool_full",
                 permanent=True,
-                fix="run `auditor audit` or `auditor serve` on this home, or raise [agent] spool_bytes",
+                fix="run `auditor audit` or `auditor serve` on this home (an outbox: reach its service), or raise [agent] spool_bytes",
             )
         try:
             self._writer.append(frames)
@@ -119,7 +162,7 @@ class SpoolTransport:
             full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "spool_full" if full else "transport_failed"
             raise DeliveryError(error.code, error.message, reason=reason) from error
-        self._used += size
+        self.used += size
 
     def seal(self) -> None:
         """Close the segment, so that the intake may take it at once."""
@@ -128,13 +171,13 @@ class SpoolTransport:
     def close(self) -> None:
         self._writer.close()
 
-    def _measure(self) -> int:
+    def measure(self) -> int:
         """Bytes in the spool: counted on now and then, added up in between."""
         now = time.monotonic()
         if now >= self._measure_at:
             self._measure_at = now + self._MEASURE_EVERY_S
-            self._used = sum(_size(folder) for folder in _entries(self.spool) if folder.is_dir(follow_symlinks=False))
-        return self._used
+            self.used = sum(_size(folder) for folder in _entries(self.spool) if folder.is_dir(follow_symlinks=False))
+        return self.used
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:

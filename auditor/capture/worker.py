@@ -169,10 +169,10 @@ class Worker:
             self._take_labels(outbox)
         full = len(outbox.pending) >= outbox.batch
         if outbox.pending and (
-            full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.failures
+            full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.backoff.failures
         ):
             outbox.deliver()
-        recorder.stalled = outbox.failures > 0
+        recorder.stalled = outbox.backoff.failures > 0
         recorder.room = max(0, recorder.limit - outbox.records)
         self._step(parts)
         if parts.metering is not None and parts.metering.due:

@@ -10,7 +10,7 @@ import pytest
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
 
 
-@pytest.mark.parametrize("page", ["watch-a-callable", "watch-scikit-learn"])
+@pytest.mark.parametrize("page", ["watch-a-callable", "watch-scikit-learn", "edge-mode"])
 def test_the_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page == "watch-scikit-learn":
         pytest.importorskip("sklearn")

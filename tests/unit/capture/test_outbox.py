@@ -51,24 +51,24 @@ def test_a_failed_batch_waits_and_keeps_its_place(monkeypatch: pytest.MonkeyPatc
     fill(box, 6)
     pauses = []
     for _ in range(2):
-        box.try_at = 0.0
+        box.backoff.until = 0.0
         assert not box.deliver()
-        pauses.append(box.try_at - time.monotonic())
+        pauses.append(box.backoff.until - time.monotonic())
     assert box.records == 6
     assert box.accounts.delivered == 0
     assert 0.2 < pauses[0] <= 0.5 < pauses[1] + 0.01 <= 1.02
     assert not box.deliver()
-    box.try_at = 0.0
+    box.backoff.until = 0.0
     assert box.deliver()
     assert [int(payload) for _, payload in box.transport.frames] == list(range(6))
-    assert box.failures == 0
+    assert box.backoff.failures == 0
 
 
 def test_what_the_other_side_asks_for_is_kept_even_at_the_end() -> None:
     box = outbox(Flaky(DeliveryError("http_429", "busy", retry_after_s=7.0)))
     fill(box, 1)
     assert not box.deliver()
-    assert box.try_at - time.monotonic() == pytest.approx(7.0, abs=0.1)
+    assert box.backoff.until - time.monotonic() == pytest.approx(7.0, abs=0.1)
     assert not box.deliver(last=True)
     box.abandon("transport_failed")
     assert box.accounts.dropped == {"transport_failed": 1}
@@ -110,7 +110,7 @@ def test_tallies_stay_until_they_are_delivered() -> None:
     tallies = accounts.tallies(closed=False, now_us=20, ref=REF)
     assert not box.declare(tallies)
     assert accounts.news
-    box.try_at = 0.0
+    box.backoff.until = 0.0
     assert box.declare(accounts.tallies(closed=False, now_us=20, ref=REF))
     assert not accounts.news
     (tally,) = tallies

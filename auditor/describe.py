@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from auditor.core.errors import DescribeError, PluginError
@@ -163,7 +164,7 @@ def _feed(digest: Any, value: Any) -> bool:
     if isinstance(value, (Mapping, list, tuple, int, float)):
         try:
             plain = dict(value) if isinstance(value, Mapping) else value
-            digest.update(b"json\0" + json.dumps(plain, sort_keys=True, default=_plain).encode())
+            digest.update(b"json\0" + _sorted_json(plain).encode())
         except (TypeError, ValueError, RecursionError):
             return False
         return True
@@ -175,6 +176,9 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(type(value).__name__)
+
+
+_sorted_json = json.JSONEncoder(sort_keys=True, default=_plain).encode
 
 
 def _figures(
@@ -192,7 +196,13 @@ def _figures(
     describer = f"{modality}/{plugin.version}"
     try:
         found = plugin.describe(payload.value, rate=payload.rate)
-        return {str(column): _scalar(value) for column, value in found.items()}, describer, None
+        figures = {
+            column if type(column) is str else str(column): (
+                value if type(value) is str or (type(value) is float and isfinite(value)) else _scalar(value)
+            )
+            for column, value in found.items()
+        }
+        return figures, describer, None
     except DescribeError as error:
         return {}, describer, error.code
     except Exception:

@@ -24,9 +24,10 @@ class Account:
     def touch(self, us: int) -> None:
         if self.last_us < 0:
             self.first_us = self.last_us = us
-        else:
-            self.first_us = min(self.first_us, us)
-            self.last_us = max(self.last_us, us)
+        elif us > self.last_us:
+            self.last_us = us
+        elif us < self.first_us:
+            self.first_us = us
 
     @property
     def seen(self) -> int:
@@ -52,6 +53,7 @@ class Accounts:
         self.delivered = 0
         self.dropped: Counter[str] = Counter()
         self._open: dict[tuple[int, ModelRef], Account] = {}
+        self._latest: tuple[int, ModelRef | None, Account] = (0, None, Account())
 
     def take(self, count: int = 1) -> int:
         """Give out `count` sequence numbers; the first of them."""
@@ -114,8 +116,13 @@ class Accounts:
     def settle(self) -> None:
         """The tallies were delivered."""
         self._open = {}
+        self._latest = (0, None, Account())
 
     def _account(self, us: int, ref: ModelRef) -> Account:
-        account = self._open.setdefault((us // HOUR_US, ref), Account())
+        hour, last, account = self._latest
+        if last is not ref or us // HOUR_US != hour:  # else the same as the call before, as nearly always
+            hour = us // HOUR_US
+            account = self._open.setdefault((hour, ref), Account())
+            self._latest = (hour, ref, account)
         account.touch(us)
         return account

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from auditor.core.identity import canonical_json
 from auditor.core.record import Input, Output, Record
 from auditor.core.window import format_time
+
+
+def _encoder() -> Callable[[Any], bytes]:
+    """`canonical_json` with the interpreter's C encoder made once, not once a frame: a third of the time of a frame."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    text = getattr(json.encoder, "c_encode_basestring", None)
+    if make is None or text is None:
+        return canonical_json
+    encode = make(None, json.JSONEncoder().default, text, None, ":", ",", True, False, False)
+    join = "".join
+
+    def encoded(value: Any) -> bytes:
+        return join(encode(value, 0)).encode()
+
+    return encoded
+
+
+_encode = _encoder()
 
 
 def record_frame(record: Record) -> bytes:
@@ -35,7 +55,7 @@ def record_frame(record: Record) -> bytes:
         value = getattr(record, name)
         if value is not None:
             data[name] = value
-    return canonical_json(data)
+    return _encode(data)
 
 
 def _input(entry: Input) -> dict[str, Any]:

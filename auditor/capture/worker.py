@@ -237,7 +237,7 @@ class Worker:
         return chosen
 
     def _describe_one(self, parts: Parts, call: Call) -> None:
-        began = time.thread_time()
+        began = 0.0 if parts.budget is None else time.thread_time()
         seq = self.accounts.take()
         ref = call.site.ref
         reason = "describe_failed"

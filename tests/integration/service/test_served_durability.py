@@ -34,7 +34,7 @@ def events(trace: Path) -> list[tuple[str, str]]:
 def test_every_acknowledgement_follows_its_fsync(home_for_service: Any, make_row: Any, tmp_path: Path) -> None:
     """D3: for each 200, the segment's bytes were synced before, and its folder after the segment was made."""
     trace = tmp_path / "trace"
-    strace = ("strace", "-f", "-ttt", "-y", "-s", "400", "-o", str(trace))
+    strace = ("strace", "-D", "-f", "--seccomp-bpf", "-ttt", "-y", "-s", "400", "-o", str(trace))
     strace += ("-e", "trace=openat,write,writev,sendto,sendmsg,fsync,fdatasync", "-e", "signal=none")
     running = home_for_service(command=strace, environment={"AUDITOR_SERVICE_DRAIN_S": "3600"})
     running.key("ingest")
@@ -43,7 +43,11 @@ def test_every_acknowledgement_follows_its_fsync(home_for_service: Any, make_row
         for number in range(60):
             rows = [make_row(f"trace-{number}-{i}") for i in range(3)]
             assert client.post("/v1/records", json={"records": rows}).json()["accepted"] == 3
-    running.stop(signal.SIGTERM)
+    pid = running.process.pid
+    assert running.stop(signal.SIGTERM) == 0
+    running.wait(
+        lambda: f"{pid} " in (text := trace.read_text(errors="replace")) and "+++ exited with 0 +++" in text[-400:]
+    )
     synced_folder = False
     waiting = 0  # bytes written to the segment and not yet synced
     acknowledged = 0

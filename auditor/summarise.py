@@ -38,6 +38,7 @@ from auditor.core.state import (
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
+from auditor.statistics.sequence_gaps import Said, undeclared
 from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
 
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
@@ -86,14 +87,15 @@ def _summarise(
     metered = {(reading.model.version, hour) for reading in readings for hour in _hours_of(reading)}
     batch = _Batch.of(rows, frame, spans, metered)
     states = {} if batch is None else batch.states()
-    for key in meters.keys() | counted.keys():
+    gaps = _gaps(rows, spans, counted)
+    for key in meters.keys() | counted.keys() | gaps.keys():
         if key not in states:
             states[key] = _bare_state(rows.model, frame, spans[key[0]], key[1])
         state = states[key]
         states[key] = replace(
             state,
             energy=_energy_of(state.energy, meters.get(key, ())),
-            tally=_tally_of(counted.get(key, ())),
+            tally=_tally_of(counted.get(key, ()), gaps.get(key, 0)),
         )
     return [states[key] for key in sorted(states)]
 
@@ -134,8 +136,50 @@ def _energy_of(own: Mapping[str, Energy], readings: Sequence[EnergyReading]) -> 
     return dict(sorted(found.items()))
 
 
-def _tally_of(tallies: Sequence[CaptureTally]) -> Tally:
-    total = Tally()
+def _gaps(
+    rows: Rows, spans: Sequence[Span], counted: Mapping[tuple[int, str], Sequence[CaptureTally]]
+) -> dict[tuple[int, str], int]:
+    """Records that are missing without a tally that owns up to them, by place of the span and version."""
+    said: dict[tuple[int, str, int], Said] = {}
+    for (place, version), tallies in counted.items():
+        for tally in tallies:
+            key = place, tally.session, tally.fork
+            delivered, last = said.get(key, Said({}, -1))
+            count = delivered.get(version, 0) + tally.delivered
+            said[key] = Said({**delivered, version: count}, max(last, -1 if tally.last_seq is None else tally.last_seq))
+    found: dict[tuple[int, str], int] = defaultdict(int)
+    none = np.empty(0, np.int64)
+    at_rest = _sessions(rows, spans)
+    for key in at_rest.keys() | said.keys():
+        seq, versions = at_rest.get(key, (none, []))
+        for version, count in undeclared(seq, versions, said.get(key)).items():
+            found[key[0], version] += count
+    return found
+
+
+def _sessions(rows: Rows, spans: Sequence[Span]) -> dict[tuple[int, str, int], tuple[Ints, list[str]]]:
+    """Sequence numbers and versions of the rows, by place of the span, session and generation of its process."""
+    if rows.session is None or rows.fork is None or rows.seq is None:
+        return {}
+    place = np.searchsorted(np.array([to_us(span.start) for span in spans], np.int64), rows.time_us, side="right") - 1
+    ends = np.array([to_us(span.end) for span in spans], np.int64)
+    inside = np.flatnonzero((place >= 0) & (rows.time_us < ends[place]) & (rows.seq >= 0))
+    codes: dict[tuple[str, int], int] = {}
+    pairs = zip(rows.session[inside].tolist(), rows.fork[inside].tolist(), strict=True)
+    code = np.fromiter((codes.setdefault(pair, len(codes)) for pair in pairs), np.int64, len(inside))
+    order = np.lexsort((code, place[inside]))
+    inside, code = inside[order], code[order]
+    edges = np.flatnonzero((np.diff(code) != 0) | (np.diff(place[inside]) != 0)) + 1
+    names = list(codes)
+    return {
+        (int(place[group[0]]), *names[int(code[start])]): (rows.seq[group], rows.version[group].tolist())
+        for start, group in zip([0, *edges.tolist()], np.split(inside, edges), strict=True)
+        if len(group)
+    }
+
+
+def _tally_of(tallies: Sequence[CaptureTally], missing: int) -> Tally:
+    total = Tally(undeclared=missing)
     for tally in tallies:
         total = total.merge(Tally(tally.seen, tally.described, tally.delivered, dict(tally.dropped)))
     return total

@@ -54,6 +54,10 @@ class Rows:
         When the (first) label was given; -1 while unknown.
     energy_method : ndarray of object, shape (n,)
         How `numeric["energy.joules"]` was obtained; None where absent.
+    session : ndarray of object, shape (n,)
+        Agent session that sent the record; None where absent.
+    fork, seq : ndarray of int64, shape (n,)
+        Generation of the process and number of the call within it; -1 where absent.
     """
 
     model: str
@@ -74,6 +78,9 @@ class Rows:
     truth_value: Floats
     labelled_us: Ints
     energy_method: Strings | None = None
+    session: Strings | None = None
+    fork: Ints | None = None
+    seq: Ints | None = None
 
     @property
     def n(self) -> int:
@@ -104,4 +111,7 @@ class Rows:
             truth_value=self.truth_value[index],
             labelled_us=self.labelled_us[index],
             energy_method=None if self.energy_method is None else self.energy_method[index],
+            session=None if self.session is None else self.session[index],
+            fork=None if self.fork is None else self.fork[index],
+            seq=None if self.seq is None else self.seq[index],
         )

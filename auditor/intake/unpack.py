@@ -65,6 +65,9 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
         truth_value=values,
         labelled_us=labelled,
         energy_method=columns.texts("energy.method") if columns.has("energy.method") else None,
+        session=columns.texts("source.session") if columns.has("source.session") else None,
+        fork=columns.numbered("source.fork") if columns.has("source.fork") else None,
+        seq=columns.numbered("source.seq") if columns.has("source.seq") else None,
     )
 
 
@@ -157,6 +160,10 @@ class _Columns:
 
     def integers(self, path: str) -> Ints:
         return self._fill(path, "time", 0, np.int64, lambda c: c.cast(pa.int64()).to_numpy())
+
+    def numbered(self, path: str) -> Ints:
+        """Whole numbers from 0 on; -1 where absent."""
+        return self._fill(path, "number", -1, np.int64, lambda c: c.cast(pa.int64()).fill_null(-1).to_numpy())
 
     def texts(self, path: str) -> Strings:
         found: Strings = self._fill(path, "text", None, object, _objects)

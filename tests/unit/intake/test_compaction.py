@@ -87,7 +87,7 @@ def test_columns_that_differ_between_files_keep_their_values(archive):
     assert {name: archive.find(name) for name in "abcde"} == records
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -104,7 +104,7 @@ class Failing:
 
         def change(*args):
             if not self._left:
-                raise Stop
+                raise StopError
             self._left -= 1
             return found(*args)
 
@@ -119,7 +119,7 @@ def test_cut_short_at_any_step_a_merge_loses_and_doubles_nothing(tmp_path):
         sound, archive._place = archive._place, Failing(archive._place, step)
         try:
             archive.compact(MODEL, TODAY)
-        except Stop:
+        except StopError:
             archive._place = sound
             same(archive.read(MODEL, SPAN), before)
             archive.tidy(MODEL, TODAY)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from auditor import Agent
 from auditor.bootstrap import App, init_home, open_app
 from auditor.core.errors import ConfigurationError
+from auditor.core.verdict import Alert
 from auditor.core.window import DAY, Span
 from auditor.demo import plants
 from auditor.demo.replay import ReplayClock
@@ -265,7 +266,7 @@ def _replay(
                 opened = [alert for change in changes for alert in change.opened]
                 tell(
                     f"day {number - WEEK + 1:2d} {start:%Y-%m-%d}  {incident or 'quiet':27s} "
-                    + "; ".join(f"[{a.kind}] {a.explanation}" for a in opened)
+                    + "; ".join(f"[{alert.kind}] {_headline(alert)}" for alert in opened)
                 )
     finally:
         agent.close()
@@ -273,7 +274,15 @@ def _replay(
 
 
 def _agent(home: Home, model: str, version: str, clock: ReplayClock) -> Agent:
-    return Agent(model, version=version, home=home.root, describe="all", clock=clock, energy="codecarbon")
+    agent = Agent(model, version=version, home=home.root, describe="all", clock=clock, energy="codecarbon")
+    # The meter takes seconds to start, which is most of a replayed day.
+    agent.flush(timeout=60)
+    return agent
+
+
+def _headline(alert: Alert) -> str:
+    """What changed, without how sure and what next: those are in the reports."""
+    return alert.explanation.split(", where ")[0]
 
 
 def _figures(app: App, model: str, days: int, seconds: float) -> dict[str, float | None]:

@@ -147,9 +147,7 @@ def _idx(path: Path, header: int, size: int, damage: list[Damage]) -> NDArray[np
     return body[: len(body) // size * size].reshape(-1, size)
 
 
-def _zip(
-    path: Path, damage: list[Damage]
-) -> tuple[list[Clip], NDArray[np.int64], NDArray[np.str_], NDArray[np.int64]]:
+def _zip(path: Path, damage: list[Damage]) -> tuple[list[Clip], NDArray[np.int64], NDArray[np.str_], NDArray[np.int64]]:
     clips: list[Clip] = []
     found: list[tuple[int, str, int]] = []
     try:

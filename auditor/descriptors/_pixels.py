@@ -81,8 +81,8 @@ def tones(pixels: Pixels) -> dict[str, float | None]:
     return {
         "brightness": mean / 255,
         "contrast": max(variance, 0.0) ** 0.5 / 255,
-        "p01": float(rising.searchsorted(0.01 * n)) / 255,
-        "p99": float(rising.searchsorted(0.99 * n)) / 255,
+        "brightness_p01": float(rising.searchsorted(0.01 * n)) / 255,
+        "brightness_p99": float(rising.searchsorted(0.99 * n)) / 255,
         "entropy": abs(float(present @ np.log2(present))),
         "foreground_share": 1 - near / n,
     }

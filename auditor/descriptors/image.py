@@ -33,8 +33,8 @@ class ImageDescriptor:
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma, share of full scale."),
         number("contrast", "1", "Standard deviation of the luma, share of full scale."),
-        number("p01", "1", "1st percentile of the luma: how black the darkest parts are."),
-        number("p99", "1", "99th percentile of the luma: how bright the lightest parts are."),
+        number("brightness_p01", "1", "1st percentile of the luma: how black the darkest parts are."),
+        number("brightness_p99", "1", "99th percentile of the luma: how bright the lightest parts are."),
         number("entropy", "bit", "Entropy of the luma's histogram of 256 levels, at most 8."),
         number(
             "foreground_share", "1", "Share of pixels whose luma is more than 0.2 off the median of the image's border."

@@ -58,15 +58,15 @@ def test_digits_are_bright_strokes_on_black(digits):
     columns = table("image", digits[:400])
     assert 0.08 < np.mean(columns["brightness"]) < 0.20
     assert 0.1 < np.mean(columns["foreground_share"]) < 0.25
-    assert np.mean(columns["p99"]) > 0.95
-    assert set(columns["p01"]) == {0.0}
+    assert np.mean(columns["brightness_p99"]) > 0.95
+    assert set(columns["brightness_p01"]) == {0.0}
     assert set(columns["saturation"]) == {None}
 
 
 @pytest.mark.parametrize(
     ("damage", "column"),
     [
-        (lambda image: (image * 0.95).astype(np.uint8), "p99"),
+        (lambda image: (image * 0.95).astype(np.uint8), "brightness_p99"),
         (lambda image: (image * 0.8).astype(np.uint8), "contrast"),
         (lambda image: (image + RNG.normal(0, 5, image.shape)).clip(0, 255).astype(np.uint8), "noise"),
         (lambda image: ((image[:, :-1].astype(int) + image[:, 1:]) // 2).astype(np.uint8), "sharpness"),

@@ -33,7 +33,14 @@ def code_of(value):
 
 def test_a_flat_grey_image():
     figures = describe(np.full((40, 60), 51, np.uint8))
-    expected = {"brightness": 0.2, "contrast": 0.0, "p01": 0.2, "p99": 0.2, "entropy": 0.0, "foreground_share": 0.0}
+    expected = {
+        "brightness": 0.2,
+        "contrast": 0.0,
+        "brightness_p01": 0.2,
+        "brightness_p99": 0.2,
+        "entropy": 0.0,
+        "foreground_share": 0.0,
+    }
     assert {name: figures[name] for name in expected} == expected
     assert (figures["sharpness"], figures["noise"], figures["blockiness"]) == (0.0, 0.0, None)
     assert (figures["width"], figures["height"], figures["aspect"], figures["channels"]) == (60, 40, 1.5, 1)
@@ -47,7 +54,7 @@ def test_half_black_half_white():
     assert figures["brightness"] == 0.5
     assert figures["contrast"] == 0.5
     assert figures["entropy"] == 1.0
-    assert (figures["p01"], figures["p99"]) == (0.0, 1.0)
+    assert (figures["brightness_p01"], figures["brightness_p99"]) == (0.0, 1.0)
 
 
 def test_a_digit_is_the_foreground_of_its_background():

@@ -5,6 +5,7 @@ Row by row, a fault costs its row alone; the whole body is refused only when it 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,23 +92,30 @@ def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, A
 def parse_records(body: bytes, media: str) -> Batch:
     """Records, with the energy readings and tallies that agents send along; RequestError when it is no such document."""
     batch = Batch()
-    raw = _envelope(_raw_records[media], body, "records")
-    try:
-        records: Sequence[wire.Record | None] = _typed[media].decode(body).records
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        records = [None] * len(raw.records)
+    typed: Any = None
+    raw: Any = None
+    with contextlib.suppress(msgspec.DecodeError, ValueError, RecursionError):  # row by row, then
+        typed = _typed[media].decode(body)
+    # JSON is kept as it was sent; of MessagePack the rows' own bytes matter only where something is unusual.
+    if typed is None or media == JSON:
+        raw = _envelope(_raw_records[media], body, "records")
+    if len((typed or raw).records) > MAX_ROWS:
+        raise too_large(f"more than {MAX_ROWS} records in one body", MAX_ROWS)
+    records: Sequence[wire.Record | None] = [None] * len(raw.records) if typed is None else typed.records
     take = batch.rows.append
-    for index, (source, record) in enumerate(zip(raw.records, records, strict=True)):
+    for index, record in enumerate(records):
         if record is not None and _usual(record):
-            payload = bytes(source) if media == JSON else encode_record(record)
+            payload = bytes(raw.records[index]) if media == JSON else encode_record(record)
             if media == JSON or b"null" not in payload:
                 take((index, record, payload))
                 continue
-        _careful(batch, index, source, media)
+        if raw is None:
+            raw = _envelope(_raw_records[media], body, "records")
+        _careful(batch, index, raw.records[index], media)
     batch.models = {record.model.name for _, record, _ in batch.rows}
     for name, kind, parse, sources in (
-        ("energy", "energy", parse_energy_reading, raw.energy),
-        ("tallies", "tally", parse_tally, raw.tallies),
+        ("energy", "energy", parse_energy_reading, (raw or typed).energy),
+        ("tallies", "tally", parse_tally, (raw or typed).tallies),
     ):
         if sources:
             batch.more[name] = _side(batch, kind, parse, sources, media)

@@ -1,9 +1,16 @@
 """What watching costs a model call, against an OpenTelemetry span around the same call, in one process.
 
-    python benchmarks/agent.py [--rounds 7] [--calls 3000] [--out benchmarks/results/agent.json]
+    python benchmarks/agent.py [--rounds 7] [--calls 3000] [--only PART ...] [--peer-python NAME=INTERPRETER ...]
+
+Parts: `calls` (the table of single calls), `drained`, `blackhole`, `peers`; what is not measured this time is kept from the
+results file, with its versions. Peers run one after the other in processes of their own (`benchmarks/agent_peers.py`).
 
 Each call is timed alone; variants take turns within a round; a round's figure is its median (p50) or 99th percentile
 minus the bare call's, and the ratio is taken to the span's figure of the same round. Reported: the median over rounds.
+
+Drained: calls a second until every one of them is where it should be: the agent's on the spool, described and fsynced; the
+span's at a local sink, by its real OTLP exporter. Black hole: 10 000 calls/s are offered to two agents in turn, one whose
+server answers and one whose server accepts and is silent; the figure is the host's p99 of a call.
 
 The span: OpenTelemetry SDK, BatchSpanProcessor, an exporter that throws everything away. The agent: a real spool on
 disk, its worker running, so that the cost of sharing the interpreter with it is in the figures.
@@ -16,7 +23,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -150,9 +160,154 @@ def rows(figures: dict[str, list[tuple[float, float]]]) -> list[dict[str, Any]]:
     return found
 
 
-def drained(calls: int) -> dict[str, float]:
+FORM = {"age": 41.0, "income": 3.2, "site": "north"}
+SINK = """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = b'{"refused": []}' if self.path.startswith("/v1/records") else b""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *args): ...
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+"""A server that takes everything; in a process of its own, so that it takes nothing from whoever is measured."""
+
+
+def drained(rounds: int, calls: int) -> dict[str, Any]:
+    """Drained rates of the agent and of spans, by turns; the ratio is the median of the rounds' ratios."""
+    with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        try:
+            found: dict[str, list[float]] = {"agent": [], "span": [], "span with the same facts": []}
+            for _ in range(rounds):
+                found["agent"].append(drained_agent(calls))
+                found["span"].append(drained_spans(url, calls, {}))
+                found["span with the same facts"].append(drained_spans(url, calls, {**FORM, "output": 1.0}))
+        finally:
+            server.terminate()
+    ratios = {
+        f"ratio_to_{name.replace(' ', '_')}": round(
+            statistics.median(a / b for a, b in zip(found["agent"], rates, strict=True)), 3
+        )
+        for name, rates in found.items()
+        if name != "agent"
+    }
+    middle = {f"{name.replace(' ', '_')}_calls_per_s": round(statistics.median(rates)) for name, rates in found.items()}
+    return {"rounds": rounds, "calls": calls, **middle, **ratios, "target_ratio_to_span": 1.0}
+
+
+def drained_spans(url: str, calls: int, facts: dict[str, Any]) -> float:
+    """Spans a second, from the first call to the exporter's last answer; none may be dropped on the way."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    provider = TracerProvider()
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces"), max_queue_size=2 * calls, max_export_batch_size=512)
+    )
+    tracer = provider.get_tracer("bench")
+    began = time.perf_counter()
+    for _ in range(calls):
+        with tracer.start_as_current_span("model", attributes=facts):
+            model(None, None)
+    assert provider.force_flush(60_000)
+    seconds = time.perf_counter() - began
+    provider.shutdown()
+    return calls / seconds
+
+
+def blackhole(rounds: int, seconds: float, offered: int = 10_000) -> dict[str, Any]:
+    """The host's p99 with a server that is silent, against one that answers: the same agent, by turns."""
+    with (
+        socket.socket() as silent,
+        subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True) as server,
+    ):
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        assert server.stdout is not None
+        ports = {"healthy": int(server.stdout.readline()), "silent": silent.getsockname()[1]}
+        agents = {
+            name: auditor.Agent("bench", "1", endpoint=f"http://127.0.0.1:{port}") for name, port in ports.items()
+        }
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in agents}
+        reached: list[float] = []
+        try:
+            for turn in range(rounds + 1):
+                names = list(agents) if turn % 2 else list(agents)[::-1]
+                for name in names:
+                    call = agents[name].watch(model, inputs={"photo": "image", "note": "text"}, output="label")
+                    p50, p99, rate = offer(call, offered, seconds)
+                    if turn:  # the first warms up
+                        found[name].append((p50, p99))
+                        reached.append(rate)
+        finally:
+            for agent in agents.values():
+                agent.close(2)
+            server.terminate()
+    row: dict[str, Any] = {
+        "rounds": rounds,
+        "offered_per_s": offered,
+        "reached_per_s": round(statistics.median(reached)),
+    }
+    for index, what in enumerate(("p50", "p99")):
+        for name, pairs in found.items():
+            row[f"{name}_{what}_us"] = round(statistics.median(pair[index] for pair in pairs), 3)
+        ratios = [b[index] / a[index] for a, b in zip(found["healthy"], found["silent"], strict=True)]
+        row[f"ratio_{what}"] = round(statistics.median(ratios), 3)
+    return {**row, "target_ratio_p99": 1.1}
+
+
+def offer(call: Callable[..., Any], per_s: int, seconds: float) -> tuple[float, float, float]:
+    """(p50, p99 in microseconds, calls a second) of calls offered ten a millisecond, as a server's requests come."""
+    clock = time.perf_counter_ns
+    taken = []
+    photo, note = np.zeros((32, 32, 3), np.uint8), "word " * 20
+    began = clock()
+    for tick in range(int(seconds * 1000)):
+        for _ in range(per_s // 1000):
+            start = clock()
+            call(photo, note)
+            taken.append(clock() - start)
+        pause = began + (tick + 1) * 1_000_000 - clock()
+        if pause > 0:
+            time.sleep(pause / 1e9)
+    rate = len(taken) / (clock() - began) * 1e9
+    return float(np.percentile(taken, 50)) / 1000, float(np.percentile(taken, 99)) / 1000, rate
+
+
+def peers(rounds: int, interpreters: dict[str, str]) -> list[dict[str, Any]]:
+    """One process a peer; a peer that cannot run here is left out, and said."""
+    script = Path(__file__).with_name("agent_peers.py")
+    found = []
+    for name in ("MLflow tracing, sync", "MLflow tracing, async", "CodeCarbon task", *interpreters):
+        python = interpreters.get(name, sys.executable)
+        done = subprocess.run(
+            [python, "-W", "ignore", str(script), name, "--rounds", str(rounds)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode:
+            print(f"{name}: not measured\n{done.stderr[-500:]}", file=sys.stderr)
+        else:
+            found.append({**json.loads(done.stdout.splitlines()[-1]), "at": now()})
+    return found
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def drained_agent(calls: int) -> float:
     """Calls a second that are described, durable in the spool and sealed: every call chosen, nothing lost."""
-    note = {"age": 41.0, "income": 3.2, "site": "north"}
+    note = FORM
     with tempfile.TemporaryDirectory() as folder:
         agent = auditor.Agent("bench", "1", home=folder, describe="all")
         call = agent.watch(lambda form: 1.0, inputs={"form": "tabular"}, output="value")
@@ -166,35 +321,58 @@ def drained(calls: int) -> dict[str, float]:
         stats = agent.stats()
         agent.close(10)
     assert stats["delivered"] == calls + 1, stats
-    return {"calls_per_s": round(calls / seconds, 1)}
+    return calls / seconds
+
+
+PARTS = ("calls", "drained", "blackhole", "peers")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=3000)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--peer-python", nargs="*", default=[], metavar="NAME=INTERPRETER")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "agent.json")
     options = parser.parse_args()
-    result = run(options.rounds, options.calls)
-    result["drained"] = drained(5000)
+    result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if "calls" in options.only:
+        result.update(run(options.rounds, options.calls))
+    if "drained" in options.only:
+        result["drained"] = {**drained(max(5, options.rounds), 5000), "at": now()}
+    if "blackhole" in options.only:
+        result["blackhole"] = {**blackhole(max(5, options.rounds), 1.0), "at": now()}
+    if "peers" in options.only:
+        measured = peers(max(5, options.rounds), dict(entry.split("=", 1) for entry in options.peer_python))
+        kept = [
+            row for row in result.get("peers", []) if row["variant"] not in {found["variant"] for found in measured}
+        ]
+        result["peers"] = kept + measured
     result["versions"] = {
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("opentelemetry-sdk", "numpy")},
+        **{
+            name: importlib.metadata.version(name)
+            for name in ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "numpy")
+        },
         "auditor": auditor.__version__,
     }
     result["machine"] = {"cpus": os.cpu_count(), "system": platform.system(), "load": round(os.getloadavg()[0], 2)}
-    result["at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    print(f"{'variant':38} {'added p50 us':>13} {'p99 us':>9} {'x span p50':>11} {'x span p99':>11}")
-    for row in result["rows"]:
-        print(
-            f"{row['variant']:38} {row['added_p50_us']:13.2f} {row['added_p99_us']:9.2f} "
-            f"{row['ratio_p50']:11.3f} {row['ratio_p99']:11.3f}"
-        )
-    print(
-        f"drained to the spool, every call described: {result['drained']['calls_per_s']} calls/s; lost {result['dropped']}"
-    )
+    result["at"] = now()
+    show(result)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def show(result: dict[str, Any]) -> None:
+    print(f"{'variant':38} {'added p50 us':>13} {'p99 us':>10} {'x span p50':>11} {'x span p99':>11}")
+    for row in (*result.get("rows", []), *result.get("peers", [])):
+        print(
+            f"{row['variant']:38} {row['added_p50_us']:13.2f} {row['added_p99_us']:10.2f} "
+            f"{row['ratio_p50']:11.3f} {row['ratio_p99']:11.3f}"
+        )
+    for part in ("drained", "blackhole"):
+        print(part, json.dumps(result.get(part)))
+    print("lost", result.get("dropped"))
 
 
 if __name__ == "__main__":

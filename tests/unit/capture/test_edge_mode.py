@@ -141,7 +141,7 @@ def test_an_outage_over_two_restarts_ends_in_order(
     calls(agent, 80, 100)
     assert agent.flush(5)
     service.up = True
-    until(lambda: len(service.records) >= 80)
+    until(lambda: agent.stats()["outbox"]["sent"] >= 80)
     assert agent.close(5)
     assert service.ids == numbered(0, 100)
     assert sum(tally["delivered"] for tally in service.tallies) == 100
@@ -165,7 +165,7 @@ def test_a_full_outbox_keeps_the_oldest_and_counts_the_rest(
     assert stats["dropped"] == {"spool_full": 200 - kept}
     assert sum(path.stat().st_size for path in waiting(tmp_path)) < 20_000 + (4 << 20)
     service.up = True
-    until(lambda: len(service.records) == kept)
+    until(lambda: agent.stats()["outbox"]["sent"] >= kept)
     assert service.ids == numbered(0, kept)
     assert agent.close(5)
     assert sum(tally.get("dropped", {}).get("spool_full", 0) for tally in service.tallies) == 200 - kept
@@ -220,7 +220,7 @@ def test_an_interruption_repeats_one_request_at_most(
 
     monkeypatch.setattr(mine._service, "send", sometimes)
     mine.send([frame(20)])
-    until(lambda: len(service.records) == 20)
+    until(lambda: mine.state()["sent"] == 20)
     mine.close()
     assert service.ids == numbered(0, 21)
 

@@ -44,7 +44,7 @@ def test_the_starter_pack_needs_nothing_but_itself():
     assert all(control.next for control in starter.controls)
     asked = {control.metric for control in starter.controls}
     assert {"drift.ks", "input.missing_rate", "fairness.accuracy.difference", "quality.accuracy"} <= asked
-    assert {"alignment.concordance.ratio", "energy.per_inference.ratio", "capture.coverage"} <= asked
+    assert {"alignment.concordance.ratio", "energy.per_inference.ratio", "capture.loss"} <= asked
 
 
 def test_the_high_risk_pack_points_at_articles():

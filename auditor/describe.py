@@ -30,7 +30,7 @@ FALLBACK_MODALITY = "tabular"
 """Stands beside the error `modality_unknown`, because a record must name one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Payload:
     """One input of one call, before it is described.
 

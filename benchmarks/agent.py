@@ -339,7 +339,7 @@ def main() -> None:
     if "calls" in options.only:
         result.update(run(options.rounds, options.calls))
     if "drained" in options.only:
-        result["drained"] = {**drained(max(5, options.rounds), 5000), "at": now()}
+        result["drained"] = {**drained(max(5, options.rounds), 20_000), "at": now()}
     if "blackhole" in options.only:
         result["blackhole"] = {**blackhole(max(5, options.rounds), 1.0), "at": now()}
     if "peers" in options.only:

@@ -40,7 +40,7 @@ class Outbox:
         Something was sent since the last `seal`.
     """
 
-    def __init__(self, transport: Any, accounts: Accounts, faults: Faults, *, batch: int = 2048) -> None:
+    def __init__(self, transport: Any, accounts: Accounts, faults: Faults, *, batch: int = 4096) -> None:
         self.transport = transport
         self.accounts = accounts
         self.faults = faults

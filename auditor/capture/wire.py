@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC
 from typing import Any
 
 from auditor.core.identity import canonical_json
@@ -12,12 +13,12 @@ from auditor.core.window import format_time
 
 
 def _encoder() -> Callable[[Any], bytes]:
-    """`canonical_json` with the interpreter's C encoder made once, not once a frame: a third of the time of a frame."""
+    """`canonical_json` of what is built in the order of its keys, with the interpreter's C encoder made once, not once a frame."""
     make = getattr(json.encoder, "c_make_encoder", None)
     text = getattr(json.encoder, "c_encode_basestring", None)
     if make is None or text is None:
         return canonical_json
-    encode = make(None, json.JSONEncoder().default, text, None, ":", ",", True, False, False)
+    encode = make(None, json.JSONEncoder().default, text, None, ":", ",", False, False, False)
     join = "".join
 
     def encoded(value: Any) -> bytes:
@@ -33,56 +34,76 @@ def record_frame(record: Record) -> bytes:
     """The canonical JSON of a record; the same bytes as `canonical_json(record.as_json())`."""
     if record.energy is not None:  # never the agent's own doing
         return canonical_json(record.as_json())
-    model = {"name": record.model.name, "version": record.model.version}
-    if record.model.encoder is not None:
-        model["encoder"] = record.model.encoder
-    data: dict[str, Any] = {
-        "id": record.id,
-        "time": format_time(record.time),
-        "model": model,
-        "inputs": [_input(entry) for entry in record.inputs],
-    }
+    data: dict[str, Any] = {}  # keys in alphabetical order, here and below
+    if record.first_token_s is not None:
+        data["first_token_s"] = record.first_token_s
+    if record.groups:
+        data["groups"] = _sorted(record.groups)
+    data["id"] = record.id
+    data["inputs"] = [_input(entry) for entry in record.inputs]
+    if record.latency_s is not None:
+        data["latency_s"] = record.latency_s
+    model = record.model
+    data["model"] = (
+        {"name": model.name, "version": model.version}
+        if model.encoder is None
+        else {"encoder": model.encoder, "name": model.name, "version": model.version}
+    )
     if record.output is not None:
         data["output"] = _output(record.output)
-    if record.source is not None:
-        source = record.source
-        data["source"] = {"session": source.session, "fork": source.fork, "seq": source.seq}
-    if record.groups:
-        data["groups"] = dict(record.groups)
     if record.sampling != 1.0:
         data["sampling"] = record.sampling
-    for name in ("subject", "latency_s", "first_token_s"):
-        value = getattr(record, name)
-        if value is not None:
-            data[name] = value
+    if record.source is not None:
+        source = record.source
+        data["source"] = {"fork": source.fork, "seq": source.seq, "session": source.session}
+    if record.subject is not None:
+        data["subject"] = record.subject
+    moment = record.time
+    data["time"] = moment.isoformat()[:-6] + "Z" if moment.tzinfo is UTC else format_time(moment)
     return _encode(data)
 
 
+def _sorted(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in sorted(columns)}
+
+
 def _input(entry: Input) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": entry.name, "modality": entry.modality}
+    data: dict[str, Any] = {}
+    if entry.commitment is not None:
+        data["commitment"] = entry.commitment
+    if entry.describer is not None:
+        data["describer"] = entry.describer
+    if entry.descriptors:
+        data["descriptors"] = _sorted(entry.descriptors)
+    if entry.embedding is not None:
+        data["embedding"] = entry.embedding
+    if entry.encoder is not None:
+        data["encoder"] = entry.encoder
+    if entry.error is not None:
+        data["error"] = entry.error
     if entry.missing:
         data["missing"] = True
-    if entry.descriptors:
-        data["descriptors"] = dict(entry.descriptors)
-    for name in ("error", "embedding", "encoder", "scores", "commitment", "describer"):
-        value = getattr(entry, name)
-        if value is not None:
-            data[name] = value
+    data["modality"] = entry.modality
+    data["name"] = entry.name
+    if entry.scores is not None:
+        data["scores"] = entry.scores
     return data
 
 
 def _output(output: Output) -> dict[str, Any]:
     data: dict[str, Any] = {}
-    for name in ("label", "value", "scores", "finish", "refused", "error"):
+    for name in ("error", "finish", "label", "refused", "scores"):
         value = getattr(output, name)
         if value is not None:
             data[name] = value
-    if output.tokens:
-        data["tokens"] = dict(output.tokens)
     if output.text is not None:
         data["text"] = {}
         if output.text.descriptors:
-            data["text"]["descriptors"] = dict(output.text.descriptors)
+            data["text"]["descriptors"] = _sorted(output.text.descriptors)
         if output.text.embedding is not None:
             data["text"]["embedding"] = output.text.embedding
+    if output.tokens:
+        data["tokens"] = _sorted(output.tokens)
+    if output.value is not None:
+        data["value"] = output.value
     return data

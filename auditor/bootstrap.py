@@ -85,7 +85,8 @@ def open_app(settings: Settings, *, engine: Engine | None = None, figures_only: 
     with writer_lock(home):
         store = SqlStore(settings.store_url)
         try:
-            archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+            place = settings.archive.url or home.archive
+            archive = ParquetArchive(place, home.quarantine, index=store, checksums=store)
             yield App(
                 settings=settings,
                 home=home,

@@ -66,6 +66,13 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """[archive]: where records and labels live; empty is the home's `archive/`, else any address that fsspec knows."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """[store]: where measurements live; empty is SQLite in the home."""
 
@@ -139,6 +146,7 @@ class Settings:
 
     home: Path | None = None
     audit: AuditSettings = AuditSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     store: StoreSettings = StoreSettings()
     mlflow: MlflowSettings = MlflowSettings()
     policy: PolicySettings = PolicySettings()
@@ -170,7 +178,7 @@ class Settings:
         plain = {
             section.name: _plain(getattr(self, section.name))
             for section in fields(self)
-            if section.name not in ("home", "store")
+            if section.name not in ("home", "archive", "store")
         }
         return digest(plain)
 

@@ -116,8 +116,8 @@ def merge(tables: Sequence[pa.Table], replaces: Iterable[str], model: str) -> pa
             if field.type not in kinds[field.name]:
                 kinds[field.name].append(field.type)
     whole = pa.concat_tables([_aligned(table, kinds) for table in tables], promote_options="default")
-    order = np.lexsort((pc.rank(whole["id"], "ascending", tiebreaker="dense").to_numpy(), whole["time"].to_numpy()))
-    whole = whole.take(pa.array(order)).combine_chunks()
+    whole = whole.combine_chunks()
+    whole = whole.take(pc.sort_indices(whole, [("time", "ascending"), ("id", "ascending")]))
     if pc.count_distinct(whole["id"]).as_py() < whole.num_rows:
         _, first = np.unique(whole["id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
         whole = whole.take(pa.array(np.sort(first)))

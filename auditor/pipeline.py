@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.alerting import alerts_for
 from auditor.core.artifact import Artifact, Rendering
 from auditor.core.command import Command
-from auditor.core.errors import ConfigurationError
+from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, uuid7
 from auditor.core.measurement import Measurement
@@ -91,7 +91,12 @@ class Pipeline:
         """Drain spool and journal, and apply what persons said there."""
         report = self.intake.drain()
         for command in report.commands:
-            self._apply(command)
+            try:
+                self._apply(command)
+            except AuditorError as error:
+                # Said by a person, and not to be done: it stays on record, and its reason is told.
+                said = f"{command.kind} by {command.by} was not done: {error}"
+                report.damaged.append(Damage(what=said, where=f"command {command.id}"))
             # Logged once it is done: a command whose doing was cut short is done again, with the same outcome.
             self.store.log_command(command)
         self.intake.acknowledge()
@@ -112,8 +117,7 @@ class Pipeline:
         the same length of time right before the window, counted as this one was.
         """
         self.take_in()
-        payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end), "kind": kind}
-        command = Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=payload)
+        command = pin_command(model, span, by=by, at=at, kind=kind)
         baseline = self._pin(model, span, command, kind)
         self.store.log_command(command)
         return baseline
@@ -444,6 +448,12 @@ def _merge_versions(model: str, span: Span, frame: Frame, states: Sequence[Windo
 
 def _overlap(a: Span, b: Span) -> bool:
     return a.start < b.end and b.start < a.end
+
+
+def pin_command(model: str, span: Span, *, by: str, at: datetime, kind: str = "fixed") -> Command:
+    """What a person says to pin a baseline."""
+    payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end), "kind": kind}
+    return Command(id=uuid7(to_us(at) // 1000), kind="baseline.pin", by=by, at=at, payload=payload)
 
 
 def who() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.cli.common import add_common, print_json, settings_for, table
 from auditor.core.errors import ConfigurationError
 from auditor.core.window import BASELINE_KINDS, Span, format_time, parse_time
+from auditor.settings import Home
 
 if TYPE_CHECKING:
     from auditor.core.window import Baseline
@@ -44,14 +45,26 @@ def register(commands: Any) -> None:
 
 
 def run_pin(args: argparse.Namespace) -> int:
-    """Take in spool and journal, then pin; 0."""
+    """Take in spool and journal, then pin; beside a running service, tell its writer to; 0."""
     from auditor.bootstrap import open_app
-    from auditor.pipeline import who
+    from auditor.intake.commands import append_command
+    from auditor.pipeline import pin_command, who
 
-    with open_app(settings_for(args), figures_only=True) as app:
-        baseline = app.pipeline.pin(
-            args.model, Span(args.since, args.until), by=args.by or who(), at=datetime.now(UTC), kind=args.kind
-        )
+    settings = settings_for(args)
+    span, by, at = Span(args.since, args.until), args.by or who(), datetime.now(UTC)
+    try:
+        with open_app(settings, figures_only=True) as app:
+            baseline = app.pipeline.pin(args.model, span, by=by, at=at, kind=args.kind)
+    except ConfigurationError as error:
+        if error.code != "writer_busy":
+            raise
+        command = pin_command(args.model, span, by=by, at=at, kind=args.kind)
+        append_command(Home(settings.root), command)
+        if args.json:
+            print_json("command", command.as_json())
+        else:
+            print(f"said to the running writer, which pins it with its next drain; command {command.id}")
+        return 0
     if args.json:
         print_json("baseline", as_json(baseline))
     else:

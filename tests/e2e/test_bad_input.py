@@ -23,7 +23,7 @@ spec:
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     assert main(["init", str(tmp_path / "home")]) == 0
     capsys.readouterr()

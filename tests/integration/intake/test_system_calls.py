@@ -114,8 +114,9 @@ def interrupted(filled, tmp_path, call, number, fault):
     """Drain with one fault, then in peace: every acknowledged record is at rest once."""
     home = tmp_path / f"{call}-{number}-{fault.replace('=', '-')}"
     shutil.copytree(filled, home)
-    done = worker(home, "drain", "-e", f"inject={call}:{fault}:when={number}", "-e", "trace=none")
+    done = worker(home, "drain", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={number}")
     where = f"{call} #{number} {fault}: exit {done.returncode} {done.stderr[-300:]}"
+    assert done.returncode != 0 or "KILL" not in fault, f"{where}: the fault did not happen"
     assert "Traceback" not in done.stderr or "error[" in done.stderr, where
     for damaged in Home(home).quarantine.glob("*.seg") if Home(home).quarantine.is_dir() else ():
         assert not read_segment(damaged).damage, where

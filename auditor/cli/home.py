@@ -72,10 +72,8 @@ def _python() -> dict[str, str]:
 
 def _sqlite() -> dict[str, str]:
     version = sqlite3.sqlite_version_info
-    safe = (
-        version >= (3, 51, 3)
-        or (version[:2] in ((3, 50), (3, 44))
-        and version >= {50: (3, 50, 7), 44: (3, 44, 6)}[version[1]])
+    safe = version >= (3, 51, 3) or (
+        version[:2] in ((3, 50), (3, 44)) and version >= {50: (3, 50, 7), 44: (3, 44, 6)}[version[1]]
     )
     note = "" if safe else "has the WAL-reset fault: auditor keeps one writing process (writer.lock)"
     return {"what": "sqlite", "state": "ok", "found": sqlite3.sqlite_version, "note": note}

@@ -20,11 +20,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.core.errors import DescribeError, PluginError
 from auditor.core.record import MODALITIES, Input, Scalar, TextOutput
-from auditor.ports import Descriptor
+
+if TYPE_CHECKING:
+    from auditor.ports import Descriptor
 
 FALLBACK_MODALITY = "tabular"
 """Stands beside the error `modality_unknown`, because a record must name one."""

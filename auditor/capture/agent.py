@@ -298,7 +298,7 @@ class Agent:
         passing = len(recorder.skipped) + recorder.uncounted
         lost = sum(entry.rows for entry in tuple(recorder.lost)) + recorder.blind
         outbox = self._outbox
-        pending = 0 if outbox is None else outbox.records
+        pending = 0 if outbox is None else outbox.records + outbox.sending
         dropped = dict(accounts.dropped)
         for reason, number in (("closed", recorder.late),):
             if number:

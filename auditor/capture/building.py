@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.capture.call import Call
 from auditor.core.errors import PluginError
 from auditor.core.record import Input, Output, Record, Source
 from auditor.core.window import from_us
 from auditor.describe import Payload, describe_input, describe_text, infer_modality
-from auditor.ports import Descriptor
+
+if TYPE_CHECKING:
+    from auditor.ports import Descriptor
 
 _LONGEST_LABEL = 200
 Redact = Callable[[str, str | None, Any], Any]
@@ -21,7 +23,7 @@ class RedactionError(Exception):
     """The deployment's own redaction failed: the record must not leave."""
 
 
-class Describers(Mapping[str, Descriptor]):
+class Describers(Mapping[str, "Descriptor"]):
     """Descriptor plugins by modality, loaded when a process first asks for them."""
 
     _found: ClassVar[dict[str, Descriptor | PluginError]] = {}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from auditor.capture.agent import Agent
 
-EXIT_S = 2.0
-"""What all agents together may add to the end of a process."""
+EXIT_S = 1.75
+"""What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
 
 _agents: dict[int, weakref.ref[Agent]] = {}
 _installed = False

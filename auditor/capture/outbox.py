@@ -32,6 +32,8 @@ class Outbox:
     ----------
     records : int
         Records among the pending frames.
+    sending : int
+        Records that were taken out of line and whose fate is not known yet.
     backoff : Backoff
         Deliveries that failed since the last one that succeeded, and when the next is tried.
     labels : Counter
@@ -47,6 +49,7 @@ class Outbox:
         self.batch = batch
         self.pending: deque[Frame] = deque()
         self.records = 0
+        self.sending = 0
         self.bytes = 0
         self.oldest = 0.0
         self.labels: Counter[str] = Counter()
@@ -68,8 +71,7 @@ class Outbox:
         while self.pending:
             if not self._may_send(last):
                 return False
-            frames = [self.pending.popleft() for _ in range(min(self.batch, len(self.pending)))]
-            self._weigh(frames, -1)
+            frames = self._take(self.batch)
             if not self._send(frames):
                 return False
         return True
@@ -100,10 +102,15 @@ class Outbox:
 
     def abandon(self, reason: str) -> None:
         """Give up what is pending, under that reason."""
-        frames = list(self.pending)
-        self.pending.clear()
-        self._weigh(frames, -1)
+        frames = self._take(len(self.pending))
         self._settle(frames, frozenset(range(len(frames))), reason)
+
+    def _take(self, most: int) -> list[Frame]:
+        frames = [self.pending.popleft() for _ in range(min(most, len(self.pending)))]
+        before = self.records
+        self._weigh(frames, -1)
+        self.sending = before - self.records
+        return frames
 
     def _may_send(self, last: bool) -> bool:
         return self.backoff.remaining == 0.0 or (last and not self.backoff.asked)
@@ -128,6 +135,7 @@ class Outbox:
 
     def _keep(self, frames: list[Frame], error: Exception) -> bool:
         self.pending.extendleft(reversed(frames))
+        self.sending = 0
         self._weigh(frames, 1)
         self._pause(error)
         return False
@@ -145,6 +153,7 @@ class Outbox:
         for index, frame in enumerate(frames):
             lost = index in refused
             if frame.kind == "record" and frame.ref is not None:
+                self.sending -= 1
                 if lost:
                     self.accounts.drop(reason, frame.us, frame.ref)
                 else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -87,7 +86,7 @@ class Recorder:
 
     def renew(self) -> None:
         """Begin a session: at first, and in a forked child, which leaves the parent's queue to the parent."""
-        self.session = uuid.uuid4().hex
+        self.session = os.urandom(16).hex()
         self.pid = os.getpid()
         self.era = object()
         self.faults = Faults()

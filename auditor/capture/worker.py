@@ -216,6 +216,7 @@ class Worker:
         """After an error of our own: whatever it left unaccounted for is lost to it, by that name."""
         accounts = self.accounts
         rows, self._hand = self.in_hand, None
+        parts.outbox.sending = 0
         accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
         owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.records
         if owed > 0:

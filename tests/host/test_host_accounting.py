@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 import auditor
 from auditor.capture.transport import DeliveryError, MemoryTransport
-from auditor.core.record import parse_record, parse_tally
+from auditor.core.gate import parse_record, parse_tally
 
 
 class Moody(MemoryTransport):
@@ -125,6 +131,11 @@ Accounting.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestAccounting = Accounting.TestCase
+
+
+@pytest.mark.soak
+def test_a_thousand_hosts_and_transports_balance() -> None:
+    run_state_machine_as_test(Accounting, settings=settings(Accounting.TestCase.settings, max_examples=1000))
 
 
 @pytest.mark.parametrize("seed", range(3))

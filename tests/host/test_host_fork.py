@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.core.record import parse_record, parse_tally
+from auditor.core.gate import parse_record, parse_tally
 from auditor.segments import adoptable, read_segment
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -61,6 +61,12 @@ def test_a_host_without_numpy_is_still_counted() -> None:
     run(WITHOUT_NUMPY)
 
 
+def cpu_of_children() -> float:
+    """CPU seconds: what else the machine does meanwhile is not the import's."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.soak
 def test_the_import_costs_no_more_than_one_and_a_half_opentelemetrys() -> None:
     pytest.importorskip("opentelemetry.sdk.trace")
@@ -68,8 +74,8 @@ def test_the_import_costs_no_more_than_one_and_a_half_opentelemetrys() -> None:
     for _ in range(5):
         taken = []
         for module in ("opentelemetry.sdk.trace", "auditor.capture", "sys"):
-            began = time.perf_counter()
+            began = cpu_of_children()
             run(f"import {module}")
-            taken.append(time.perf_counter() - began)
+            taken.append(cpu_of_children() - began)
         ratios.append((taken[1] - taken[2]) / (taken[0] - taken[2]))
     assert statistics.median(ratios) <= 1.5

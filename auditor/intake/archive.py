@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from auditor.core import gate
 from auditor.core import record as core
 from auditor.core.errors import StoreError
 from auditor.core.identity import slug
@@ -400,4 +401,4 @@ def _day(moment: datetime) -> str:
 def _record(row: pa.Table) -> core.Record:
     """The record of a one-row table; vectors come back as the float32 they are kept in, null figures as absent."""
     flat = row.drop_columns("time").to_pylist()[0]
-    return core.parse_record({**nest(flat), "time": from_us(row["time"].cast(pa.int64())[0].as_py())})
+    return gate.parse_record({**nest(flat), "time": from_us(row["time"].cast(pa.int64())[0].as_py())})

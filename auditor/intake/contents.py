@@ -10,8 +10,9 @@ import msgspec
 
 from auditor.core.command import Command
 from auditor.core.errors import AuditorError, RecordError
+from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import digest
-from auditor.core.record import CaptureTally, EnergyReading, Label, parse_energy_reading, parse_tally
+from auditor.core.record import CaptureTally, EnergyReading, Label
 from auditor.intake import wire
 from auditor.intake.records import content_digest, decode, read_label, record_from, usual_record, without_sensitive
 from auditor.ports import Damage

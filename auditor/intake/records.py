@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from auditor.core import gate
 from auditor.core import record as core
 from auditor.core.errors import ConfigurationError, RecordError
 from auditor.intake import wire
@@ -84,7 +85,7 @@ def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
         usual = False
     if usual and _names_hold(record):
         return _in_time(record)
-    return to_wire(core.parse_record(data, default_id=default_id))
+    return to_wire(gate.parse_record(data, default_id=default_id))
 
 
 def to_wire(record: core.Record) -> wire.Record:
@@ -109,7 +110,7 @@ def to_wire(record: core.Record) -> wire.Record:
 
 def to_core(record: wire.Record) -> core.Record:
     """The same record as the core's frozen type."""
-    return core.parse_record(msgspec.to_builtins(record, builtin_types=(datetime,)))
+    return gate.parse_record(msgspec.to_builtins(record, builtin_types=(datetime,)))
 
 
 def content_digest(record: wire.Record) -> str:
@@ -124,7 +125,7 @@ def encode_record(record: wire.Record) -> bytes:
 
 def label_from(data: Any, *, now: datetime | None = None) -> core.Label:
     """The label that a decoded document describes; RecordError as for records."""
-    label = core.parse_label(data, now=now)
+    label = gate.parse_label(data, now=now)
     _check_time(label.time, label.id)
     if not 1 <= len(label.id) <= 64:
         raise RecordError(

@@ -1,6 +1,6 @@
 """The record as msgspec decodes it: the contract's shape and its limits, checked in one pass of compiled code.
 
-Whatever this accepts, `core.record.parse_record` accepts too; what it refuses is parsed again there, which is slower,
+Whatever this accepts, `core.gate.parse_record` accepts too; what it refuses is parsed again there, which is slower,
 more lenient in spelling (a label 7 is the label "7") and says precisely what is wrong. The garbage collector need not
 track them (`gc=False`): frozen values of decoded JSON hold no cycle.
 """

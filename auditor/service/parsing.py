@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from auditor.core.errors import AuditorError, RecordError
+from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, uuid7
-from auditor.core.record import Label, parse_energy_reading, parse_tally
+from auditor.core.record import Label
 from auditor.intake import wire
 from auditor.intake.records import EARLIEST, LATEST, _names_hold, decode, encode_record, label_from, record_from
 from auditor.service.refusals import RequestError, too_large

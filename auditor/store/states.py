@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
+from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import digest
 from auditor.core.monitor import MonitorState, decode_monitor, encode_monitor
-from auditor.core.record import CaptureTally, EnergyReading, parse_energy_reading, parse_tally
+from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.state import WindowState
 from auditor.core.window import Span, utc
 from auditor.store import rollups, tables

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from auditor import registry
 from auditor.core.errors import DescribeError
-from auditor.core.record import MODALITIES, Input, parse_record
+from auditor.core.gate import parse_record
+from auditor.core.record import MODALITIES, Input
 from auditor.testing import check_descriptor, make_record
 from auditor.testing.checks import check_figures
 

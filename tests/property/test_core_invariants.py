@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.core.errors import AuditorError, ConfigurationError, RecordError
+from auditor.core.gate import parse_label, parse_record
 from auditor.core.identity import canonical_json, digest, hash64, slug, uuid7
 from auditor.core.measurement import Interval, Measurement, Method, Reading, Status, place
-from auditor.core.record import parse_label, parse_record
 from auditor.core.window import (
     DAY,
     HOUR,

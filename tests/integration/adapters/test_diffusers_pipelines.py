@@ -16,7 +16,7 @@ diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed"
 import tiny_models as tiny  # noqa: E402 - after the libraries are known to be there
 
 from auditor.core.errors import ConfigurationError  # noqa: E402
-from auditor.core.record import parse_record  # noqa: E402
+from auditor.core.gate import parse_record  # noqa: E402
 
 Make = Callable[..., Any]
 SMALL = {"num_inference_steps": 2, "height": 32, "width": 32}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import parse_record
+from auditor.core.gate import parse_record
 
 pytest.importorskip("torch", reason="torch, the backend of these tests, is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")

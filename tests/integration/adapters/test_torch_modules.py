@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import parse_record
+from auditor.core.gate import parse_record
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 Make = Callable[..., Any]

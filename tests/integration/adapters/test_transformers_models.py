@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 import tiny_models as tiny  # noqa: E402 - after the libraries are known to be there
 
 from auditor.core.errors import ConfigurationError  # noqa: E402
-from auditor.core.record import parse_record  # noqa: E402
+from auditor.core.gate import parse_record  # noqa: E402
 
 Make = Callable[..., Any]
 Made = tuple[Any, Any]

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import Record, parse_record
+from auditor.core.gate import parse_record
+from auditor.core.record import Record
 
 
 def records(agent: Any, transport: Any) -> list[Record]:

@@ -22,8 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from auditor.core.errors import ConfigurationError
+from auditor.core.gate import parse_record
 from auditor.core.identity import hash64
-from auditor.core.record import Record, parse_record
+from auditor.core.record import Record
 
 
 def records(agent: Any, transport: Any) -> list[Record]:

@@ -13,7 +13,8 @@ import pytest
 
 import auditor
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import Record, parse_label, parse_record, parse_tally
+from auditor.core.gate import parse_label, parse_record, parse_tally
+from auditor.core.record import Record
 from auditor.testing import FrozenClock
 
 

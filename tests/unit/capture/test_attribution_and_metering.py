@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.core.errors import DescribeError
-from auditor.core.record import EnergyReading, ModelRef, parse_energy_reading
+from auditor.core.gate import parse_energy_reading
+from auditor.core.record import EnergyReading, ModelRef
 from auditor.energy.attribution import share, split
 from auditor.ports import MeterReading
 from auditor.testing import FrozenClock

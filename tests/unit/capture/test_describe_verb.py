@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.core.errors import DescribeError, PluginError
-from auditor.core.record import ModelRef, Record, parse_record
+from auditor.core.gate import parse_record
+from auditor.core.record import ModelRef, Record
 from auditor.core.window import from_us
 from auditor.describe import Payload, commitment, describe_input, describe_inputs, describe_text, infer_modality
 

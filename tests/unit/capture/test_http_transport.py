@@ -14,7 +14,7 @@ import pytest
 from auditor.capture.http import HttpTransport
 from auditor.capture.transport import DeliveryError
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import parse_record
+from auditor.core.gate import parse_record
 
 
 class Service:

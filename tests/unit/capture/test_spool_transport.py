@@ -11,7 +11,7 @@ import pytest
 
 from auditor.capture.destination import shared_salt
 from auditor.capture.transport import DeliveryError, SpoolTransport
-from auditor.core.record import parse_label, parse_record, parse_tally
+from auditor.core.gate import parse_label, parse_record, parse_tally
 from auditor.segments import adoptable, read_segment
 
 

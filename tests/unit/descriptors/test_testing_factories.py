@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from auditor.core.gate import parse_label, parse_record
 from auditor.core.measurement import Measurement, Status
-from auditor.core.record import parse_label, parse_record
 from auditor.core.verdict import Alert, Verdict
 from auditor.testing import (
     FrozenClock,

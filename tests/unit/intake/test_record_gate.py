@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.core.errors import RecordError
+from auditor.core.gate import parse_record
 from auditor.core.identity import canonical_json
-from auditor.core.record import parse_record
 from auditor.intake.records import (
     content_digest,
     decode,

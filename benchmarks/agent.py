@@ -341,7 +341,7 @@ def main() -> None:
     if "drained" in options.only:
         result["drained"] = {**drained(max(5, options.rounds), 20_000), "at": now()}
     if "blackhole" in options.only:
-        result["blackhole"] = {**blackhole(max(5, options.rounds), 1.0), "at": now()}
+        result["blackhole"] = {**blackhole(max(11, options.rounds), 0.7), "at": now()}
     if "peers" in options.only:
         measured = peers(max(5, options.rounds), dict(entry.split("=", 1) for entry in options.peer_python))
         kept = [

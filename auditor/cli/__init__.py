@@ -14,7 +14,20 @@ from auditor import __version__
 from auditor.cli.common import QUIET
 from auditor.core.errors import AuditorError, ConfigurationError
 
-GROUPS = ("home", "demo", "audit", "ingest", "baseline", "policy", "report", "serve", "key", "dashboard", "db", "plugins")
+GROUPS = (
+    "home",
+    "demo",
+    "audit",
+    "ingest",
+    "baseline",
+    "policy",
+    "report",
+    "serve",
+    "key",
+    "dashboard",
+    "db",
+    "plugins",
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ import data
 import show
 import streamlit as st
 
+from auditor.core.verdict import Alert, Word
 from auditor.reports import words
 from auditor.reports.evidence import Evidence
 from auditor.reports.fairness import FAMILIES, features, gap_sentence, groups, rates
@@ -19,7 +20,7 @@ def main() -> None:
     show.header("Fairness", question, evidence)
     for told in stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"]):
         show.story(told, evidence)
-    names = features(evidence)
+    names = sorted(features(evidence), key=lambda name: -_widest(evidence, name))
     if not names:
         st.info('No feature came with the records. Name one with `record.group(site="north")` to compare its groups.')
     else:
@@ -53,8 +54,22 @@ def by_group(evidence: Evidence, feature: str, metric: str) -> None:
             st.markdown(show.safe(f"{m.attributes['group']}: insufficient, {words.reason(m.reason)} (n = {m.n})."))
 
 
+def _widest(evidence: Evidence, feature: str) -> float:
+    """The largest difference in accuracy between the feature's groups in the period: what a reader comes for."""
+    gaps = (m.value for rate in rates(evidence, feature) for m in evidence.of(f"{rate}.difference", feature=feature))
+    return max((value for value in gaps if value is not None), default=0.0)
+
+
+def _concerns(evidence: Evidence, alert: Alert, feature: str) -> bool:
+    """Whether the figure that an alert's verdicts rest on is about this feature."""
+    deciding = (
+        v.evidence[0] for v in evidence.verdicts if v.key == alert.key and v.verdict is Word.FAIL and v.evidence
+    )
+    return any(evidence.by_id[one].attributes.get("feature") == feature for one in deciding if one in evidence.by_id)
+
+
 def over_time(evidence: Evidence, feature: str, metric: str) -> None:
-    alerts = [alert for alert in evidence.alerts if alert.kind == "bias"]
+    alerts = [alert for alert in evidence.alerts if alert.kind == "bias" and _concerns(evidence, alert, feature)]
     limits = charts.limits_of(evidence.verdicts, evidence.by_id)
     gap = f"{metric}.difference"
     left, right = st.columns(2, gap="medium")
@@ -76,7 +91,7 @@ def over_time(evidence: Evidence, feature: str, metric: str) -> None:
             st.altair_chart(chart, width="stretch")
         else:
             st.markdown("No difference was measured for this outcome.")
-    st.caption("Bands: 95 % intervals. Red bands: alerts about differences between groups. Dashed: the rule's limit.")
+    st.caption("Bands: 95 % intervals. Red bands: alerts about these groups. Dashed: the rule's limit.")
     with st.expander("The figures of the last window"):
         show.figures([m for m in evidence.latest("fairness.", feature=feature) if m.metric.startswith(metric)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from auditor.core.catalogue import REASONS
-from auditor.core.measurement import Measurement
+from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import State, Word
 from auditor.core.window import format_duration, format_time
 from auditor.policy.attestations import Finding
@@ -198,24 +198,35 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
         )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         return (
-            f"Chance alone would do this with probability {_p(deciding.p_value)}, and the budget of "
-            f"{allowed.false_pages:g} false pages in {format_duration(allowed.per)} allows {allowed.alpha:.1e} here; {size}"
+            f"Chance alone would do this with probability {_p(deciding.p_value)}; this rule pages below "
+            f"{allowed.alpha:.1e}, so that its whole policy pages for nothing about {allowed.false_pages:g} times in "
+            f"{format_duration(allowed.per)}; {size}"
         )
     interval = deciding.interval
     if interval is not None:
         return f"{interval.level:.0%} interval {number(interval.lower)} to {number(interval.upper)}; {size}"
-    return f"p = {_p(deciding.p_value)}; {size}" if deciding.p_value is not None else f"Known from {size}"
+    if deciding.p_value is not None:
+        return f"p = {_p(deciding.p_value)}; {size}"
+    return (
+        f"Known from {size}"
+        if deciding.how is How.MEASURED
+        else f"{str(deciding.how).capitalize()}, not metered; {size}"
+    )
 
 
 def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None) -> list[str]:
     found = []
     since = f"{standing.since:%Y-%m-%d %H:%M} UTC"
     if standing.state is State.PENDING:
-        found.append(f"Pending since {since}; it fires when this lasts {format_duration(control.for_)}")
+        found.append(
+            f"Pending since the window that ended {since}; it fires when this lasts {format_duration(control.for_)}"
+        )
     elif standing.state is State.FIRING:
-        found.append(f"Firing since {since}")
+        found.append(f"Firing since the window that ended {since}")
     elif standing.state is State.RECOVERING:
-        found.append(f"Recovering since {since}; it is believed after {format_duration(control.clear.for_)}")
+        found.append(
+            f"Recovering since the window that ended {since}; it is believed after {format_duration(control.clear.for_)}"
+        )
     if waiver is not None:
         found.append(
             f"Waived by {waiver.approved_by.name} ({waiver.approved_by.role}) until {format_time(waiver.expires)[:10]}: "

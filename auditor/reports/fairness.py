@@ -40,7 +40,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             "Rates of groups carry Wilson intervals. A group with fewer records than the rule asks for is listed with its "
             "n and left out of the gap: it is too small to judge, which is not the same as unharmed.",
             "The largest difference between groups is above zero even where all groups are treated alike; its p-value says "
-            "how often chance alone would show as much.",
+            "how often a difference this large would appear by chance.",
             "There is no single definition of fairness. Which rate matters, and which difference is acceptable, depends on "
             "who is harmed by which error.",
         ),

@@ -196,9 +196,9 @@ def how_sure(m: Measurement | None) -> str:
     parts = []
     if m.p_value is not None:
         parts.append(
-            f"if nothing had changed, data like these would show as much {chance(m.p_value)} (p = {number(m.p_value, 2)})"
+            f"if nothing had changed, a difference this large would appear {chance(m.p_value)} (p = {number(m.p_value, 2)})"
             if not m.metric.startswith("fairness.")
-            else f"if the groups did not differ, chance alone would show as much {chance(m.p_value)} "
+            else f"if the groups did not differ, a difference this large would appear {chance(m.p_value)} "
             f"(p = {number(m.p_value, 2)})"
         )
     if text := interval_text(m):

@@ -129,8 +129,9 @@ def test_the_explanation_says_what_how_sure_since_when_and_what_next():
     assert found.explanation == (
         "Image drift (input photo): the distribution of contrast moved away from the baseline (KS distance 0.54), where "
         "at most 0.15 is allowed (mean 0.308 in the baseline, 0.246 now). Chance alone would do this with probability "
-        "1e-40, and the budget of 0.09 false pages in 90d allows 5.0e-04 here; n = 400 against 2800 in the baseline. "
-        "Also beyond the limit: p99 level 0.2. Firing since 2026-01-14 00:00 UTC. Next: Look at the camera."
+        "1e-40; this rule pages below 5.0e-04, so that its whole policy pages for nothing about 0.09 times in 90d; n = 400 "
+        "against 2800 in the baseline. Also beyond the limit: p99 level 0.2. Firing since the window that ended "
+        "2026-01-14 00:00 UTC. Next: Look at the camera."
     )
 
 

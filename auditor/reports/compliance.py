@@ -79,6 +79,15 @@ def evidence_count(verdicts: Sequence[Verdict]) -> str:
     return f"{able} of {len(asked)}"
 
 
+def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
+    """`in 7 of 21 windows`: how often any of these rules failed in the period, which the newest verdict does not show."""
+    keys = {verdict.key for verdict in verdicts}
+    own = [verdict for verdict in evidence.verdicts if verdict.key in keys]
+    windows = {verdict.start for verdict in own}
+    failed = {verdict.start for verdict in own if verdict.underlying is Word.FAIL}
+    return f"in {len(failed)} of {words.plural(len(windows), 'window')}" if failed else "never"
+
+
 def _natural(text: str) -> list[tuple[int, str]]:
     """`Art. 9` before `Art. 10`, annexes last."""
     digits = "".join(character if character.isdigit() else " " for character in text).split()
@@ -100,8 +109,9 @@ def _summary(evidence: Evidence) -> list[str]:
         bad = [v for v in binding if v.verdict is Word.FAIL]
         unknown = [v for v in binding if v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)]
         sentences.append(
-            f"Of {words.plural(len(binding), 'verdict')} on duties that bind today, {len(bad) or 'none'} "
-            f"{'are fails' if len(bad) > 1 else 'is a fail'} and {len(unknown) or 'none'} cannot be decided."
+            f"{words.plural(len(binding), 'verdict')} {'is' if len(binding) == 1 else 'are'} about duties that bind today: "
+            f"{len(bad) or 'none'} of them {'fails' if len(bad) == 1 else 'fail'}, and {len(unknown) or 'none'} cannot be "
+            "decided for want of evidence."
         )
     else:
         sentences.append("No rule in force speaks to a duty that binds this system today.")
@@ -119,6 +129,7 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
         (
             f"{at}, {name}" if (name := evidence.rules.provision(source, at)) else at,
             vocabulary.WORDS[combined(verdicts)][0],
+            broken(evidence, verdicts),
             words.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
             words.listing(list(dict.fromkeys(evidence.rules.title(verdict) for verdict in verdicts)), most=4),
@@ -134,7 +145,9 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
             "itself fulfil it.",
             *_dates(evidence, source),
         ),
-        tables=(Table(columns=("Provision", "Verdict", "Force", "With evidence", "Rules"), rows=rows),),
+        tables=(
+            Table(columns=("Provision", "Verdict at the end", "Broken", "Force", "With evidence", "Rules"), rows=rows),
+        ),
         verdicts=verdicts,
         cards=False,
         measurements=_behind(evidence, verdicts),

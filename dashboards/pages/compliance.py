@@ -6,7 +6,7 @@ import streamlit as st
 
 from auditor.core.verdict import Word
 from auditor.reports import vocabulary, words
-from auditor.reports.compliance import combined, evidence_count, frameworks, provisions
+from auditor.reports.compliance import broken, combined, evidence_count, frameworks, provisions
 from auditor.reports.evidence import Evidence
 
 
@@ -42,6 +42,8 @@ def one_framework(evidence: Evidence, source: str) -> None:
         counted = evidence_count(verdicts)
         rules = words.listing(list(dict.fromkeys(evidence.rules.title(item) for item in verdicts)), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
+        often = broken(evidence, verdicts)
+        evident += f" · broken {often}" if often != "never" else ""
         with st.expander(
             f"{show.word_mark(word)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
         ):

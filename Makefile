@@ -38,7 +38,7 @@ walls: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
 
 soak: $(STAMP)  ## the long forms
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -29,9 +29,6 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-pytestmark = pytest.mark.xdist_group("demo")
-
-
 def test_the_built_in_demo_finds_its_incidents(demo_home: Path) -> None:
     document = json.loads((demo_home / "demo" / "result.json").read_text())
     assert found_kinds(document) >= PLANTED - {"alignment"}

@@ -106,7 +106,12 @@ def test_two_interrupts_end_a_host_at_once(tmp_path: Path) -> None:
     way = "print('up', flush=True)\nimport time\ntime.sleep(30)"
     code = HOST.format(where=f"home={str(tmp_path)!r}", way=way, calls=5)
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # A shell that runs the tests in the background ignores interrupts, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"

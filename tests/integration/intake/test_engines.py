@@ -1,6 +1,8 @@
 """Engines: the same results in the same order, wherever they run."""
 
 import operator
+import os
+import signal
 import warnings
 from functools import partial
 
@@ -67,7 +69,7 @@ def test_a_real_dask_cluster_gives_the_same_and_survives_a_lost_worker(archive):
         assert read_ids(engine, archive) == read_ids(registry.load("engines", "local"), archive)
         results = engine.map(partial(archive.read, MODEL), SPANS * 20)
         first = [next(results).n]
-        next(iter(cluster.workers.values())).process.process.kill()
+        os.kill(next(iter(cluster.workers.values())).process.process.pid, signal.SIGKILL)
         assert sum(first) + sum(rows.n for rows in results) == 40 * 20
     with pytest.raises(ConfigurationError) as caught:
         list(registry.load("engines", "dask").configure(address="tcp://127.0.0.1:9", timeout_s=0.3).map(double, [1]))

@@ -10,11 +10,16 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import auditor
+from auditor.capture import shield
+from auditor.capture.transport import MemoryTransport
 
 
 @pytest.fixture(scope="session")
@@ -155,3 +160,57 @@ def _named(server: str, name: str) -> str:
     from sqlalchemy.engine import make_url
 
     return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+class Swallowed(list):
+    """(reason, error) pairs; a test that provokes errors says so with `expect`."""
+
+    expected = False
+
+    def expect(self) -> None:
+        self.expected = True
+
+
+@pytest.fixture
+def swallowed() -> Iterator[Swallowed]:
+    """What the agent swallows; at the end it fails the test, unless the test expected it."""
+    found = Swallowed()
+
+    def observe(reason: str, error: BaseException) -> None:
+        found.append((reason, error))
+
+    shield.observers.append(observe)
+    yield found
+    shield.observers.remove(observe)
+    if found and not found.expected:
+        raise AssertionError(f"the agent swallowed {found}") from found[0][1]
+
+
+@pytest.fixture
+def transport() -> MemoryTransport:
+    return MemoryTransport()
+
+
+@pytest.fixture
+def make_agent(transport: MemoryTransport) -> Iterator[Callable[..., auditor.Agent]]:
+    made: list[auditor.Agent] = []
+
+    def make(**options: Any) -> auditor.Agent:
+        options.setdefault("describe", "all")
+        if not {"home", "endpoint", "transport"} & options.keys():
+            options["transport"] = transport
+        agent = auditor.Agent(options.pop("name", "reader"), options.pop("version", "1.0"), **options)
+        made.append(agent)
+        return agent
+
+    yield make
+    for agent in made:
+        agent.close(5)
+
+
+@pytest.fixture
+def balanced() -> Callable[[dict[str, Any]], None]:
+    def check(stats: dict[str, Any]) -> None:
+        assert stats["seen"] == stats["delivered"] + stats["queued"] + sum(stats["dropped"].values()), stats
+
+    return check

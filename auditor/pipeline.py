@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.alerting import alerts_for
 from auditor.core.artifact import Artifact, Rendering
+from auditor.core.codec import state_digest
 from auditor.core.command import Command
 from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.frame import Frame
@@ -274,7 +275,7 @@ class Pipeline:
             versions=self.versions,
             policies={policy.name: policy.digest for policy in self.policies.policies},
             settings=self.settings.digest,
-            states=digest([window.n, window.labelled, frame.digest, [m.id for m in measurements]]),
+            states=state_digest(window),
         )
         audit = Audit(
             run=run,

@@ -23,9 +23,10 @@ from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, uuid7
 from auditor.core.measurement import Measurement
+from auditor.core.rollup import merge_window
 from auditor.core.rows import Rows
 from auditor.core.run import Audit, AuditRun
-from auditor.core.state import WindowState, empty_state, merge_all
+from auditor.core.state import WindowState, empty_state
 from auditor.core.verdict import AlertChange
 from auditor.core.window import (
     DAY,
@@ -294,11 +295,13 @@ class Pipeline:
             return pinned
         past = trailing(baseline, span) if baseline.kind == "trailing" else baseline.span
         self._summarise(baseline.model, past, frame)
-        states = self.store.states(baseline.model, past, frame.digest)
-        if baseline.kind == "seasonal":
+        if baseline.kind == "trailing":
+            state = self._window(baseline.model, past, frame)
+        else:
             season = {hour_of_week(tile.start) for tile in span.tiles(HOUR)}
+            states = self.store.states(baseline.model, past, frame.digest)
             states = [state for state in states if hour_of_week(state.start) in season]
-        state = _merge_versions(baseline.model, past, frame, states)
+            state = _merged(baseline.model, past, frame, states)
         return (baseline, frame, state) if state.n else None
 
     def _recompute(self, audit: Audit, pinned: Pinned | None) -> list[Exact]:
@@ -333,7 +336,7 @@ class Pipeline:
     def _anew(self, model: str, rows: Rows, span: Span, frame: Frame) -> WindowState:
         hours = [tile.start for tile in span.tiles(HOUR)]
         states = summarise_hours(rows, frame, hours, *self.store.readings(model, span))
-        return _merge_versions(model, span, frame, states)
+        return _merged(model, span, frame, states)
 
     def _follow(
         self,
@@ -415,18 +418,17 @@ class Pipeline:
             self.store.put_states(model, hours, frame.digest, states)
 
     def _window(self, model: str, span: Span, frame: Frame) -> WindowState:
-        states = self.store.states(model, span, frame.digest)
-        return _merge_versions(model, span, frame, states)
+        return _merged(model, span, frame, self.store.window_states(model, span, frame.digest))
 
     def _by_version(self, model: str, span: Span, frame: Frame) -> Iterator[tuple[str | None, WindowState]]:
         """The window's state over all versions (version None), then, when there are several, of each alone."""
-        states = self.store.states(model, span, frame.digest)
-        yield None, _merge_versions(model, span, frame, states)
+        states = self.store.window_states(model, span, frame.digest)
+        yield None, _merged(model, span, frame, states)
         versions = sorted({state.version or "" for state in states if state.n})
         if len(versions) > 1:
             for version in versions:
                 own = [state for state in states if (state.version or "") == version]
-                yield version, _merge_versions(model, span, frame, own)
+                yield version, _merged(model, span, frame, own)
 
 
 def _summarise_day(
@@ -437,14 +439,8 @@ def _summarise_day(
     return summarise_hours(rows, frame, hours, readings, tallies)
 
 
-def _merge_versions(model: str, span: Span, frame: Frame, states: Sequence[WindowState]) -> WindowState:
-    """Hours merged in a balanced tree, versions inside each hour first: the canonical partition."""
-    hours: dict[datetime, list[WindowState]] = defaultdict(list)
-    for state in states:
-        hours[state.start].append(state)
-    if not hours:
-        return empty_state(model, span, frame.digest)
-    return merge_all([merge_all(hours[hour]) for hour in sorted(hours)])
+def _merged(model: str, span: Span, frame: Frame, states: Sequence[WindowState]) -> WindowState:
+    return merge_window(states, span) if states else empty_state(model, span, frame.digest)
 
 
 def _overlap(a: Span, b: Span) -> bool:

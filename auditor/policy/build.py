@@ -117,7 +117,7 @@ def _control(values: Values, defaults: Values, node: Node) -> Control:
         kind=values.get("kind"),
         next=values.get("next", ""),
         applies_when=_facts(values.get("appliesWhen")),
-        budgeted=values.get("significance") == "budget",
+        significance=values.get("significance"),
         window=window,
         warn=warn,
         for_=both.get("for", timedelta(0)),

@@ -3,7 +3,7 @@
 A series is written `value@n`, with `xK` to repeat it K more times and `_` for a step without evidence:
 
     0.030@4000 0.070@4000x4 _x3      a value and its n; four repeats; four silent steps
-    0.3@400~1e-9                     with a p-value
+    0.3@400~1e-9                     with a p-value (`significance: e-value`: what bets have won is its inverse)
     0.03[0.01;0.05]@400              with an interval (else a Wilson interval where the condition asks for one)
     nan@400  ?unlabelled@0  error    not a number; absent for a reason; the figure could not be computed
 """
@@ -24,11 +24,13 @@ from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_duration, format_time
 from auditor.policy import waivers
 from auditor.policy.budget import allowance
+from auditor.policy.evidence import bet_attributes
 from auditor.policy.loader import PolicySet
 from auditor.policy.schema import Budget, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
 from auditor.statistics.intervals import wilson
 
 MODEL = "case-model"
+E_VALUE = "drift.e_value"
 Judge = Callable[..., list[Verdict]]
 """The verb `auditor.judge.judge`: handed in, because it lives a layer above."""
 _VALUE = re.compile(
@@ -214,7 +216,8 @@ def _measure(
     start = span.end - max(control.window.duration or span.duration, span.duration)
     attributes = _attributes(evidence, case, key, spec)
     status = Status.OK if step.value is not None else Status.ERROR if step.error else Status.INSUFFICIENT_DATA
-    yield Measurement(
+    by_bets = control.significance == "e-value" and step.p_value is not None
+    said = Measurement(
         id=digest([evidence.metric, attributes, format_time(span.end)])[:32],
         metric=evidence.metric,
         value=step.value,
@@ -231,7 +234,7 @@ def _measure(
         baseline=None,
         attributes=attributes,
         interval=_interval(control, step),
-        p_value=step.p_value,
+        p_value=None if by_bets else step.p_value,
         method=Method("case", "1"),
         how=How.MEASURED,
         exact=True,
@@ -239,6 +242,13 @@ def _measure(
         run="case",
         recorded=span.end,
     )
+    yield said
+    if by_bets and step.p_value:
+        attributes = bet_attributes(said)
+        key = digest([E_VALUE, attributes, format_time(span.end)])[:32]
+        yield replace(
+            said, id=key, metric=E_VALUE, value=1 / step.p_value, attributes=attributes, interval=None, start=span.start
+        )
 
 
 def _attributes(evidence: MetricEvidence, case: Case, key: str, spec: MetricSpec | None) -> dict[str, str]:

@@ -29,6 +29,13 @@ class Finding:
     measurement: Measurement
     excess: float = 0.0
     """How far beyond the limit, relative to it; negative inside."""
+    e_value: Measurement | None = None
+    """What bets on the same series have won, when that is what says how unlikely the figure is."""
+
+    @property
+    def chance(self) -> float | None:
+        """See `chance`."""
+        return chance(self.measurement, self.e_value)
 
 
 def is_e_value(measurement: Measurement) -> bool:
@@ -36,13 +43,15 @@ def is_e_value(measurement: Measurement) -> bool:
     return measurement.metric.endswith(".e_value")
 
 
-def chance(measurement: Measurement) -> float | None:
-    """What is held against a level: the p-value; of an e-value its inverse, at most 1. None when there is neither.
+def chance(measurement: Measurement, e_value: Measurement | None = None) -> float | None:
+    """What is held against a level: the inverse of the e-value, at most 1; else the p-value. None when there is neither.
 
     An e-value reaches 1 / alpha by chance no more often than a p-value falls to alpha, so both spend a budget alike.
+    `e_value` is that of the same series, when there is one.
     """
-    if is_e_value(measurement) and measurement.value is not None:
-        return 1.0 / max(measurement.value, 1.0)
+    bet = measurement if is_e_value(measurement) else e_value
+    if bet is not None and bet.value is not None:
+        return 1.0 / max(bet.value, 1.0)
     return measurement.p_value
 
 
@@ -89,6 +98,7 @@ def decide(
     least: int,
     *,
     alpha: float | None = None,
+    e_value: Measurement | None = None,
     labels_due: datetime | None = None,
     now: datetime | None = None,
 ) -> Finding:
@@ -101,6 +111,8 @@ def decide(
     alpha : float, optional
         Judge under a false-alarm budget: a figure beyond the limit breaks the rule only if its p-value is at most this,
         or its e-value at least the inverse.
+    e_value : Measurement, optional
+        Of the same series: it takes the place of the figure's own p-value.
     labels_due, now : datetime, optional
         Until when ground truth may still arrive without its absence being a gap.
 
@@ -122,14 +134,16 @@ def decide(
     point = Truth.FALSE if beyond(condition, value) else Truth.TRUE
     over = excess(condition, value)
     if alpha is not None:
-        level = chance(measurement)
+        level = chance(measurement, e_value)
         if level is None:
             return _same(Truth.UNKNOWN, "no_p_value", measurement, over)
         if condition.op == "unchanged":
             point = Truth.FALSE if level <= alpha else Truth.TRUE
         if point is Truth.FALSE and level > alpha:
-            return _same(Truth.UNKNOWN, "not_significant", measurement, over)
-        return _same(point, "breach" if point is Truth.FALSE else "", measurement, over)
+            # Bets keep what they won while a change lasts: once they fall below the level, it has ended or never was.
+            alert = Truth.UNKNOWN if e_value is None else Truth.TRUE
+            return Finding(Truth.UNKNOWN, alert, "not_significant", measurement, over, e_value)
+        return _same(point, "breach" if point is Truth.FALSE else "", measurement, over, e_value)
     if condition.ci_level is None:
         return _same(point, "breach" if point is Truth.FALSE else "", measurement, over)
     interval = measurement.interval
@@ -154,5 +168,7 @@ def _unfit(condition: Condition, interval: Interval | None) -> str:
     return ""
 
 
-def _same(truth: Truth, reason: str, measurement: Measurement, over: float = 0.0) -> Finding:
-    return Finding(truth, truth, reason, measurement, over)
+def _same(
+    truth: Truth, reason: str, measurement: Measurement, over: float = 0.0, e_value: Measurement | None = None
+) -> Finding:
+    return Finding(truth, truth, reason, measurement, over, e_value)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from auditor.core.measurement import Measurement, Status
 from auditor.core.verdict import Verdict
 from auditor.core.window import DAY, Span
+from auditor.policy.decision import is_e_value
 from auditor.policy.schema import Control, MetricEvidence
 
 Group = tuple[str, str | None]
@@ -29,10 +30,13 @@ class Gathered:
         Series by slice and input; a group that was judged before and has nothing now has an empty list.
     silence : Measurement or None
         An absent figure of the metric as a whole (no baseline, a plugin that failed): it speaks for empty groups.
+    e_values : dict of str to Measurement
+        By series, what bets on it have won, where the control asks for that and somebody bets.
     """
 
     groups: dict[Group, list[Measurement]] = field(default_factory=dict)
     silence: Measurement | None = None
+    e_values: dict[str, Measurement] = field(default_factory=dict)
 
 
 def gather(
@@ -59,12 +63,26 @@ def gather(
             slice_ = slice_of(measurement, evidence)
             if slice_ is not None:
                 found.groups.setdefault((slice_, measurement.attributes.get("input")), []).append(measurement)
+    if control.significance == "e-value":
+        bets = [m for m in measurements if is_e_value(m) and m.value is not None and m.version is None]
+        series = (m for group in found.groups.values() for m in group)
+        found.e_values = {m.series: bet for m in series if (bet := _bet_on(m, bets)) is not None}
     for verdict in before:
         if not retired(verdict, control, span):
             found.groups.setdefault((verdict.slice, verdict.input), [])
     if not found.groups:
         found.groups[OVERALL, None] = []
     return found
+
+
+def _bet_on(measurement: Measurement, bets: Sequence[Measurement]) -> Measurement | None:
+    attributes = bet_attributes(measurement)
+    return next((m for m in bets if m.end == measurement.end and m.attributes == attributes), None)
+
+
+def bet_attributes(measurement: Measurement) -> dict[str, str]:
+    """Attributes of the e-value of the same column, or of the same pair by the score that the metric is named after."""
+    return {"column": measurement.metric.split(".")[1], **measurement.attributes}
 
 
 def matches(measurement: Measurement, evidence: MetricEvidence) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from auditor.core.errors import PolicyError
 from auditor.core.verdict import Force
 from auditor.policy.nodes import Node
-from auditor.policy.schema import OPERATORS, RELATIONS, SEVERITIES
+from auditor.policy.schema import OPERATORS, RELATIONS, SEVERITIES, SIGNIFICANCES
 from auditor.policy.shapes import (
     AnyPlain,
     Duration,
@@ -167,7 +167,7 @@ def control_shape(metrics: tuple[str, ...] = ()) -> Fields:
             "next": Text(),
             "appliesWhen": FactsShape(),
             "evidence": EvidenceShape(metrics),
-            "significance": Text(("budget",)),
+            "significance": Text(SIGNIFICANCES),
             "condition": _CONDITION,
             "warn": _CONDITION,
             "thresholdSource": Either("str", Text(), MapOf(Text(), ("kind", "document", "section", "url"))),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from auditor.core.measurement import Measurement, Status
 from auditor.core.window import Span
+from auditor.core.words import HEAD
 from auditor.policy.budget import Allowance
 from auditor.policy.decision import Finding, Truth, chance, decide, is_e_value
 from auditor.policy.schema import Condition, Control, MetricEvidence
@@ -27,6 +28,8 @@ class Outcome:
         Deciding the word, moving the state machine.
     deciding : Measurement or None
         The figure it hangs on.
+    e_value : Measurement or None
+        What bets on that figure's series have won, where the control asks for it.
     beyond : tuple of Measurement
         All figures that break the rule, the deciding one first.
     missing : tuple of Measurement
@@ -42,6 +45,7 @@ class Outcome:
     alert: Truth
     reason: str
     deciding: Measurement | None = None
+    e_value: Measurement | None = None
     series: tuple[Measurement, ...] = ()
     beyond: tuple[Measurement, ...] = ()
     missing: tuple[Measurement, ...] = ()
@@ -50,6 +54,8 @@ class Outcome:
     cleared: bool = False
     in_warn_band: bool = False
     allowance: Allowance | None = None
+    tested: int = 0
+    """Series whose figures spent a part of the allowance."""
 
 
 def unknown(reason: str) -> Outcome:
@@ -61,6 +67,7 @@ def judge_series(
     control: Control,
     evidence: MetricEvidence,
     series: Sequence[Measurement],
+    e_values: Mapping[str, Measurement],
     span: Span,
     now: datetime,
     *,
@@ -82,7 +89,7 @@ def judge_series(
     least = control.window.per_slice if sliced else control.window.total
     due = span.end + control.window.label_delay if control.window.label_delay is not None else None
     alpha = allowance.alpha if control.budgeted and allowance is not None else None
-    judged = partial(_decide_all, apply, least, alpha, due, now)
+    judged = partial(_decide_all, apply, e_values, least, alpha, due, now)
     findings = judged(condition)
     figures = [f for f in findings if not _lacks_figure(f)]
     missing = tuple(f.measurement for f in findings if _lacks_figure(f))
@@ -95,6 +102,7 @@ def judge_series(
         alert,
         reason,
         deciding=deciding.measurement if deciding else None,
+        e_value=deciding.e_value if deciding else None,
         series=tuple(series),
         beyond=tuple(f.measurement for f in beyond),
         missing=missing,
@@ -104,21 +112,31 @@ def judge_series(
         in_warn_band=control.warn is not None
         and any(
             f.report is not Truth.TRUE and not _lacks_figure(f)
-            for f in _decide_all(apply, least, None, due, now, control.warn)
+            for f in _decide_all(apply, {}, least, None, due, now, control.warn)
         ),
         allowance=allowance if control.budgeted else None,
+        tested=tested(series, e_values),
     )
+
+
+def tested(series: Sequence[Measurement], e_values: Mapping[str, Measurement]) -> int:
+    """How many series can be held against a level."""
+    return sum(m.status is Status.OK and chance(m, e_values.get(m.series)) is not None for m in series)
 
 
 def _decide_all(
     series: Sequence[Measurement],
+    e_values: Mapping[str, Measurement],
     least: int,
     alpha: float | None,
     due: datetime | None,
     now: datetime,
     condition: Condition,
 ) -> list[Finding]:
-    return [decide(m, condition, least, alpha=alpha, labels_due=due, now=now) for m in series]
+    return [
+        decide(m, condition, least, alpha=alpha, e_value=e_values.get(m.series), labels_due=due, now=now)
+        for m in series
+    ]
 
 
 def _lacks_figure(finding: Finding) -> bool:
@@ -140,10 +158,13 @@ def _join(
     return Truth.TRUE, "", min(figures, key=_worst_first)
 
 
-def _worst_first(finding: Finding) -> tuple[float, float, str]:
-    level = chance(finding.measurement)
-    decided = finding.report is Truth.FALSE or is_e_value(finding.measurement)
-    return (level if level is not None else 1.0) if decided else 0.0, -finding.excess, finding.measurement.series
+def _worst_first(finding: Finding) -> tuple[bool, float, float, str]:
+    """The least likely first; of those that broke the rule, what the payload shows before what the model makes of it."""
+    level = finding.chance
+    broken = finding.report is Truth.FALSE
+    inner = broken and finding.measurement.attributes.get("column", "").startswith(HEAD)
+    weight = (level if level is not None else 1.0) if broken or is_e_value(finding.measurement) else 0.0
+    return inner, weight, -finding.excess, finding.measurement.series
 
 
 def _moved(condition: Condition, value: float) -> Condition:

@@ -11,6 +11,7 @@ from auditor.core.verdict import Ref
 
 OPERATORS = ("lte", "gte", "lt", "gt", "between", "unchanged")
 SEVERITIES = ("low", "medium", "high", "critical")
+SIGNIFICANCES = ("budget", "e-value")
 RELATIONS = ("requires", "evidences", "supports", "voluntary")
 
 
@@ -141,7 +142,7 @@ class Control:
     kind: str | None = None
     next: str = ""
     applies_when: Facts | None = None
-    budgeted: bool = False
+    significance: str | None = None
     window: Window = Window()
     warn: Condition | None = None
     for_: timedelta = timedelta(0)
@@ -151,6 +152,11 @@ class Control:
     advisory: bool = False
     on_fail: Mapping[str, Any] = field(default_factory=dict)
     where: str = field(default="", compare=False)
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether a breach must be unlikely to be chance, by the policy's false-alarm budget."""
+        return self.significance is not None
 
     @property
     def metric(self) -> str | None:

@@ -89,7 +89,7 @@ def mutants(control: Control) -> Iterator[tuple[str, Control]]:
     if control.for_ > timedelta(0):
         yield "for deleted", replace(control, for_=timedelta(0))
     if control.budgeted and condition is not None and condition.op != "unchanged":
-        yield "significance dropped", replace(control, budgeted=False)
+        yield "significance dropped", replace(control, significance=None)
 
 
 def step_of(limit: float) -> float:

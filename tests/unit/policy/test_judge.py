@@ -11,6 +11,7 @@ from auditor.core.measurement import Interval, Status
 from auditor.core.verdict import Force, State, Word
 from auditor.core.window import Span
 from auditor.judge import judge, needed_durations
+from auditor.policy.evidence import bet_attributes
 from auditor.testing import make_measurement
 
 DRIFT = """\
@@ -67,6 +68,47 @@ def test_a_budgeted_control_needs_effect_and_significance():
     found = only(days.next(drifted(days, "a", 0.1, 1e-30), drifted(days, "b", 0.05, 0.5)))
     assert (found.verdict, found.state) == (Word.PASS, State.OK)
     assert only(days.next(drifted(days, "a", 0.1, None), drifted(days, "b", 0.1, 0.5))).reason == "no_p_value"
+
+
+def bet(days, figure, won):
+    """What bets on the figure's series have won."""
+    return day(days, metric="drift.e_value", value=won, attributes=figure.attributes)
+
+
+def test_bets_take_the_place_of_the_window_s_own_p_value():
+    days = Judged(policy_set(controls(DRIFT + "  significance: e-value\n", BUDGET)))
+    # one control, 90 windows, two series: one page in 0.09 / 90 / 2 windows of each, from 2000 on
+    figures = [drifted(days, "a", 0.3, 1e-30), drifted(days, "b", 0.05, 0.5)]
+    found = only(days.next(*figures, bet(days, figures[0], 1999.0), bet(days, figures[1], 1e9)))
+    assert (found.verdict, found.reason, found.state) == (Word.INSUFFICIENT_EVIDENCE, "not_significant", State.OK)
+    assert found.budget_share == pytest.approx(0.09)
+    figures = [drifted(days, "a", 0.3, 0.2), drifted(days, "b", 0.05, 0.5)]
+    bets = [bet(days, figures[0], 2001.0), bet(days, figures[1], 1.0)]
+    found = only(days.next(*figures, *bets))
+    assert (found.verdict, found.reason, found.observed) == (Word.FAIL, "breach", 0.3)
+    assert found.evidence[:2] == (figures[0].id, bets[0].id)
+    assert "Bets that it changed have won 2,001 times" in found.explanation
+    figures = [drifted(days, "a", 0.1, 0.2), drifted(days, "b", 0.05, 0.5)]
+    found = only(days.next(*figures, bet(days, figures[0], 1e9), bet(days, figures[1], 1.0)))
+    assert (found.verdict, found.state) == (Word.PASS, State.OK), "a change too small to matter pages nobody"
+
+
+def test_bets_that_fell_below_the_level_end_an_alert_and_no_bets_leave_the_p_value():
+    days = Judged(policy_set(controls(DRIFT + "  significance: e-value\n", BUDGET)))
+    figure = drifted(days, "a", 0.3)
+    assert only(days.next(figure, bet(days, figure, 1e9))).state is State.FIRING
+    figure = drifted(days, "a", 0.16)
+    found = only(days.next(figure, bet(days, figure, 3.0)))
+    assert (found.verdict, found.reason, found.state) == (Word.INSUFFICIENT_EVIDENCE, "not_significant", State.OK)
+    assert only(days.next(drifted(days, "a", 0.3, 1e-9))).verdict is Word.FAIL
+    assert only(days.next(drifted(days, "a", 0.3, 1e-2))).state is State.FIRING
+
+
+def test_an_agreement_ratio_is_backed_by_bets_on_its_own_score():
+    ratio = make_measurement(metric="alignment.cosine.ratio", attributes={"pair": "a~b"})
+    assert bet_attributes(ratio) == {"pair": "a~b", "column": "cosine"}
+    column = make_measurement(metric="drift.ks", attributes={"column": "entropy", "input": "a", "modality": "image"})
+    assert bet_attributes(column) == column.attributes
 
 
 def test_budget_shares_of_all_inputs_stay_within_the_control_s_share():

@@ -14,12 +14,12 @@ from auditor.core.window import Span, format_time
 from auditor.policy import attestations, waivers
 from auditor.policy.budget import Allowance, allowance
 from auditor.policy.calendar import applies_on_route, force_of
-from auditor.policy.decision import Truth, chance, limit_for
+from auditor.policy.decision import Truth, limit_for
 from auditor.policy.evidence import OVERALL, Gathered, Group, gather, modality_of, retired
 from auditor.policy.explain import explain_attestation, explain_metric, explain_other
 from auditor.policy.hysteresis import Standing, step
 from auditor.policy.loader import PolicySet
-from auditor.policy.outcome import Outcome, judge_series, unknown
+from auditor.policy.outcome import Outcome, judge_series, tested, unknown
 from auditor.policy.schema import (
     AttestationEvidence,
     Control,
@@ -150,8 +150,8 @@ def _disposition(task: _Task) -> tuple[Word | None, str]:
 
 def _measured(task: _Task, evidence: MetricEvidence, measurements: Sequence[Measurement]) -> Iterator[Verdict]:
     gathered = gather(task.control, evidence, measurements, list(task.before.values()), task.span)
-    tested = sum(m.status is Status.OK and chance(m) is not None for group in gathered.groups.values() for m in group)
-    allowed = allowance(task.policy, task.span.duration, tested) if task.control.budgeted else None
+    series = sum(tested(group, gathered.e_values) for group in gathered.groups.values())
+    allowed = allowance(task.policy, task.span.duration, series) if task.control.budgeted else None
     for group in sorted(gathered.groups, key=lambda key: (key[0], key[1] or "")):
         outcome = _outcome(task, evidence, gathered, group, allowed)
         previous = task.before.get(group)
@@ -172,6 +172,7 @@ def _outcome(
         task.control,
         evidence,
         series,
+        gathered.e_values,
         task.span,
         task.now,
         sliced=group[0] != OVERALL,
@@ -374,15 +375,11 @@ def _verdict(
 
 
 def _evidence_ids(outcome: Outcome) -> tuple[str, ...]:
-    first = [outcome.deciding] if outcome.deciding is not None else []
+    first = [m for m in (outcome.deciding, outcome.e_value) if m is not None]
     return tuple(dict.fromkeys(m.id for m in (*first, *outcome.beyond, *outcome.series)))
 
 
 def _share(task: _Task, outcome: Outcome) -> float | None:
     if outcome.allowance is None:
         return None
-    return 0.0 if task.control.advisory else outcome.allowance.share(_tested(outcome))
-
-
-def _tested(outcome: Outcome) -> int:
-    return sum(m.status is Status.OK and chance(m) is not None for m in outcome.series)
+    return 0.0 if task.control.advisory else outcome.allowance.share(outcome.tested)

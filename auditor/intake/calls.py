@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from auditor.ports import Descriptor
 MAX_EACH = 8
 """Inputs of one modality in one record; what a call has beyond them is not described."""
 _GROUP = "auditor.group."
+_KIND = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _FIRST_CHUNK = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
 
 
@@ -154,9 +156,7 @@ def _media(part: Part, name: str) -> Payload:
 
 def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Output | None:
     texts = [part.text for part in call.answer if part.text is not None]
-    error = span.attributes.get("error.type") or span.error
-    if error is None:
-        error = next((str(at.get("exception.type", name)) for name, _, at in span.events if name == "exception"), None)
+    error = span.attributes.get("error.type") or _exception(span)
     if not (texts or call.tokens or call.finish or error):
         return None
     return Output(
@@ -166,6 +166,17 @@ def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Ou
         refused=call.refused,
         error=None if error is None else str(error)[:200],
     )
+
+
+def _exception(span: Span) -> str | None:
+    """The kind of what failed. Its words are left behind: they may quote what was asked."""
+    for name, _, at in span.events:
+        if name == "exception":
+            return str(at.get("exception.type", name))
+    if span.error is None:
+        return None
+    kind = _KIND.match(span.error)
+    return kind[1] if kind else "error"
 
 
 def _first_token(span: Span) -> float | None:

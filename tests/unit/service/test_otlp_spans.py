@@ -243,11 +243,22 @@ def test_errors_names_and_groups() -> None:
     assert record.model.name == "credit-assist"
     assert record.groups == {"site": "north"}
     assert record.output is not None
-    assert record.output.error == "error"
+    assert record.output.error == "openai.RateLimitError"
     typed = make({**GENAI, "error.type": "RateLimitError"}, error="too many")
     assert typed is not None
     assert typed.output is not None
     assert typed.output.error == "RateLimitError"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("RateLimitError: no `my secret`", "RateLimitError"), ("TimeoutError", "TimeoutError"), ("my secret: x", "error")],
+)
+def test_the_words_of_a_failure_are_left_behind(said: str, kept: str) -> None:
+    record = make(GENAI, error=said)
+    assert record is not None
+    assert record.output is not None
+    assert record.output.error == kept
 
 
 @pytest.mark.parametrize(

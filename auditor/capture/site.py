@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -86,12 +87,25 @@ class Binder:
     def knows(self, name: str) -> bool:
         return self.open or name in self.positional or name in self.defaults
 
+    def place(self, name: str) -> tuple[str, int, Any]:
+        """An argument's name, its place among the positional ones (or beyond any), and its default: for `pick`."""
+        if name in self.positional:
+            return name, self.positional.index(name), self.defaults.get(name)
+        start, _, number = name.rpartition(".")
+        surplus = start == self.extra and number.isdecimal() and name not in self.defaults
+        return name, len(self.positional) + int(number) if surplus else sys.maxsize, self.defaults.get(name)
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name to value, defaults included; surplus positional arguments are `<name>.0`, `<name>.1`, ..."""
         bound = {**self.defaults, **dict(zip(self.positional, args, strict=False)), **kwargs}
         for index, value in enumerate(args[len(self.positional) :]):
             bound[f"{self.extra}.{index}"] = value
         return bound
+
+
+def pick(args: tuple[Any, ...], kwargs: Mapping[str, Any], name: str, place: int, default: Any) -> Any:
+    """One argument of a call: what `Binder.bind` finds under that name."""
+    return args[place] if place < len(args) and name not in kwargs else kwargs.get(name, default)
 
 
 class Answer:
@@ -108,6 +122,8 @@ class Answer:
 
     def read(self, result: Any) -> dict[str, Any]:
         """Frozen parts of the answer; raises what `extract` or `scores` raise."""
+        if type(result) in _PLAIN and self.extract is None and self.scores is None:
+            return {self.output or _PLAIN[type(result)]: result}
         if self.extract is not None:
             found = {key: value for key, value in self.extract(result).items() if key in ANSWER}
         elif isinstance(result, Mapping):
@@ -130,6 +146,10 @@ class Answer:
         if items and self.output in (None, "text") and all(isinstance(item, str) for item in items):
             return self.read("".join(items))
         return self.read(items[-1]) if items else {}
+
+
+_PLAIN = {str: "text", int: "label", bool: "label", float: "value"}
+"""Results that nobody can change, and what they are when nobody said so."""
 
 
 def answer_kind(result: Any) -> str | None:
@@ -189,6 +209,7 @@ class Site:
         self.options = dict(options or {})
         self.undo: list[Callable[[], None]] = []
         self.binder: Binder | None = None
+        self._declared: list[tuple[tuple[str, int, Any], InputSpec, Any]] | None = None
         self.live = True
 
     def release(self) -> None:
@@ -209,6 +230,12 @@ class Site:
                     where="inputs",
                     fix=f"name one of {', '.join(self.binder.positional) or 'its arguments'}",
                 )
+        place = self.binder.place
+        if self.inputs is not None:
+            self._declared = [
+                (place(name), spec, place(spec.rate) if isinstance(spec.rate, str) else spec.rate)
+                for name, spec in self.inputs.items()
+            ]
         return self
 
     # -- the hot path -------------------------------------------------------------------------------------------------
@@ -322,14 +349,17 @@ class Site:
         """Freeze the arguments that are inputs, and the slices that are said of the call."""
         if self.binder is None:
             return
-        bound = self.binder.bind(args, kwargs)
-        if self.inputs is None:
-            for name, value in bound.items():
+        if self._declared is None:
+            for name, value in self.binder.bind(args, kwargs).items():
                 add_input(call, name, value)
         else:
-            for name, spec in self.inputs.items():
-                rate = bound.get(spec.rate) if isinstance(spec.rate, str) else spec.rate
-                add_input(call, name, bound.get(name), spec.modality, rate, encoder=spec.encoder)
+            for place, spec, rate in self._declared:
+                hertz = pick(args, kwargs, *rate) if type(rate) is tuple else rate
+                add_input(call, place[0], pick(args, kwargs, *place), spec.modality, hertz, None, None, spec.encoder)
+        self._take_groups(call, args, kwargs)
+
+    def _take_groups(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """The slices that the deployment says of every call; what the caller said goes before."""
         if self.groups is not None:
             with shield(self.recorder.faults, "groups_unreadable"):
                 said = self.groups(*args, **kwargs) if callable(self.groups) else self.groups

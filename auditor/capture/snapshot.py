@@ -79,10 +79,16 @@ def _array(value: Any, depth: int) -> tuple[Any, int]:
     if size > MAX_PAYLOAD:
         raise TooLarge
     numpy = sys.modules["numpy"]
-    if size >= _POOLED_FROM and value.dtype.kind != "O":
-        kept = pool.take(value.shape, value.dtype.str)
+    if size >= _POOLED_FROM:
+        dtype = value.dtype
+        kept = pool.take(value.shape, dtype)
         if kept is not None:
-            numpy.copyto(kept, value)
+            if dtype.kind in "ui" and type(value) is numpy.ndarray:
+                # The C library's copy into memory that is in no cache takes up to twice as long when the two addresses
+                # do not agree modulo 32; numpy's loop over integers does not mind.
+                numpy.positive(value, kept)
+            else:
+                numpy.copyto(kept, value)
             return kept, size
     return numpy.array(value, copy=True, subok=False, order="C"), size
 
@@ -141,10 +147,10 @@ class Pool:
 
     def __init__(self, limit: int = _POOL_BYTES) -> None:
         self.limit = limit
-        self._free: dict[tuple[tuple[int, ...], str], deque[Any]] = {}
+        self._free: dict[tuple[tuple[int, ...], Any], deque[Any]] = {}
         self._bytes = 0
 
-    def take(self, shape: tuple[int, ...], dtype: str) -> Any:
+    def take(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """A C-ordered buffer, or None."""
         free = self._free.get((shape, dtype))
         if not free:
@@ -159,14 +165,14 @@ class Pool:
     def give_back(self, buffer: Any) -> None:
         """Offer a snapshot that nobody else holds; called in the worker."""
         size = buffer.nbytes
-        if size < _POOLED_FROM or buffer.dtype.kind == "O" or not buffer.flags.c_contiguous:
+        if size < _POOLED_FROM or buffer.dtype.hasobject or not buffer.flags.c_contiguous:
             return
-        free = self._free.setdefault((buffer.shape, buffer.dtype.str), deque())
+        free = self._free.setdefault((buffer.shape, buffer.dtype), deque())
         if self._bytes + size > self.limit:
             if free:
                 return
             self.clear()  # shapes that are no longer seen must not keep this one out
-            free = self._free.setdefault((buffer.shape, buffer.dtype.str), deque())
+            free = self._free.setdefault((buffer.shape, buffer.dtype), deque())
         free.append(buffer)
         self._bytes += size
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
+from auditor.core import words
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
-from auditor.core.window import format_time
+from auditor.core.window import Span, format_time
+from auditor.policy.explain import before_next, first_sentence
+
+History = Callable[[Alert], Sequence[Verdict]]
 
 
-def alerts_for(open_alerts: Sequence[Alert], verdicts: Sequence[Verdict]) -> AlertChange:
+def alerts_for(
+    open_alerts: Sequence[Alert],
+    verdicts: Sequence[Verdict],
+    previous: Sequence[Verdict] = (),
+    history: History = lambda _: (),
+) -> AlertChange:
     """What the verdicts of one window do to the alerts.
 
     An alert opens when a control x slice x input fires and nobody waived it, is renewed in each further window in which it
@@ -23,6 +33,11 @@ def alerts_for(open_alerts: Sequence[Alert], verdicts: Sequence[Verdict]) -> Ale
         Alerts that are open before this window.
     verdicts : sequence of Verdict
         Of one window of one model, judged for the first time: auditing a window again changes no alert.
+    previous : sequence of Verdict
+        The last verdict of each key before this window: an alert that waited for its `for` has been seen since then.
+    history : callable
+        Alert -> verdicts of its control since it opened, in the order of their windows; asked about alerts that are renewed
+        or resolve, whose text names the worst of them. Verdicts of other keys are left aside.
 
     Returns
     -------
@@ -30,31 +45,144 @@ def alerts_for(open_alerts: Sequence[Alert], verdicts: Sequence[Verdict]) -> Ale
         In the order of the verdicts; ids follow from model, policy, control, slice, input and time of opening.
     """
     standing = {alert.key: alert for alert in open_alerts if alert.state == "open"}
+    before = {verdict.key: verdict for verdict in previous}
     opened, renewed, resolved = [], [], []
     for verdict in verdicts:
         alert = standing.get(verdict.key)
         if alert is None:
             if verdict.state is State.FIRING and verdict.verdict is Word.FAIL:
-                opened.append(_open(verdict))
+                opened.append(_open(verdict, before.get(verdict.key), verdicts))
         elif verdict.end <= alert.renewed:
             continue
         elif verdict.state is State.OK:
-            resolved.append(replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id))
+            resolved.append(_resolved(alert, verdict, _fired(history(alert), alert)))
         elif verdict.state is State.FIRING and verdict.verdict is Word.FAIL and not verdict.reason.startswith("held_"):
-            renewed.append(
-                replace(
-                    alert,
-                    renewed=verdict.end,
-                    count=alert.count + 1,
-                    verdict=verdict.id,
-                    explanation=verdict.explanation,
-                    severity=verdict.severity,
-                )
-            )
+            renewed.append(_renewed(alert, verdict, _fired(history(alert), alert), verdicts))
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
 
 
-def _open(verdict: Verdict) -> Alert:
+def worst(fired: Sequence[Verdict], calm: float | None = None) -> Verdict | None:
+    """The verdict whose figure lies furthest beyond its limit, relative to it; the earliest among equals, None of none.
+
+    Parameters
+    ----------
+    fired : sequence of Verdict
+        Of one control x slice x input while its alert was open, in the order of their windows.
+    calm : float, optional
+        The figure while all was well; where a rule has no limit (`unchanged`), the worst is the furthest from it.
+    """
+
+    def badness(verdict: Verdict) -> tuple[bool, float]:
+        normal = verdict.limit if verdict.limit is not None else calm
+        if verdict.observed is None or normal is None:
+            return False, 0.0
+        return verdict.reason == "breach", abs(verdict.observed - normal) / (abs(normal) or 1.0)
+
+    return max(fired, key=badness, default=None)
+
+
+def has_fired(verdict: Verdict) -> bool:
+    """Whether a window's evidence kept an alert going: not silence, nor a window in which it was already well."""
+    silent = verdict.reason.startswith("held_") or verdict.reason == "recovering"
+    return verdict.state is State.FIRING and verdict.underlying is Word.FAIL and not silent
+
+
+def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
+    """Whether the inputs changed by themselves, by what their own drift rules say in the same window; empty when none does.
+
+    What an alert about pairs must say: inputs that look as always and no longer belong together have another cause than
+    one that changed.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Inputs to speak of; all of them, when empty.
+    """
+    words_of: dict[str, set[Word]] = {}
+    for verdict in verdicts:
+        if verdict.kind in words.MODALITIES and verdict.input and (not names or verdict.input in names):
+            words_of.setdefault(verdict.input, set()).add(verdict.underlying)
+    moved = sorted(name for name, said in words_of.items() if Word.FAIL in said)
+    still = sorted(name for name, said in words_of.items() if said <= {Word.PASS, Word.NOT_APPLICABLE})
+    unknown = sorted(words_of.keys() - {*moved, *still})
+    if not words_of:
+        return ""
+    clauses = []
+    if moved:
+        clauses.append(f"{words.listing(moved)} changed as well (see its own alert)")
+    if still:
+        clauses.append(f"{words.listing(still)} {'is' if len(still) == 1 else 'are'} as in the baseline")
+    if unknown:
+        clauses.append(f"of {words.listing(unknown)} that is not known")
+    text = f"Each input taken alone: {'; '.join(clauses)}."
+    return text if moved or unknown else f"{text} It is the pairing that changed."
+
+
+def _fired(verdicts: Sequence[Verdict], alert: Alert) -> list[Verdict]:
+    return [
+        verdict
+        for verdict in verdicts
+        if verdict.key == alert.key and verdict.end >= alert.opened and has_fired(verdict)
+    ]
+
+
+def _renewed(alert: Alert, verdict: Verdict, fired: Sequence[Verdict], beside: Sequence[Verdict]) -> Alert:
+    text = _with_inputs(verdict, beside)
+    top = worst([*fired, verdict])
+    if top is not None and top is not verdict and verdict.limit is not None:
+        text = before_next(
+            text, f"Worst so far in the window of {_window(verdict, top.end)}: {_said(top.explanation)[1]}."
+        )
+    if alert.since < verdict.since:
+        text = before_next(text, f"First seen in the window of {_window(verdict, alert.since)}.")
+    return replace(
+        alert,
+        renewed=verdict.end,
+        count=alert.count + 1,
+        verdict=verdict.id,
+        explanation=text,
+        severity=verdict.severity,
+    )
+
+
+def _resolved(alert: Alert, verdict: Verdict, fired: Sequence[Verdict]) -> Alert:
+    """The alert at its end: that it is over, since when, how long it lasted, and the worst of it."""
+    top = worst(fired, verdict.observed)
+    at, explanation = (top.end, top.explanation) if top is not None else (alert.renewed, alert.explanation)
+    name, what = _said(explanation)
+    first, last = _window(verdict, alert.since), _window(verdict, alert.renewed)
+    seen = (
+        f"in the window of {first}" if first == last else f"in {words.plural(alert.count, 'window')}, {first} to {last}"
+    )
+    text = (
+        f"Resolved: {name}. Within its rule again in the window of {_window(verdict, verdict.end)}; seen {seen}. "
+        f"Worst in the window of {_window(verdict, at)}: {what}."
+    )
+    return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, explanation=text)
+
+
+def _said(explanation: str) -> tuple[str, str]:
+    """The rule with its place, and what its first sentence says of it."""
+    name, _, what = first_sentence(explanation).partition(": ")
+    return name, what or name
+
+
+def _window(like: Verdict, end: datetime) -> str:
+    """The window that ends then, as long as that of `like`."""
+    return words.window(Span(end - (like.end - like.start), end))
+
+
+def _with_inputs(verdict: Verdict, beside: Sequence[Verdict]) -> str:
+    if verdict.kind != "alignment":
+        return verdict.explanation
+    return before_next(verdict.explanation, inputs_alone(beside))
+
+
+def _open(verdict: Verdict, before: Verdict | None, beside: Sequence[Verdict]) -> Alert:
+    text, since = _with_inputs(verdict, beside), verdict.since
+    if before is not None and before.state is State.PENDING:
+        since = before.since
+        text = before_next(text, f"First seen in the window of {_window(verdict, since)}.")
     key = [*(part or "" for part in verdict.key), format_time(verdict.end)]
     return Alert(
         id=digest(key)[:32],
@@ -68,11 +196,11 @@ def _open(verdict: Verdict) -> Alert:
         severity=verdict.severity,
         state="open",
         opened=verdict.end,
-        since=verdict.since,
+        since=since,
         renewed=verdict.end,
         resolved=None,
         count=1,
         verdict=verdict.id,
         budget_share=verdict.budget_share,
-        explanation=verdict.explanation,
+        explanation=text,
     )

@@ -329,9 +329,9 @@ def _verdict(
         f" ({text})" for text in (f"input {input_}" if input_ else "", slice_ if slice_ != OVERALL else "") if text
     )
     if attested is not None and isinstance(control.evidence, AttestationEvidence):
-        text = explain_attestation(control, control.evidence, attested, shown, standing, waiver)
+        text = explain_attestation(control, control.evidence, attested, shown, standing, waiver, span.duration)
     elif outcome is not None:
-        text = explain_metric(control, outcome, shown, reason, standing, place, waiver)
+        text = explain_metric(control, outcome, shown, reason, standing, place, waiver, span.duration)
     else:
         text = explain_other(control, reason)
     unit = outcome.deciding.unit if outcome is not None and outcome.deciding is not None else "1"

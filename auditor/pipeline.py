@@ -27,7 +27,7 @@ from auditor.core.rollup import merge_window
 from auditor.core.rows import Rows
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState, empty_state
-from auditor.core.verdict import AlertChange
+from auditor.core.verdict import Alert, AlertChange, Verdict
 from auditor.core.window import (
     DAY,
     HOUR,
@@ -261,7 +261,10 @@ class Pipeline:
         verdicts = judge(
             self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
         )
-        alerts = alerts_for(self.store.alerts(model, state="open"), verdicts) if revision == 1 else AlertChange()
+        alerts = AlertChange()
+        if revision == 1:
+            standing = self.store.alerts(model, state="open")
+            alerts = alerts_for(standing, verdicts, previous, partial(self._since_it_opened, span))
         alerts = with_examples(alerts, verdicts, measurements, window, baseline[2] if baseline else None, frame)
         run = AuditRun(
             id=run_id,
@@ -287,6 +290,11 @@ class Pipeline:
         )
         self.store.commit(audit)
         return audit
+
+    def _since_it_opened(self, span: Span, alert: Alert) -> Sequence[Verdict]:
+        """The verdicts of an alert's control from the window in which it opened up to the one before `span`."""
+        past = Span(alert.opened - span.duration, span.start)
+        return self.store.verdicts(alert.model, control=alert.control, span=past)
 
     def _reference(self, pinned: Pinned, span: Span) -> Pinned | None:
         """What a window is compared with, by the baseline's kind; None when there is no record of it."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
+from auditor.core import words
 from auditor.core.catalogue import REASONS
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import State, Word
-from auditor.core.window import format_duration, format_time
+from auditor.core.window import Span, format_duration, format_time
 from auditor.policy.attestations import Finding
 from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
 from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+
+NEXT = " Next: "
+"""Before what to do next, which stands last."""
 
 WHY: dict[str, str] = {
     **REASONS,
@@ -43,67 +49,82 @@ WHY: dict[str, str] = {
     "missing_counts_as_fail": "the rule counts missing evidence as a failure",
 }
 _FIGURES: tuple[tuple[str, str], ...] = (
-    ("drift.ks", "the distribution of {column} moved away from the baseline (KS distance {value})"),
+    ("drift.ks", "the distribution of {column} moved away from the baseline (KS distance {value} of at most 1)"),
     ("drift.psi", "the distribution of {column} moved away from the baseline (PSI {value})"),
-    ("drift.jensen_shannon", "the mix of {column} moved away from the baseline (Jensen-Shannon distance {value})"),
+    (
+        "drift.jensen_shannon",
+        "the mix of {column} moved away from the baseline (Jensen-Shannon distance {value} of at most 1)",
+    ),
     ("drift.wasserstein", "the distribution of {column} moved by {value} baseline standard deviations"),
     ("drift.e_value", "bets that {column} changed have won {value} times a unit of capital"),
-    ("drift.", "{metric} of {column} is {value}"),
-    ("input.missing_rate", "{input} was missing in {percent} of the calls"),
-    ("alignment.concordance.ratio", "{pair} agree {percent} as well as in the baseline"),
-    ("alignment.", "agreement between {pair} ({metric}) is {value}"),
-    ("energy.per_inference.ratio", "one call uses {value} times the energy of the baseline"),
-    ("capture.coverage", "{percent} of the calls reached the archive"),
-    ("labels.coverage", "ground truth is known for {percent} of the calls"),
+    ("drift.", "the {metric} of {column} is {value}"),
+    ("input.missing_rate", "{input} was missing in {value} of the calls"),
+    ("alignment.concordance.ratio", "{pair} agree {value} as well as in the baseline"),
+    ("alignment.cosine.ratio", "the embeddings of {pair} agree {value} as well as in the baseline"),
+    ("alignment.", "the {metric} ({pair}) is {value}"),
+    ("energy.per_inference.ratio", "one answer uses {value} times the energy of the baseline"),
+    ("capture.coverage", "{value} of the calls reached the archive"),
+    ("capture.loss", "{value} of the calls seen were lost"),
+    ("labels.coverage", "ground truth is known for {value} of the calls"),
 )
 
 
 def figure(measurement: Measurement) -> str:
     """The figure as a clause.
 
-    Known metrics have words of their own; the rest read `metric is value unit`.
+    Known metrics have words of their own; the rest read `the metric is value`.
     """
     at = measurement.attributes
     value = measurement.value
     if value is None:
-        return f"{measurement.metric} has no value"
-    template = next((text for name, text in _FIGURES if measurement.metric.startswith(name)), "")
+        return f"the {words.metric_name(measurement.metric)} has no value"
+    template = next(
+        (text for name, text in _FIGURES if measurement.metric.startswith(name)), "the {metric}{of} is {value}"
+    )
     if measurement.metric.startswith("fairness.") and "feature" in at:
         template = _fairness(measurement.metric)
-    unit = "" if measurement.unit == "1" else f" {measurement.unit}"
-    fields = {
-        "metric": measurement.metric,
-        "value": _times(value) if is_e_value(measurement) else number(value),
-        "percent": f"{value:.1%}",
-        "column": _subject(at),
-        "input": f"{at.get('modality', 'input').replace('_', ' ')} input {at['input']}"
+    return template.format(
+        metric=words.metric_name(measurement.metric),
+        value=value_text(measurement),
+        column=_subject(at),
+        of=f" of {_subject(at)}" if "column" in at else "",
+        input=f"the {at.get('modality', '').replace('_', ' ')} input {at['input']}".replace("  ", " ")
         if "input" in at
         else "an input",
-        "pair": " and ".join(at["pair"].split("~")) if "pair" in at else "the inputs",
-        "feature": at.get("feature", ""),
-        "group": at.get("group", ""),
-        "unit": unit,
-    }
-    return (template or "{metric} is {value}{unit}").format(**fields)
+        pair=" and ".join(at["pair"].split("~")) if "pair" in at else "the inputs",
+        feature=at.get("feature", ""),
+        group=at.get("group", ""),
+    )
 
 
 def _fairness(metric: str) -> str:
     rate, _, form = metric.removeprefix("fairness.").partition(".")
-    words = rate.replace("_", " ")
+    name = rate.replace("_", " ")
     if form == "difference":
-        return f"{words} differs by {{value}} between the groups of {{feature}}"
+        return f"{name} differs by {{value}} between the groups of {{feature}}"
     if form == "ratio":
-        return f"the lowest {words} of a group of {{feature}} is {{value}} of the highest"
-    return f"{words} of {{feature}} {{group}} is {{value}}"
+        return f"the lowest {name} of a group of {{feature}} is {{value}} of the highest"
+    return f"the {name} of {{feature}} = {{group}} is {{value}}"
 
 
-def number(value: float) -> str:
-    """Three significant digits, no noise.
+def value_text(measurement: Measurement) -> str:
+    """Its value in the one form that readers see."""
+    value = measurement.value or 0.0
+    return _times(value) if is_e_value(measurement) else words.quantity(value, measurement.unit, measurement.metric)
 
-    >>> number(0.123456), number(0.0), number(1234.5)
-    ('0.123', '0', '1,234')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+def limit(condition: Condition, measurement: Measurement) -> str:
+    """The condition in the form of the figure that is held against it: `at most 5 %`."""
+
+    def said(end: float | None) -> str:
+        return words.quantity(end or 0.0, measurement.unit, measurement.metric)
+
+    if condition.op == "unchanged":
+        return condition.text()
+    if condition.op == "between":
+        return f"between {said(condition.low)} and {said(condition.high)}"
+    word = condition.text().rpartition(" ")[0]
+    return f"{word} {said(condition.high if condition.low is None else condition.low)}"
 
 
 def _times(value: float) -> str:
@@ -112,13 +133,32 @@ def _times(value: float) -> str:
     >>> _times(12.3), _times(3.2e7), _times(1e200)
     ('12.3', '3.2e+07', '1.0e+200')
     """
-    return f"{value:.1e}" if value >= 1e6 else number(value)
+    return f"{value:.1e}" if value >= 1e6 else words.number(value)
 
 
 def _subject(at: Mapping[str, str]) -> str:
     if "pair" in at and "column" in at:
         return f"the agreement of {' and '.join(at['pair'].split('~'))}"
-    return at.get("column", at.get("component", "the inputs")).replace("_", " ")
+    return words.column_of(at) or at.get("component", "the inputs").replace("_", " ")
+
+
+def first_sentence(explanation: str) -> str:
+    """What an explanation says changed, without how sure that is and what to do.
+
+    >>> first_sentence("Drift (input a): it moved (1.5 of 2). If nothing had changed, rarely.")
+    'Drift (input a): it moved (1.5 of 2)'
+    """
+    return re.split(r"\.(?=\s+[A-Z0-9])|\.$", explanation, maxsplit=1)[0]
+
+
+def before_next(explanation: str, sentence: str) -> str:
+    """The explanation with one more sentence, before what to do next.
+
+    >>> before_next("It moved. Next: Look.", "So did that.")
+    'It moved. So did that. Next: Look.'
+    """
+    said, mark, then = explanation.partition(NEXT)
+    return f"{said} {sentence}{mark}{then}" if sentence else explanation
 
 
 def explain_metric(
@@ -129,11 +169,16 @@ def explain_metric(
     standing: Standing,
     place: str,
     waiver: Waiver | None,
+    step: timedelta,
 ) -> str:
-    """The sentences of a metric verdict; `place` names slice and input."""
+    """The sentences of a metric verdict; `place` names slice and input, `step` is how long a window is."""
+    pair = outcome.deciding.attributes.get("pair") if outcome.deciding is not None else None
+    if pair is not None:
+        place += f" ({' and '.join(pair.split('~'))})"
     parts = [f"{control.title}{place}: {_what(outcome, word, reason)}"]
     if outcome.deciding is not None and outcome.deciding.value is not None and control.condition is not None:
-        parts[0] += f", where {control.condition.text()} is allowed{_note(outcome.deciding)}"
+        allowed = limit(control.condition, outcome.deciding)
+        parts[0] += f"{_reach(outcome.deciding, step)}, where {allowed} is allowed{_note(outcome.deciding)}"
         parts.append(_certainty(outcome, outcome.deciding, word))
     if outcome.deciding is not None and reason in WHY and reason not in ("held_last",):
         parts.append(_sentence(WHY[reason]))
@@ -141,7 +186,7 @@ def explain_metric(
         parts.append(f"Also beyond the limit: {_list([_label(m) for m in outcome.beyond[1:]])}")
     if outcome.missing and outcome.deciding is not None:
         parts.append(f"{len(outcome.missing)} of {len(outcome.series)} series had no figure")
-    parts += _ending(control, word, standing, waiver)
+    parts += _ending(control, word, standing, waiver, step)
     return " ".join(f"{part}." if not part.endswith((".", "?", "!")) else part for part in parts if part)
 
 
@@ -152,6 +197,7 @@ def explain_attestation(
     word: Word,
     standing: Standing,
     waiver: Waiver | None,
+    step: timedelta,
 ) -> str:
     """The sentences of an attestation's verdict."""
     signed = finding.attestation
@@ -160,7 +206,7 @@ def explain_attestation(
         text = f"{who} that {evidence.statement!r} is satisfied"
     else:
         text = f"{WHY.get(finding.reason, finding.reason)} ({evidence.statement!r})" + (f"; {who}" if who else "")
-    parts = [f"{control.title}: {text}", *_ending(control, word, standing, waiver)]
+    parts = [f"{control.title}: {text}", *_ending(control, word, standing, waiver, step)]
     return " ".join(f"{part}." if not part.endswith(".") else part for part in parts if part)
 
 
@@ -181,30 +227,44 @@ def _what(outcome: Outcome, word: Word, reason: str) -> str:
 
 
 def _plain(measurement: Measurement) -> str:
-    column = measurement.attributes.get("column", "").replace("_", " ")
-    unit = "" if measurement.unit == "1" else f" {measurement.unit}"
-    value = _times(measurement.value or 0.0) if is_e_value(measurement) else number(measurement.value or 0.0)
-    return f"{measurement.metric}{f' of {column}' if column else ''} {value}{unit}"
+    about = words.column_of(measurement.attributes)
+    return f"{words.metric_name(measurement.metric)}{f' of {about}' if about else ''} {value_text(measurement)}"
+
+
+def _reach(measurement: Measurement, step: timedelta) -> str:
+    """Over how long the figure is, when that is not the window."""
+    return "" if measurement.span.duration == step else f" over {words.length(measurement.span.duration)}"
 
 
 def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
-    size = f"n = {deciding.n}" + (f" against {deciding.n_baseline} in the baseline" if deciding.n_baseline else "")
+    size = f"{deciding.n:,} records" + (
+        f" against {deciding.n_baseline:,} in the baseline" if deciding.n_baseline else ""
+    )
     allowed = outcome.allowance
+    if allowed is not None and outcome.e_value is not None and word is not Word.PASS:
+        return (
+            f"Bets that it changed have won {_times(outcome.e_value.value or 0.0)} times their stake"
+            f"{_rising(outcome.e_value)}; while nothing changes that happens less than once in as many windows, and the "
+            f"budget of {allowed.false_pages:g} false pages in {format_duration(allowed.per)} pages from "
+            f"{_times(1 / allowed.alpha)} on; {size}"
+        )
     if allowed is not None and is_e_value(deciding):
         return (
-            f"While nothing changes that happens less than once in as many windows, and the budget of "
-            f"{allowed.false_pages:g} false pages in {format_duration(allowed.per)} pages from {_times(1 / allowed.alpha)} "
-            f"on; {size}"
+            f"While nothing changes that happens less than once in as many windows; the rule pages from "
+            f"{_times(1 / allowed.alpha)} on, so that its whole policy raises a false alarm "
+            f"{words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
+        unless = "the groups did not differ" if deciding.metric.startswith("fairness.") else "nothing had changed"
         return (
-            f"Chance alone would do this with probability {_p(deciding.p_value)}; this rule pages below "
-            f"{allowed.alpha:.1e}, so that its whole policy pages for nothing about {allowed.false_pages:g} times in "
-            f"{format_duration(allowed.per)}; {size}"
+            f"If {unless}, so much would show {words.chance(deciding.p_value)} (p = {_p(deciding.p_value)}); the rule "
+            f"pages below p = {allowed.alpha:.1e}, so that its whole policy raises a false alarm "
+            f"{words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     interval = deciding.interval
     if interval is not None:
-        return f"{interval.level:.0%} interval {number(interval.lower)} to {number(interval.upper)}; {size}"
+        ends = (words.quantity(edge, deciding.unit, deciding.metric) for edge in (interval.lower, interval.upper))
+        return f"{100 * interval.level:g} % interval {words.span_of(*ends)}; {size}"
     if deciding.p_value is not None:
         return f"p = {_p(deciding.p_value)}; {size}"
     return (
@@ -214,26 +274,27 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     )
 
 
-def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None) -> list[str]:
+def _rising(bet: Measurement) -> str:
+    """The part of a bet's note that says since when."""
+    return "".join(f", {part}" for part in bet.note.split("; ") if part.startswith("rising since"))
+
+
+def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:
     found = []
-    since = f"{standing.since:%Y-%m-%d %H:%M} UTC"
+    since = f"the window of {words.window(Span(standing.since - step, standing.since))}"
     if standing.state is State.PENDING:
-        found.append(
-            f"Pending since the window that ended {since}; it fires when this lasts {format_duration(control.for_)}"
-        )
+        found.append(f"Broken since {since}; an alert opens when this lasts {format_duration(control.for_)}")
     elif standing.state is State.FIRING:
-        found.append(f"Firing since the window that ended {since}")
+        found.append(f"In alarm since {since}")
     elif standing.state is State.RECOVERING:
-        found.append(
-            f"Recovering since the window that ended {since}; it is believed after {format_duration(control.clear.for_)}"
-        )
+        found.append(f"Well again since {since}; that is believed after {format_duration(control.clear.for_)}")
     if waiver is not None:
         found.append(
             f"Waived by {waiver.approved_by.name} ({waiver.approved_by.role}) until {format_time(waiver.expires)[:10]}: "
             f"{waiver.reason}"
         )
     if control.next and word in (Word.FAIL, Word.WARN, Word.INSUFFICIENT_EVIDENCE, Word.WAIVED):
-        found.append(f"Next: {control.next}")
+        found.append(f"{NEXT.strip()} {control.next}")
     return found
 
 
@@ -243,9 +304,9 @@ def _note(measurement: Measurement) -> str:
 
 def _label(measurement: Measurement) -> str:
     at = measurement.attributes
-    name = at.get("column") or at.get("pair") or at.get("feature") or measurement.series
-    value = measurement.value or 0.0
-    return f"{name.replace('_', ' ')} {_times(value) if is_e_value(measurement) else number(value)}"
+    place = at.get("pair", "").replace("~", " and ") or at.get("feature", "")
+    name = words.column_of(at) or place or words.metric_name(measurement.metric)
+    return f"{name} {value_text(measurement)}"
 
 
 def _list(names: Sequence[str], most: int = 4) -> str:

@@ -14,6 +14,7 @@ from auditor.reports import parts, vocabulary, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
+from auditor.reports.stories import stories
 
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
@@ -32,7 +33,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         summary=_summary(evidence),
         sections=[
             _system(evidence),
-            parts.alerts_section(evidence, brief=True),
+            parts.alerts_section(evidence, evidence.alerts, brief=True),
             *(_framework_section(evidence, source) for source in frameworks(evidence)),
             _rules(evidence),
             _waivers(evidence),
@@ -79,6 +80,16 @@ def evidence_count(verdicts: Sequence[Verdict]) -> str:
     return f"{able} of {len(asked)}"
 
 
+def rules_with_reach(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[str]:
+    """The rules by their titles, each with how long the figures are that it looks at, where that is not one window."""
+    found: dict[str, None] = {}
+    for verdict in verdicts:
+        duration = evidence.rules.duration(verdict)
+        longer = duration != verdict.end - verdict.start
+        found[f"{evidence.rules.title(verdict)}{f' (over {words.length(duration)})' if longer else ''}"] = None
+    return list(found)
+
+
 def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
     """`in 7 of 21 windows`: how often any of these rules failed in the period, which the newest verdict does not show."""
     keys = {verdict.key for verdict in verdicts}
@@ -116,9 +127,7 @@ def _summary(evidence: Evidence) -> list[str]:
     else:
         sentences.append("No rule in force speaks to a duty that binds this system today.")
     sentences.append(
-        parts.alert_counts(evidence, evidence.alerts)
-        if evidence.alerts
-        else "No alert was open at any time in the period."
+        parts.finding_counts(stories(evidence)) if evidence.alerts else "No alert was open at any time in the period."
     )
     return sentences
 
@@ -132,7 +141,7 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
             broken(evidence, verdicts),
             words.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
-            words.listing(list(dict.fromkeys(evidence.rules.title(verdict) for verdict in verdicts)), most=4),
+            words.listing(rules_with_reach(evidence, verdicts), most=4),
         )
         for at, verdicts in by_provision.items()
     )
@@ -142,7 +151,8 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
         title=evidence.rules.framework(source),
         text=(
             "Each line is a provision that at least one rule speaks to. A rule gives data about a provision; it does not by "
-            "itself fulfil it.",
+            "itself fulfil it. Every rule is judged at the end of each window"
+            f"{f' ({words.length(evidence.step)})' if evidence.runs else ''}; one that looks further back says so.",
             *_dates(evidence, source),
         ),
         tables=(

@@ -8,14 +8,28 @@ from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
 from auditor.reports import parts, words
-from auditor.reports.evidence import Evidence, gather, is_open
+from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
-from auditor.reports.stories import headline
+from auditor.reports.stories import stories
 
 FAMILIES = ("drift", "input", "alignment", "capture")
 HEADLINE = "drift.ks"
 """The distance that stands for a column in drawings; others are in the tables."""
+
+
+SHORT = {
+    "drift.ks": "KS",
+    "drift.psi": "PSI",
+    "drift.jensen_shannon": "Jensen-Shannon",
+    "drift.wasserstein": "Wasserstein",
+    "drift.mmd2": "MMD²",
+    "drift.frechet": "Fréchet",
+    "drift.kid": "KID",
+    "drift.domain_auc": "domain AUC",
+    "drift.e_value": "e-value",
+}
+"""The distances as the table of columns calls them."""
 
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
@@ -34,7 +48,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         families=FAMILIES,
         summary=_summary(evidence),
         sections=[
-            parts.alerts_section(evidence, parts.DRIFT_KINDS),
+            parts.alerts_section(evidence, parts.drift_alerts(evidence)),
             *(_input_section(evidence, name) for name in inputs(evidence)),
             _missing(evidence),
             _alignment(evidence),
@@ -59,17 +73,17 @@ def modality_of(evidence: Evidence, name: str) -> str:
 
 
 def _summary(evidence: Evidence) -> list[str]:
-    chosen = [alert for alert in evidence.alerts if alert.kind in parts.DRIFT_KINDS]
-    standing = [alert for alert in chosen if is_open(alert, evidence.span.end)]
+    told = stories(evidence, parts.drift_alerts(evidence))
+    standing = [story.title for story in told if story.is_open]
     figures = evidence.latest(HEADLINE)
     known = [m for m in figures if m.value is not None]
     sentences = [
         f"{words.plural(len(evidence.runs), 'window')} of {evidence.model} "
         f"{'was' if len(evidence.runs) == 1 else 'were'} compared with {parts.baseline_text(evidence)}.",
-        parts.alert_counts(evidence, chosen) if chosen else "No drift alert was open at any time in the period.",
+        parts.finding_counts(told) if told else "No drift alert was open at any time in the period.",
     ]
     if standing:
-        sentences.append(f"Open: {words.listing([headline(evidence, alert) for alert in standing])}.")
+        sentences.append(f"Open: {words.listing(standing)}.")
     if known:
         top = max(known, key=lambda m: m.value or 0.0)
         sentences.append(
@@ -91,7 +105,7 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
         evidence,
         main,
         "Distance to the baseline, window by window (Kolmogorov-Smirnov)",
-        label=lambda m: words.column(m.attributes.get("column", "")) or words.metric_name(m.metric),
+        label=lambda m: words.column_of(m.attributes) or words.metric_name(m.metric),
         marks=marks,
         limits=limits,
         shared=True,
@@ -113,18 +127,18 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
     by_column: dict[str, list[Measurement]] = {}
     for m in latest:
         by_column.setdefault(m.attributes.get("column", ""), []).append(m)
-    lines = [(column, _headline(mine), mine) for column, mine in by_column.items()]
-    lines.sort(key=lambda line: (line[1].p_value if line[1].p_value is not None else 2.0, -(line[1].value or 0.0)))
+    lines = [(_headline(mine), mine) for mine in by_column.values()]
+    lines.sort(key=lambda line: (line[0].p_value if line[0].p_value is not None else 2.0, -(line[0].value or 0.0)))
     rows = tuple(
         (
-            words.column(column) or "all columns together",
-            f"{_short(main)} {main.metric.removeprefix('drift.')}" if main.value is not None else _short(main),
+            words.column_of(main.attributes) or "all columns together",
+            f"{words.value(main)} ({_name(main)})" if main.value is not None else words.value(main),
             words.chance(main.p_value) if main.p_value is not None else "no p-value",
-            "; ".join(f"{m.metric.removeprefix('drift.')} {_short(m)}" for m in mine if _beside(m, main)) or "–",
+            "; ".join(f"{_name(m)} {words.value(m)}" for m in mine if _beside(m, main)) or "–",
             f"{main.n:,}",
             main.note or "–",
         )
-        for column, main, mine in lines
+        for main, mine in lines
     )
     return Table(
         caption=f"Last window, {parts.last_window(evidence)}. By chance alone: how often unchanged data would look as different.",
@@ -135,8 +149,8 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
 
 
 def _beside(m: Measurement, main: Measurement) -> bool:
-    """Whether the table names it beside the headline; Evidently's own scores have their own report, and the JSON."""
-    return m is not main and m.metric != "drift.evidently"
+    """Whether the table names it beside the headline: not without a figure, nor Evidently's, which has a report of its own."""
+    return m is not main and m.value is not None and m.metric != "drift.evidently"
 
 
 def _headline(figures: list[Measurement]) -> Measurement:
@@ -144,8 +158,8 @@ def _headline(figures: list[Measurement]) -> Measurement:
     return min(figures, key=lambda m: (m.metric != HEADLINE, m.p_value is None))
 
 
-def _short(m: Measurement) -> str:
-    return words.quantity(m.value, m.unit, m.metric) if m.value is not None else words.reason(m.reason)
+def _name(m: Measurement) -> str:
+    return SHORT.get(m.metric) or m.metric.removeprefix("drift.").replace("_", " ")
 
 
 def _missing(evidence: Evidence) -> Section | None:

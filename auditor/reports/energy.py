@@ -37,13 +37,14 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             _totals(evidence),
             _versions(evidence),
             _carbon(evidence),
-            parts.alerts_section(evidence, ("energy",)),
+            parts.alerts_section(evidence, [alert for alert in evidence.alerts if alert.kind == "energy"]),
         ],
         method=(
             "Active energy is what calls used; idle energy is what the same process or machine used while no call ran. "
             "Energy per answer counts the active part alone.",
             "1 Wh = 3,600 J; per 1,000 answers in Wh = joules per answer x 1,000 / 3,600.",
-            "Carbon is location-based: energy times the yearly average intensity of the country's grid.",
+            "Carbon is location-based: energy times the yearly average intensity of the country's grid, bought certificates "
+            "left aside. The Software Carbon Intensity adds the hardware's own share where one is set.",
         ),
     )
 
@@ -94,17 +95,40 @@ def _summary(evidence: Evidence) -> list[str]:
     ratio = evidence.latest("energy.per_inference.ratio")
     if ratio and ratio[0].value is not None:
         sentences.append(f"That is {words.number(ratio[0].value)} times what an answer used in the baseline.")
-    kg, _, unknown = total(evidence.of("carbon.emitted"))
-    if kg is None:
-        absent = evidence.of("carbon.emitted")
-        why = words.reason(absent[-1].reason) if absent else "no country is set, so no grid intensity is known"
-        sentences.append(f"Carbon is not known: {why}.")
-    else:
-        sentences.append(
-            f"All energy counted in the period emitted {words.number(kg * 1000)} g CO2e"
-            f"{f', with {unknown} windows unknown' if unknown else ''}."
-        )
+    sentences.append(carbon_sentence(evidence))
     return sentences
+
+
+def carbon_sentence(evidence: Evidence) -> str:
+    """How the period's joules became grams: by the intensity of which grid, and what of it was measured.
+
+    The intensity is that of the figures themselves, g CO2e over kWh of the windows that have both.
+    """
+    emitted = evidence.of("carbon.emitted")
+    known = [m for m in emitted if m.value is not None]
+    if not known:
+        why = words.reason(emitted[-1].reason if emitted else "no_country")
+        return f"Carbon is not known: {why}."
+    grams = 1000.0 * sum(m.value or 0.0 for m in known)
+    ends = {m.end for m in known}
+    joules = _joules([m for m in (*evidence.of("energy.active"), *evidence.of("energy.idle")) if m.end in ends])
+    unknown = f" ({words.plural(len(emitted) - len(known), 'window')} unknown)" if len(known) < len(emitted) else ""
+    if not joules:
+        return f"Carbon: {words.number(grams)} g CO2e{unknown}."
+    grid = words.listing(sorted({m.note for m in known if m.note})) or "grid not named"
+    kwh = joules / J_PER_WH / 1000.0
+    return (
+        f"Carbon: {words.number(kwh * 1000.0)} Wh, active and idle, x {words.number(grams / kwh)} g CO2e per kWh ({grid}: "
+        f"the latest yearly average that the meter's table holds for it) = {words.number(grams)} g CO2e{unknown}. "
+        f"The joules are {parts.how_words(known)}; the grams per kWh are a published average, not measured here."
+    )
+
+
+def _joules(figures: Sequence[Measurement]) -> float:
+    """Their sum, where a total is there that one; else the sum of its parts."""
+    whole = [m for m in figures if not m.attributes]
+    by_component = [m for m in figures if "component" in m.attributes and m.metric not in {x.metric for x in whole}]
+    return sum(m.value or 0.0 for m in (*whole, *by_component))
 
 
 def _per_answer(evidence: Evidence) -> Section:
@@ -180,7 +204,7 @@ def _carbon(evidence: Evidence) -> Section:
         (words.metric_name(m.metric), words.figure(m), vocabulary.HOW[m.how]) for m in evidence.latest("carbon.")
     )
     known = [m for m in figures if m.value is not None]
-    text = () if known else ("Carbon is not known: without a country there is no grid intensity to multiply with.",)
+    text = (carbon_sentence(evidence),)
     drawing = parts.trends(evidence, known, "Carbon, window by window", label=lambda m: words.metric_name(m.metric))
     return Section(
         id="carbon",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from auditor.alerting import has_fired, worst
 from auditor.core.artifact import Artifact
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement, Status
@@ -129,22 +130,30 @@ class Evidence:
             found.setdefault(verdict.key, []).append(verdict)
         return found
 
+    def fired(self, alert: Alert) -> list[Verdict]:
+        """The verdicts of the period on whose evidence an alert was open, in the order of their windows."""
+        return [
+            item
+            for item in self._verdicts_by_key.get(alert.key, ())
+            if has_fired(item) and item.end >= alert.opened and not (alert.resolved and item.end >= alert.resolved)
+        ]
+
     def verdict_of(self, alert: Alert) -> Verdict | None:
-        """The verdict that tells an alert: the newest that was firing while it is open, the first once it is resolved.
+        """The verdict that tells an alert: the worst of those on whose evidence it was open.
 
         (The verdict that an alert names is the last one that touched it: a pass, once it is resolved.)
         """
-        firing = [
-            item
-            for item in self._verdicts_by_key.get(alert.key, ())
-            if item.state is State.FIRING
-            and item.end >= alert.opened
-            and not (alert.resolved and item.end >= alert.resolved)
-        ]
-        if not firing:
+        judged = self._verdicts_by_key.get(alert.key, ())
+        calm = next((item.observed for item in reversed(judged) if item.verdict is Word.PASS), None)
+        found = worst(self.fired(alert), calm)
+        if found is None:
             named = self._verdicts_by_id.get(alert.verdict)
             return named if named is not None and named.state is State.FIRING else None
-        return firing[-1] if is_open(alert, self.span.end) else firing[0]
+        return found
+
+    def beside(self, verdict: Verdict) -> list[Verdict]:
+        """The verdicts of the same window."""
+        return [item for item in self.verdicts if item.end == verdict.end]
 
     def deciding(self, verdict: Verdict | None) -> Measurement | None:
         """The measurement that decided a verdict, when it lies in the period."""

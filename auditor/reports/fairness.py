@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from auditor.core.measurement import Measurement
+from auditor.core.measurement import Measurement, Status
+from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
 from auditor.ports import Queries
 from auditor.reports import parts, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Bar, Intervals, Report, Section, Table
 from auditor.reports.rules import Rules
-from auditor.reports.stories import headline
+from auditor.reports.stories import stories
 
 FAMILIES = ("fairness", "quality", "labels")
 
@@ -32,7 +33,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         families=FAMILIES,
         summary=_summary(evidence),
         sections=[
-            parts.alerts_section(evidence, ("bias",)),
+            parts.alerts_section(evidence, [alert for alert in evidence.alerts if alert.kind == "bias"]),
             *(_feature_section(evidence, feature) for feature in features(evidence)),
             _unfeatured(evidence),
         ],
@@ -74,14 +75,55 @@ def gap_sentence(m: Measurement) -> str:
     return f"{start}: {words.quantity(m.value, m.unit, m.metric)}.{note} {words.how_sure(m)}"
 
 
+def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
+    """Each outcome in the last window: what was compared, with which result, and the figure or why there is none.
+
+    No gap beyond a rule, a gap that no rule asks about, one that could not be judged, one that does not apply and one that
+    nobody measured are five things.
+    """
+    rows = []
+    for m in evidence.latest("fairness.", feature=feature):
+        if not m.metric.endswith(".difference"):
+            continue
+        verdicts = [v for v in evidence.verdicts if v.end == m.end and m.id in v.evidence]
+        outcome = words.metric_name(m.metric.removesuffix(".difference"))
+        said = f"{words.value(m)}; {m.note}" if m.note and m.value is not None else words.value(m)
+        rows.append((outcome[0].upper() + outcome[1:], _result(m, verdicts), said))
+    order = list(RESULTS)
+    return sorted(rows, key=lambda row: (order.index(row[1]), row[0] != "Accuracy", row[0]))
+
+
+RESULTS = (
+    "difference beyond a rule",
+    "could not be judged",
+    "no rule asks about it",
+    "no difference beyond a rule",
+    "not measured",
+    "does not apply",
+)
+
+
+def _result(m: Measurement, verdicts: list[Verdict]) -> str:
+    if m.status is Status.NOT_APPLICABLE:
+        return "does not apply"
+    if m.value is None:
+        return "not measured" if m.reason in ("no_data", "unlabelled", "not_measured") else "could not be judged"
+    said = {v.underlying for v in verdicts}
+    if said & {Word.FAIL, Word.WARN} and any(v.evidence[0] == m.id for v in verdicts):
+        return "difference beyond a rule"
+    if said & {Word.INSUFFICIENT_EVIDENCE, Word.ERROR}:
+        return "could not be judged"
+    return "no difference beyond a rule" if said & {Word.PASS, Word.FAIL, Word.WARN} else "no rule asks about it"
+
+
 def _summary(evidence: Evidence) -> list[str]:
     names = features(evidence)
     if not names:
         return ["No feature was given with the records, so outcomes cannot be compared between groups."]
     sentences = [f"Outcomes were compared between groups of {words.listing(names)}."]
-    standing = [alert for alert in evidence.open_alerts if alert.kind == "bias"]
+    standing = stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"])
     sentences.append(
-        f"Open: {words.listing([headline(evidence, alert) for alert in standing])}."
+        f"Open: {words.listing([story.title for story in standing])}."
         if standing
         else "No rule about differences between groups was being broken when the period ended."
     )
@@ -105,7 +147,8 @@ def _feature_section(evidence: Evidence, feature: str) -> Section:
         for metric in rates(evidence, feature)
         if (chart := group_intervals([m for m in latest if m.metric == metric], parts.last_window(evidence)))
     ]
-    gaps = [m for m in mine if m.metric.endswith(".difference")]
+    known = {m.series for m in mine if m.value is not None}
+    gaps = [m for m in mine if m.metric.endswith(".difference") and m.series in known]
     over_time = parts.trends(
         evidence,
         gaps,
@@ -123,9 +166,16 @@ def _feature_section(evidence: Evidence, feature: str) -> Section:
     return Section(
         id=f"feature-{feature}",
         title=f"By {feature.replace('_', ' ')}",
-        text=tuple(gap_sentence(m) for m in latest if m.metric.endswith(".difference")),
+        text=tuple(gap_sentence(m) for m in latest if m.metric.endswith(".difference") and m.value is not None),
         drawings=(*drawings, *([over_time] if over_time else [])),
-        tables=(Table(columns=("Group", "Outcome", "Last window"), rows=rows),) if rows else (),
+        tables=(
+            Table(
+                caption=f"What was compared, {parts.last_window(evidence)}",
+                columns=("Outcome", "Result", "Largest difference between groups"),
+                rows=tuple(compared(evidence, feature)),
+            ),
+            *((Table(columns=("Group", "Outcome", "Last window"), rows=rows),) if rows else ()),
+        ),
         measurements=tuple(mine),
     )
 

@@ -9,13 +9,13 @@ from auditor import __version__
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
+from auditor.core.words import MODALITIES
 from auditor.reports import vocabulary, words
-from auditor.reports.evidence import Evidence, affected, is_open, series_of
+from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
-from auditor.reports.model import Report, Section, Table, Timeline, Trend, Trends
-from auditor.reports.stories import headline, stories
+from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
+from auditor.reports.stories import stories
 
-MODALITIES = ("image", "text", "audio", "video", "tabular", "series", "point_cloud", "embedding")
 DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
 
 
@@ -101,44 +101,64 @@ def digests(evidence: Evidence) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def alerts_section(evidence: Evidence, kinds: Sequence[str] | None = None, *, brief: bool = False) -> Section:
-    """Every alert of the period (of these kinds), with its timeline; `brief` puts resolved ones into a table."""
-    chosen = [alert for alert in evidence.alerts if kinds is None or alert.kind in kinds]
+def drift_alerts(evidence: Evidence) -> list[Alert]:
+    """Alerts about change: of an input, between inputs, of what is missing, and of the answers."""
+    return [
+        alert
+        for alert in evidence.alerts
+        if alert.kind in DRIFT_KINDS
+        or ((m := evidence.deciding(evidence.verdict_of(alert))) is not None and m.metric.startswith("drift."))
+    ]
+
+
+def alerts_section(evidence: Evidence, chosen: Sequence[Alert], *, brief: bool = False) -> Section:
+    """These alerts of the period, with their timeline; `brief` puts resolved ones into a table."""
     told = stories(evidence, chosen)
     if not told:
         text = "No alert of this kind was open at any time in the period."
         if any(v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR) for v in evidence.current):
             text += " Rules that lacked evidence raise none: see the gaps above."
-        return Section(id="alerts", title="Alerts", text=(text,))
+        return Section(id="alerts", title="Findings", text=(text,))
     behind = {m.id: m for story in told for m in story.measurements}
     return Section(
         id="alerts",
-        title="Alerts",
-        text=(alert_counts(evidence, chosen),),
+        title="Findings",
+        text=(finding_counts(told), WHAT_A_FINDING_IS),
         stories=told,
         brief=brief,
         measurements=tuple(behind.values()),
-        drawings=(timeline(evidence, chosen),),
+        drawings=(timeline(evidence, told),),
     )
 
 
-def alert_counts(evidence: Evidence, alerts: Sequence[Alert]) -> str:
-    """`2 alerts were open at the end of the period; 3 more came and went.`"""
-    standing = sum(is_open(alert, evidence.span.end) for alert in alerts)
-    gone = len(alerts) - standing
-    first = f"{words.plural(standing, 'alert')} {'was' if standing == 1 else 'were'} open when the period ended"
-    first = first[0].upper() + first[1:]
-    return f"{first}; {gone} {'more ' if standing else ''}came and went during it." if gone else f"{first}."
+WHAT_A_FINDING_IS = "A finding is one figure beyond its limit. Each rule that it breaks raises an alert of its own."
 
 
-def timeline(evidence: Evidence, alerts: Sequence[Alert]) -> Timeline:
-    """The alerts as bars over the period, in the order in which they opened."""
+def finding_counts(told: Sequence[Story]) -> str:
+    """`1 finding was open when the period ended (2 alerts); 3 came and went during it (5 alerts).`"""
+    standing = [story for story in told if story.is_open]
+    gone = [story for story in told if not story.is_open]
+    text = (
+        f"{words.plural(len(standing), 'finding')} {'was' if len(standing) == 1 else 'were'} open when the period ended"
+    )
+    text = text[0].upper() + text[1:] + (f" ({_alerts(standing)})" if standing else "")
+    return (
+        f"{text}; {len(gone)} {'more ' if standing else ''}came and went during it ({_alerts(gone)})."
+        if gone
+        else f"{text}."
+    )
+
+
+def _alerts(told: Sequence[Story]) -> str:
+    return words.plural(sum(1 + len(story.also) for story in told), "alert")
+
+
+def timeline(evidence: Evidence, told: Sequence[Story]) -> Timeline:
+    """The findings as bars over the period, in the order in which they began."""
     rows: list[tuple[str, datetime, datetime | None]] = []
-    for alert in sorted(alerts, key=lambda a: (a.opened, a.kind)):
-        start, end = affected(alert, evidence.span, evidence.step)
-        row = (headline(evidence, alert), start, None if is_open(alert, evidence.span.end) else end)
-        if row not in rows:
-            rows.append(row)
+    for story in sorted(told, key=lambda s: (s.alert.opened, s.alert.kind)):
+        start, end = affected(story.alert, evidence.span, evidence.step)
+        rows.append((story.title, start, None if story.is_open else end))
     return Timeline(title="Windows in which it was seen (red: still open)", span=evidence.span, rows=tuple(rows))
 
 

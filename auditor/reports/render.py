@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auditor.core.errors import ConfigurationError
+from auditor.core.measurement import Measurement
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
 from auditor.reports import svg, vocabulary, words
 from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
+from auditor.reports.rules import Rules
 
 FORMATS = ("html", "json", "csv")
 
@@ -97,7 +101,7 @@ def to_html(report: Report) -> str:
             Word=Word,
             span_of=_span_of,
             quiet_words=(Word.PASS, Word.NOT_APPLICABLE),
-            held=_held,
+            held=partial(_held, figures={m.id: m for m in report.measurements}, rules=report.rules),
         )
     )
 
@@ -145,9 +149,12 @@ def _span_of(verdict: Verdict) -> Span:
     return Span(verdict.start, verdict.end)
 
 
-def _held(verdict: Verdict) -> str:
+def _held(verdict: Verdict, *, figures: Mapping[str, Measurement], rules: Rules) -> str:
     """The deciding figure beside its limit, or what the rule says instead."""
-    if verdict.observed is None:
+    m = figures.get(verdict.evidence[0]) if verdict.evidence else None
+    if verdict.observed is None or m is None:
         return words.reason(verdict.reason) if verdict.reason else verdict.explanation
-    figure = words.quantity(verdict.observed, verdict.unit)
-    return f"{figure} against {words.quantity(verdict.limit, verdict.unit)}" if verdict.limit is not None else figure
+    duration = rules.duration(verdict)
+    longer = "" if duration == verdict.end - verdict.start else f" over {words.length(duration)}"
+    allowed = rules.limit(verdict, m)
+    return f"{words.value(m)}{longer}{f' ({allowed})' if allowed else ''}"

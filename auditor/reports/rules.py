@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from auditor.core.verdict import Alert, Ref, Verdict
+from auditor.core.measurement import Measurement
+from auditor.core.verdict import Alert, Ref, Verdict, Word
 from auditor.policy.articles import by_article
 from auditor.policy.articles import gaps as policy_gaps
 from auditor.policy.calendar import provision_of
@@ -41,6 +43,31 @@ class Rules:
         """What the rule says to do next, or nothing."""
         control = self.controls.get((item.policy, item.control))
         return control.next if control is not None else ""
+
+    def limit(self, item: Verdict, m: Measurement) -> str:
+        """What the rule allows, in the form of the figure: `at most 5 %`; from the verdict's own limit without a rule."""
+        control = self.controls.get((item.policy, item.control))
+        if control is not None and control.condition is not None:
+            return words.limit(control.condition, m)
+        if item.limit is None:
+            return ""
+        bound = "at least" if m.value is not None and m.value < item.limit else "at most"
+        if item.verdict is Word.PASS:
+            bound = "the limit"
+        return f"{bound} {words.quantity(item.limit, m.unit, m.metric)}"
+
+    def false_alarms(self, alert: Alert) -> str:
+        """How often the rule may raise a false alarm: `about once in 75 years`; empty, when no budget says."""
+        policy = next((p for p in self.policies.policies if p.name == alert.policy), None) if self.policies else None
+        if policy is None or policy.budget is None or not alert.budget_share:
+            return ""
+        return words.how_often(alert.budget_share, policy.budget.per)
+
+    def duration(self, item: Verdict) -> timedelta:
+        """How long the figures are that the rule looks at."""
+        control = self.controls.get((item.policy, item.control))
+        asked = control.window.duration if control is not None else None
+        return asked if asked is not None else item.end - item.start
 
     @property
     def calendars(self) -> Sequence[LegalCalendar]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from auditor.alerting import inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
+from auditor.core.window import Span
 from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
@@ -27,16 +29,16 @@ def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[
 
 
 def tell(evidence: Evidence, alert: Alert) -> Story:
-    """One alert, with the verdict and the measurements it came from."""
+    """One alert by the worst of its windows, with the verdict and the measurements that this came from."""
     verdict = evidence.verdict_of(alert)
     behind = evidence.evidence_of(verdict) if verdict is not None else []
     deciding = behind[0] if behind else None
     return Story(
         alert=alert,
         title=headline(evidence, alert),
-        what=_what(evidence, alert, verdict, deciding),
-        since=_since(evidence, alert),
-        sure=_sure(alert, verdict, deciding),
+        what=_what(evidence, alert, verdict, behind),
+        since=_since(evidence, alert, verdict),
+        sure=_sure(evidence, alert, verdict, deciding),
         next=evidence.rules.next(alert) or vocabulary.NEXT.get(alert.kind, vocabulary.NEXT["policy"]),
         is_open=is_open(alert, evidence.span.end),
         verdict=verdict,
@@ -45,58 +47,85 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
 
 
 def headline(evidence: Evidence, alert: Alert) -> str:
-    """`Images changed: photo`, `Outcomes differ between groups: speaker`, `Quality of the answers changed: accuracy`."""
+    """`Images changed: photo`, `Outcomes differ between groups: speaker, over 7 days`, `The answers changed: entropy`."""
     base = vocabulary.KINDS.get(alert.kind) or evidence.rules.title(alert)
     deciding = evidence.deciding(evidence.verdict_of(alert))
     place = [alert.input] if alert.input else []
     if alert.slice != "overall":
         place.append(alert.slice.replace("&", " and ").replace("=", " = "))
-    if not place and deciding is not None:
-        at = deciding.attributes
+    if deciding is None:
+        return f"{base}: {', '.join(place)}" if place else base
+    at = deciding.attributes
+    if not place:
         if "pair" in at:
             place.append(" and ".join(at["pair"].split("~")))
         elif "feature" in at:
             place.append(at["feature"].replace("_", " "))
         elif alert.kind == "quality":
-            place.append(words.column(at["column"]) if "column" in at else words.metric_name(deciding.metric))
-    return f"{base}: {', '.join(place)}" if place else base
+            place.append(words.column_of(at) or words.metric_name(deciding.metric))
+    if alert.kind == "quality" and deciding.metric.startswith("drift."):
+        base = "The answers changed"
+        place = [name.removesuffix(" of the answer") for name in place]
+    text = f"{base}: {', '.join(place)}" if place else base
+    longer = words.reach(deciding, evidence.step)
+    return f"{text},{longer}" if longer else text
 
 
-def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
-    if m is None:
+def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Sequence[Measurement]) -> str:
+    if verdict is None or not behind:
         return alert.explanation
-    sentence = words.finding(m)
+    m = behind[0]
+    sentence = words.finding(m) + words.reach(m, evidence.step)
     sentence = sentence[0].upper() + sentence[1:]
-    if verdict is not None and verdict.limit is not None:
-        bound = "at least" if m.value is not None and m.value < verdict.limit else "at most"
-        sentence += f"; the rule “{evidence.rules.title(alert)}” allows {bound} {words.quantity(verdict.limit, m.unit, m.metric)}"
+    if allowed := evidence.rules.limit(verdict, m):
+        sentence += f"; the rule “{evidence.rules.title(alert)}” allows {allowed}"
     if m.note:
         sentence += f". In figures: {m.note.rstrip('.')}"
-    return sentence + "."
+    sentence += "."
+    also = [words.column_of(other.attributes) for other in behind[1:] if _breaks(other, m, verdict)]
+    if also := [name for name in dict.fromkeys(also) if name]:
+        sentence += f" Also beyond the limit: {words.listing(also, most=3)}."
+    if alert.kind == "alignment":
+        names = m.attributes["pair"].split("~") if "pair" in m.attributes else ()
+        sentence = f"{sentence} {inputs_alone(evidence.beside(verdict), names)}".rstrip()
+    return sentence
 
 
-def _since(evidence: Evidence, alert: Alert) -> str:
+def _breaks(other: Measurement, m: Measurement, verdict: Verdict) -> bool:
+    """Whether another figure of the same metric lies beyond the limit on the same side."""
+    if other.metric != m.metric or other.value is None or m.value is None or verdict.limit is None:
+        return False
+    return (other.value - verdict.limit) * (m.value - verdict.limit) > 0
+
+
+def _since(evidence: Evidence, alert: Alert, verdict: Verdict | None) -> str:
     begun = words.window_ending(alert.since, evidence.windows)
     told = words.window_ending(alert.opened, evidence.windows)
     text = f"First seen in the window of {begun} (UTC)" if begun[0].isdigit() else f"First seen in {begun}"
     if alert.opened != alert.since:
         text += f", alerted after {told}"
     times = words.plural(alert.count, "window")
-    if is_open(alert, evidence.span.end):
-        return f"{text}; seen in {times} since then, and still open."
-    assert alert.resolved is not None
-    well = words.window_ending(alert.resolved, evidence.windows)
-    return f"{text}; seen in {times}, resolved with the window of {well}."
+    standing = is_open(alert, evidence.span.end)
+    if not standing:
+        assert alert.resolved is not None
+        well = words.window_ending(alert.resolved, evidence.windows)
+        text = f"{text}; seen in {times}, resolved with the window of {well}"
+    else:
+        text = f"{text}; seen in {times} since then, and still open"
+    if verdict is not None and alert.count > 1:
+        text += f". Worst in the window of {words.window(Span(verdict.start, verdict.end))}, which is told here"
+        fired = evidence.fired(alert)
+        newest = evidence.deciding(fired[-1]) if fired else None
+        if standing and newest is not None and newest.value is not None and fired[-1] is not verdict:
+            text += f"; in the newest window: {words.value(newest)}"
+    return f"{text}."
 
 
-def _sure(alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
+def _sure(evidence: Evidence, alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
     text = words.how_sure(m)
-    others = len(verdict.evidence) - 1 if verdict is not None else 0
-    if others > 0:
-        text += f" It is the clearest of {others + 1} figures that the rule looked at."
-    if alert.budget_share:
-        text += (
-            f" The rule may raise {words.number(alert.budget_share, 2)} false alarms per budget period, "
-            "and was held to that."
-        )
+    looked = len(verdict.evidence) if verdict is not None else 0
+    if looked > 1:
+        text += f" The rule looked at {looked} figures."
+    if often := evidence.rules.false_alarms(alert):
+        text += f" It is set so that it raises a false alarm {often}."
     return text

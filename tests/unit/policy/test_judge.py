@@ -159,7 +159,7 @@ def test_a_gap_over_a_feature_is_overall_and_names_it():
     )
     found = only(days.next(gap))
     assert (found.slice, found.input, found.kind) == ("overall", None, "bias")
-    assert "accuracy differs by 0.31 between the groups of speaker" in found.explanation
+    assert "accuracy differs by 31 percentage points between the groups of speaker" in found.explanation
     assert "lowest theo 0.69" in found.explanation
 
 
@@ -169,12 +169,29 @@ def test_the_explanation_says_what_how_sure_since_when_and_what_next():
     note = "mean 0.308 in the baseline, 0.246 now"
     found = only(days.next(drifted(days, "contrast", 0.54, 1e-40, note=note), drifted(days, "p99_level", 0.2, 1e-9)))
     assert found.explanation == (
-        "Image drift (input photo): the distribution of contrast moved away from the baseline (KS distance 0.54), where "
-        "at most 0.15 is allowed (mean 0.308 in the baseline, 0.246 now). Chance alone would do this with probability "
-        "1e-40; this rule pages below 5.0e-04, so that its whole policy pages for nothing about 0.09 times in 90d; n = 400 "
-        "against 2800 in the baseline. Also beyond the limit: p99 level 0.2. Firing since the window that ended "
-        "2026-01-14 00:00 UTC. Next: Look at the camera."
+        "Image drift (input photo): the distribution of contrast moved away from the baseline (KS distance 0.54 of at most 1), "
+        "where at most 0.15 is allowed (mean 0.308 in the baseline, 0.246 now). If nothing had changed, so much would show less "
+        "than once in a billion comparisons (p = 1e-40); the rule pages below p = 5.0e-04, so that its whole policy raises a "
+        "false alarm about once in 3 years; 400 records against 2,800 in the baseline. Also beyond the limit: p99 level 0.2. "
+        "In alarm since the window of 13 Jan 2026. Next: Look at the camera."
     )
+
+
+def test_what_the_payload_shows_leads_and_the_model_s_own_head_follows_in_words():
+    days = Judged(policy_set(controls(DRIFT + "  significance: budget\n", BUDGET)))
+    head = drifted(days, "head.entropy", 0.6, 1e-60)
+    found = only(days.next(head, level := drifted(days, "brightness", 0.3, 1e-9), drifted(days, "noise", 0.2, 1e-7)))
+    assert (found.observed, found.evidence[0], found.evidence[-1]) == (0.3, level.id, head.id)
+    assert "the distribution of brightness moved" in found.explanation
+    assert "Also beyond the limit: noise 0.2, entropy of the model's image head 0.6." in found.explanation
+    alone = only(days.next(drifted(days, "head.entropy", 0.6, 1e-60), drifted(days, "brightness", 0.05, 0.4)))
+    assert "the distribution of entropy of the model's image head moved" in alone.explanation
+
+
+def test_a_figure_over_several_windows_says_over_how_long():
+    days = Judged(policy_set(controls(DRIFT.replace("window: {", "window: {duration: 2d, "))))
+    two = drifted(days, "a", 0.4, start=days.start - DAY)
+    assert "of at most 1) over 2 days, where at most 0.15 is allowed" in only(days.next(two)).explanation
 
 
 def test_unknown_is_never_a_pass():
@@ -481,7 +498,7 @@ def test_intervals_decide_where_the_rule_asks_for_them():
 
     found = only(days.next(rate(0.16, 0.12, 0.2)))
     assert (found.verdict, found.state) == (Word.INSUFFICIENT_EVIDENCE, State.OK)
-    assert "95% interval 0.12 to 0.2" in found.explanation
+    assert "95 % interval 12 to 20 %" in found.explanation
     assert only(days.next(rate(0.3, 0.25, 0.35))).verdict is Word.FAIL
     assert only(days.next(rate(0.16, 0.12, 0.2))).verdict is Word.FAIL  # firing, and not shown to be well
     assert only(days.next(rate(0.1, 0.08, 0.12))).verdict is Word.PASS

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auditor.alerting import alerts_for
 from auditor.core.artifact import Artifact, Rendering
@@ -23,24 +22,19 @@ from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, uuid7
 from auditor.core.measurement import Measurement
-from auditor.core.rollup import merge_window
-from auditor.core.rows import Rows
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState, empty_state
 from auditor.core.verdict import Alert, AlertChange, Verdict
 from auditor.core.window import (
-    DAY,
     HOUR,
     Baseline,
     Span,
     check_kind,
     floor_to,
     format_time,
-    hour_of_week,
     parse_duration,
     parse_time,
     to_us,
-    trailing,
 )
 from auditor.deliver import deliver
 from auditor.exemplify import with_examples
@@ -50,12 +44,11 @@ from auditor.monitoring import Before, follow
 from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Monitor, Renderer, Sink, Store
 from auditor.recompute import Exact, compare
 from auditor.settings import Settings
-from auditor.summarise import fit_frame, summarise_hours
+from auditor.summarise import fit_frame
+from auditor.windows import Pinned, Windows
 
 if TYPE_CHECKING:
     from auditor.policy.loader import PolicySet
-
-Pinned = tuple[Baseline, Frame, WindowState]
 
 
 @dataclass(slots=True)
@@ -86,6 +79,11 @@ class Pipeline:
     artifacts: Path
     settings: Settings
     versions: Mapping[str, str]
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The windows of this home."""
+        return Windows(store=self.store, archive=self.archive, engine=self.engine)
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
@@ -134,8 +132,8 @@ class Pipeline:
                 "no_records", f"no record of {model!r} in {wide}", where="baseline", fix=f"models with records: {known}"
             )
         frame = fit_frame(rows)
-        self._summarise(model, wide, frame, everything=True)
-        state = self._window(model, wide, frame)
+        self.windows.update(model, wide, frame, everything=True)
+        state = self.windows.state(model, wide, frame)
         baseline = Baseline(
             id=digest(
                 [
@@ -226,7 +224,7 @@ class Pipeline:
 
     def _audit_window(self, model: str, span: Span, pinned: Pinned | None, now: datetime) -> Audit:
         started = now
-        baseline = self._reference(pinned, span) if pinned and not _overlap(pinned[0].span, span) else None
+        baseline = self.windows.reference(pinned, span) if pinned and not _overlap(pinned[0].span, span) else None
         frame = pinned[1] if pinned else Frame(model)
         earlier = self.store.runs(model, span)
         revision = max((run.revision for run in earlier if run.span == span), default=0) + 1
@@ -237,8 +235,8 @@ class Pipeline:
         window = empty_state(model, span, frame.digest)
         for duration in durations:
             reach = Span(span.end - duration, span.end)
-            self._summarise(model, reach, frame)
-            for version, state in self._by_version(model, reach, frame):
+            self.windows.update(model, reach, frame)
+            for version, state in self.windows.by_version(model, reach, frame):
                 measurements += measure(
                     state,
                     baseline,
@@ -296,37 +294,21 @@ class Pipeline:
         past = Span(alert.opened - span.duration, span.start)
         return self.store.verdicts(alert.model, control=alert.control, span=past)
 
-    def _reference(self, pinned: Pinned, span: Span) -> Pinned | None:
-        """What a window is compared with, by the baseline's kind; None when there is no record of it."""
-        baseline, frame, state = pinned
-        if baseline.kind == "fixed":
-            return pinned
-        past = trailing(baseline, span) if baseline.kind == "trailing" else baseline.span
-        self._summarise(baseline.model, past, frame)
-        if baseline.kind == "trailing":
-            state = self._window(baseline.model, past, frame)
-        else:
-            season = {hour_of_week(tile.start) for tile in span.tiles(HOUR)}
-            states = self.store.states(baseline.model, past, frame.digest)
-            states = [state for state in states if hour_of_week(state.start) in season]
-            state = _merged(baseline.model, past, frame, states)
-        return (baseline, frame, state) if state.n else None
-
     def _recompute(self, audit: Audit, pinned: Pinned | None) -> list[Exact]:
         """The window's figures again, from the archive's rows alone."""
         model, span = audit.run.model, audit.run.span
         frame = pinned[1] if pinned else Frame(model)
         rows = self.archive.read(model, span)
-        window = self._anew(model, rows, span, frame)
+        window = self.windows.anew(model, rows, span, frame)
         baseline: Pinned | None = None
         reference = None
         if pinned is not None and audit.run.baseline is not None:
             if pinned[0].kind == "seasonal":
-                baseline = self._reference(pinned, span)
+                baseline = self.windows.reference(pinned, span)
             else:
-                past = trailing(pinned[0], span) if pinned[0].kind == "trailing" else pinned[0].span
+                past = self.windows.past(pinned[0], span)
                 reference = self.archive.read(model, past)
-                baseline = (pinned[0], frame, self._anew(model, reference, past, frame))
+                baseline = (pinned[0], frame, self.windows.anew(model, reference, past, frame))
         again = measure(
             window,
             baseline,
@@ -340,11 +322,6 @@ class Pipeline:
         )
         measured = [m for m in audit.measurements if m.version is None and m.span == span]
         return compare(measured, again, rows, reference, frame)
-
-    def _anew(self, model: str, rows: Rows, span: Span, frame: Frame) -> WindowState:
-        hours = [tile.start for tile in span.tiles(HOUR)]
-        states = summarise_hours(rows, frame, hours, *self.store.readings(model, span))
-        return _merged(model, span, frame, states)
 
     def _follow(
         self,
@@ -408,47 +385,6 @@ class Pipeline:
             partial_file.write_bytes(drawn.data)
             partial_file.replace(path)
         return artifact
-
-    # -- states --------------------------------------------------------------------------------------------------------
-
-    def _summarise(self, model: str, span: Span, frame: Frame, *, everything: bool = False) -> None:
-        """Bring the hourly states of the span up to date on this frame: only hours that are new or dirty are read."""
-        wide = span.widen(HOUR)
-        dirty = set(self.store.dirty(model))
-        done = set() if everything else set(self.store.hours(model, wide, frame.digest)) - dirty
-        due = [tile.start for tile in wide.tiles(HOUR) if tile.start not in done]
-        days: dict[datetime, list[datetime]] = defaultdict(list)
-        for hour in due:
-            days[floor_to(hour, DAY)].append(hour)
-        work = partial(_summarise_day, self.archive, model, frame)
-        tasks = [(hours, *self.store.readings(model, Span(hours[0], hours[-1] + HOUR))) for hours in days.values()]
-        for (hours, _, _), states in zip(tasks, self.engine.map(work, tasks), strict=True):
-            self.store.put_states(model, hours, frame.digest, states)
-
-    def _window(self, model: str, span: Span, frame: Frame) -> WindowState:
-        return _merged(model, span, frame, self.store.window_states(model, span, frame.digest))
-
-    def _by_version(self, model: str, span: Span, frame: Frame) -> Iterator[tuple[str | None, WindowState]]:
-        """The window's state over all versions (version None), then, when there are several, of each alone."""
-        states = self.store.window_states(model, span, frame.digest)
-        yield None, _merged(model, span, frame, states)
-        versions = sorted({state.version or "" for state in states if state.n})
-        if len(versions) > 1:
-            for version in versions:
-                own = [state for state in states if (state.version or "") == version]
-                yield version, _merged(model, span, frame, own)
-
-
-def _summarise_day(
-    archive: Archive, model: str, frame: Frame, task: tuple[list[datetime], Any, Any]
-) -> list[WindowState]:
-    hours, readings, tallies = task
-    rows = archive.read(model, Span(hours[0], hours[-1] + HOUR))
-    return summarise_hours(rows, frame, hours, readings, tallies)
-
-
-def _merged(model: str, span: Span, frame: Frame, states: Sequence[WindowState]) -> WindowState:
-    return merge_window(states, span) if states else empty_state(model, span, frame.digest)
 
 
 def _overlap(a: Span, b: Span) -> bool:

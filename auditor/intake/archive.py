@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from auditor.core import record as core
 from auditor.core.errors import StoreError
 from auditor.core.identity import slug
 from auditor.core.rows import Rows
-from auditor.core.window import DAY, Span, floor_to, from_us
+from auditor.core.window import DAY, Span, floor_to, from_us, to_us
 from auditor.intake import compaction, parts, wire
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
@@ -86,6 +87,23 @@ class ParquetArchive:
             table = pack(rows).replace_schema_metadata(parts.metadata(model))
             self._write(f"{_folder(model)}/day={day}/part-{segment}.parquet", parts.encode(table))
         return len(grouped)
+
+    def put(self, tables: Sequence[tuple[str, pa.Table]], segment: str) -> int:
+        """Put tables of one segment in place, each with its model: as `write` does, which makes them of records."""
+        grouped: dict[str, list[pa.Table]] = defaultdict(list)
+        for model, table in tables:
+            grouped[model].append(table)
+        written = 0
+        for model, parted in sorted(grouped.items()):
+            whole = compaction.joined(parted).replace_schema_metadata(parts.metadata(model))
+            days = whole["time"].cast(pa.int64()).to_numpy() // to_us(from_us(0) + DAY)
+            begins = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
+            for begin, end in pairwise(begins):
+                day = from_us(0) + int(days[begin]) * DAY
+                path = f"{_folder(model)}/day={day:%Y-%m-%d}/part-{segment}.parquet"
+                self._write(path, parts.encode(_without_empty(whole.slice(begin, end - begin))))
+                written += 1
+        return written
 
     def write_labels(self, labels: Sequence[core.Label], days: Mapping[str, str], segment: str, received: int) -> None:
         """Put labels of one segment in place; see `labels.files`."""
@@ -381,6 +399,17 @@ def _again(read: Callable[[], A]) -> A:
         except FileNotFoundError:
             continue
     return read()
+
+
+def _without_empty(table: pa.Table) -> pa.Table:
+    """Without columns that have no value: what another day has is not this day's affair."""
+    return table.select([name for name, column in zip(table.column_names, table.columns) if not _empty(column)])
+
+
+def _empty(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_fixed_size_list(column.type):  # an absent vector is a list of nulls
+        column = pc.list_flatten(column)
+    return bool(column.null_count == len(column))
 
 
 @lru_cache(maxsize=4096)

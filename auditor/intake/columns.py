@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -21,63 +22,70 @@ from auditor.intake.dotted import TEXT_SUFFIX
 
 TIME = pa.timestamp("us", tz="UTC")
 
-_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("model.encoder", pa.string()),
-    ("subject", pa.string()),
-    ("latency_s", pa.float64()),
-    ("first_token_s", pa.float64()),
-)
-_SOURCE: tuple[tuple[str, pa.DataType], ...] = (("session", pa.string()), ("fork", pa.int64()), ("seq", pa.int64()))
-_OUTPUT: tuple[tuple[str, pa.DataType], ...] = (
-    ("label", pa.string()),
-    ("value", pa.float64()),
-    ("finish", pa.string()),
-    ("refused", pa.bool_()),
-    ("error", pa.string()),
-)
-_INPUT: tuple[tuple[str, pa.DataType], ...] = (
-    ("modality", pa.string()),
-    ("missing", pa.bool_()),
-    ("error", pa.string()),
-    ("encoder", pa.string()),
-    ("commitment", pa.string()),
-    ("describer", pa.string()),
-)
-_ENERGY: tuple[tuple[str, pa.DataType], ...] = (
-    ("joules", pa.float64()),
-    ("method", pa.string()),
-    ("lower", pa.float64()),
-    ("upper", pa.float64()),
-)
-
-
-def pack(records: Sequence[wire.Record]) -> pa.Table:
-    """The records as a table, in the order of their times, then ids."""
-    rows = sorted(records, key=attrgetter("time", "id"))
-    columns: dict[str, pa.Array] = {
-        "id": pa.array([row.id for row in rows], pa.string()),
-        "time": pa.array([row.time for row in rows], TIME),
-        "model.name": pa.array([row.model.name for row in rows], pa.string()),
-        "model.version": pa.array([row.model.version for row in rows], pa.string()),
-        "sampling": pa.array([row.sampling for row in rows], pa.float64()),
-    }
-    keep = _keeper(columns)
-    _objects(keep, "", rows, _FIELDS)
-    _objects(keep, "source", [row.source for row in rows], _SOURCE)
-    for name, entries in _by_name(rows).items():
-        _input(keep, f"inputs.{name}", entries)
-    _output(keep, [row.output for row in rows])
-    energy = [row.energy for row in rows]
-    _objects(keep, "energy", energy, _ENERGY)
-    _mappings(keep, "energy.by", [entry.by if entry else None for entry in energy])
-    _mappings(keep, "groups", [row.groups for row in rows])
-    return pa.table(columns)
-
+KINDS: dict[str, pa.DataType] = {
+    **dict.fromkeys(
+        ("subject", "encoder", "label", "finish", "error", "modality", "commitment", "describer"), pa.string()
+    ),
+    **dict.fromkeys(("latency_s", "first_token_s", "value"), pa.float64()),
+    **dict.fromkeys(("missing", "refused"), pa.bool_()),
+}
+"""Fields that are one value, wherever they stand in a record."""
+_FIELDS = ("subject", "latency_s", "first_token_s")
+_OUTPUT = ("label", "value", "finish", "refused", "error")
+_INPUT = ("modality", "missing", "error", "encoder", "commitment", "describer")
+_SOURCE = {"session": pa.string(), "fork": pa.int64(), "seq": pa.int64()}
+_TOKENS = {"input": pa.int64(), "output": pa.int64()}
+_ENERGY = {"joules": pa.float64(), "method": pa.string(), "lower": pa.float64(), "upper": pa.float64()}
 
 Keep = Callable[[str, Any, pa.DataType | None], None]
 
 
-def _keeper(columns: dict[str, pa.Array]) -> Keep:
+def pack(records: Sequence[wire.Record]) -> pa.Table:
+    """The records as a table, in the order of their times, then ids."""
+    return tabulate(sorted(records, key=attrgetter("time", "id")))
+
+
+def tabulate(rows: Sequence[wire.Record]) -> pa.Table:
+    """The records as a table, in their order."""
+    columns: dict[str, pa.Array] = {}
+    always(
+        columns,
+        ids=[row.id for row in rows],
+        times=[row.time for row in rows],
+        models=[row.model.name for row in rows],
+        versions=[row.model.version for row in rows],
+        sampling=[row.sampling for row in rows],
+    )
+    keep = keeper(columns)
+    leaves(keep, "model", {"encoder": [row.model.encoder for row in rows]})
+    leaves(keep, "", _read(rows, _FIELDS))
+    leaves(keep, "", {"source": [row.source for row in rows]})
+    for name, entries in _by_name(rows).items():
+        _input(keep, f"inputs.{name}", entries)
+    _output(keep, [row.output for row in rows])
+    energy(keep, [row.energy for row in rows])
+    _mappings(keep, "groups", [row.groups for row in rows])
+    return pa.table(columns)
+
+
+def always(
+    columns: dict[str, pa.Array],
+    *,
+    ids: Sequence[str],
+    times: Sequence[datetime],
+    models: Sequence[str],
+    versions: Sequence[str],
+    sampling: Sequence[float],
+) -> None:
+    """Put in place the columns that every table has."""
+    columns["id"] = pa.array(ids, pa.string())
+    columns["time"] = pa.array(times, TIME)
+    columns["model.name"] = pa.array(models, pa.string())
+    columns["model.version"] = pa.array(versions, pa.string())
+    columns["sampling"] = pa.array(sampling, pa.float64())
+
+
+def keeper(columns: dict[str, pa.Array]) -> Keep:
     """A function that adds a column unless all of it is null; without a type, the values say what they are."""
 
     def keep(path: str, values: Any, kind: pa.DataType | None) -> None:
@@ -116,15 +124,40 @@ def _by_name(rows: Sequence[wire.Record]) -> dict[str, list[wire.Input | None]]:
     return found
 
 
-def _objects(keep: Keep, path: str, entries: Sequence[Any], fields: Sequence[tuple[str, pa.DataType]]) -> None:
+def leaves(keep: Keep, path: str, given: Mapping[str, Sequence[Any]]) -> None:
+    """Columns for fields below `path`, by field; None where a row has none."""
+    for field, values in given.items():
+        below = f"{path}.{field}" if path else field
+        if field in ("embedding", "scores"):
+            _vectors(keep, below, values)
+        elif field == "source":
+            _objects(keep, below, values, _SOURCE)
+        elif field == "tokens":
+            _objects(keep, below, values, _TOKENS)
+        else:
+            keep(below, values, KINDS[field])
+
+
+def energy(keep: Keep, entries: Sequence[wire.Energy | None]) -> None:
+    """Columns of what the calls used."""
+    _objects(keep, "energy", entries, _ENERGY)
+    _mappings(keep, "energy.by", [entry.by if entry else None for entry in entries])
+
+
+def _objects(keep: Keep, path: str, entries: Sequence[Any], kinds: Mapping[str, pa.DataType]) -> None:
+    for field, values in _read(entries, tuple(kinds)).items():
+        keep(f"{path}.{field}", values, kinds[field])
+
+
+def _read(entries: Sequence[Any], fields: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Values of fields, row by row, where any row has one."""
     given = [entry is not None for entry in entries]
     if not any(given):
-        return
-    read = attrgetter(*(field for field, _ in fields))
+        return {}
+    read = attrgetter(*fields)
     blank = (None,) * len(fields)
     rows = map(read, entries) if all(given) else (blank if entry is None else read(entry) for entry in entries)
-    for (field, kind), values in zip(fields, zip(*rows, strict=True), strict=True):
-        keep(f"{path}.{field}" if path else field, values, kind)
+    return dict(zip(fields, zip(*rows, strict=True), strict=True))
 
 
 def _mappings(keep: Keep, path: str, entries: Sequence[Mapping[str, Any] | None]) -> None:
@@ -160,27 +193,16 @@ def _matrix(entries: Sequence[Mapping[str, Any] | None]) -> np.ndarray | None:
 
 
 def _input(keep: Keep, path: str, entries: Sequence[wire.Input | None]) -> None:
-    _objects(keep, path, entries, _INPUT)
+    leaves(keep, path, _read(entries, _INPUT))
     _mappings(keep, f"{path}.descriptors", [entry.descriptors if entry else None for entry in entries])
-    for field in ("embedding", "scores"):
-        read = attrgetter(field)
-        _vectors(keep, f"{path}.{field}", [read(entry) if entry else None for entry in entries])
+    leaves(keep, path, _read(entries, ("embedding", "scores")))
 
 
 def _output(keep: Keep, entries: Sequence[wire.Output | None]) -> None:
-    if not any(entries):
-        return
-    _objects(keep, "output", entries, _OUTPUT)
-    _vectors(keep, "output.scores", [entry.scores if entry else None for entry in entries])
-    _objects(
-        keep,
-        "output.tokens",
-        [entry.tokens if entry else None for entry in entries],
-        (("input", pa.int64()), ("output", pa.int64())),
-    )
+    leaves(keep, "output", _read(entries, (*_OUTPUT, "scores", "tokens")))
     texts = [entry.text if entry else None for entry in entries]
     _mappings(keep, "output.text.descriptors", [text.descriptors if text else None for text in texts])
-    _vectors(keep, "output.text.embedding", [text.embedding if text else None for text in texts])
+    leaves(keep, "output.text", {"embedding": [text.embedding if text else None for text in texts]})
 
 
 def _vectors(keep: Keep, path: str, values: Sequence[list[float] | None]) -> None:

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from datetime import datetime
+from itertools import compress, repeat
+from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from auditor.core.command import Command
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import digest
 from auditor.core.record import CaptureTally, EnergyReading, Label
+from auditor.core.rows import Ints
+from auditor.core.window import DAY, HOUR, from_us, to_us
 from auditor.intake import wire
-from auditor.intake.records import content_digest, decode, read_label, record_from, usual_record, without_sensitive
-from auditor.ports import Damage
+from auditor.intake.columns import tabulate
+from auditor.intake.records import (
+    EARLIEST,
+    JSON,
+    MEDIA,
+    content_digest,
+    decode,
+    read_label,
+    read_record,
+    without_sensitive,
+)
+from auditor.intake.shapes import Shape, Shapes, read
+from auditor.ports import Damage, IndexEntry
 from auditor.segments import Frame, Segment
 
 MAX_COLUMNS = 2000
 """Descriptor columns and group features that one model may bring in one batch: a client that makes up names is refused
 before it fills the archive with columns."""
+TOGETHER = 2048
+"""Records that become columns together, about: few enough to stay in the processor's cache meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +56,84 @@ class Refused:
         return {"code": self.code, "message": self.message, "where": self.where, "id": self.id, "frame": self.frame}
 
 
-class Taken(NamedTuple):
-    """A record with the digest of its content and the place it came from."""
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Records of one model as columns, with what the index asks for, row by row.
 
-    record: wire.Record
-    digest: str
-    segment: str
-    offset: int
+    Attributes
+    ----------
+    model : str
+    table : pyarrow.Table
+        As `columns.pack` makes it, in any order.
+    ids, digests : list of str
+        `records.content_digest` of each.
+    frames : list of (str, Frame)
+        The segment and the frame that brought each.
+    """
 
-    @property
-    def where(self) -> str:
-        return f"{self.segment}:{self.offset}"
+    model: str
+    table: pa.Table
+    ids: list[str]
+    digests: list[str]
+    frames: list[tuple[str, Frame]]
+
+    def times(self) -> Ints:
+        """Microseconds since 1970."""
+        found: Ints = self.table["time"].cast(pa.int64()).to_numpy()
+        return found
+
+    def entries(self, segment: str) -> Iterator[IndexEntry]:
+        """Lines for the index."""
+        days, which = np.unique(self.times() // to_us(EARLIEST + DAY), return_inverse=True)
+        texts = [f"{EARLIEST + int(day) * DAY:%Y-%m-%d}" for day in days]
+        spelled = map(texts.__getitem__, which.tolist())
+        return map(IndexEntry._make, zip(self.ids, self.digests, repeat(self.model), spelled, repeat(segment)))
+
+    def hours(self) -> Iterator[datetime]:
+        """The hours in which the inferences happened."""
+        return (EARLIEST + int(hour) * HOUR for hour in np.unique(self.times() // to_us(EARLIEST + HOUR)))
+
+    def only(self, wanted: Sequence[bool]) -> Pile:
+        """Some of the rows."""
+        return Pile(
+            self.model,
+            self.table.filter(pa.array(wanted)),
+            list(compress(self.ids, wanted)),
+            list(compress(self.digests, wanted)),
+            list(compress(self.frames, wanted)),
+        )
 
 
 @dataclass(slots=True)
-class Contents:
-    """All frames of a batch."""
+class _Heap:
+    """Rows that wait to become a pile."""
 
-    records: dict[str, Taken] = field(default_factory=dict)
-    """By id, in order of arrival."""
-    labels: list[Label] = field(default_factory=list)
-    readings: list[EnergyReading] = field(default_factory=list)
-    tallies: list[CaptureTally] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    damage: list[Damage] = field(default_factory=list)
-    duplicates: int = 0
-    _once: set[bytes] = field(default_factory=set)
-    _columns: dict[str, set[str]] = field(default_factory=dict)
+    rows: list[Any] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    frames: list[tuple[str, Frame]] = field(default_factory=list)
+
+
+class Contents:
+    """All frames of a batch, parsed as its segments are added; `close` it after the last one.
+
+    Records become columns a few thousand at a time, so that what was decoded never grows with the batch.
+    """
+
+    def __init__(self) -> None:
+        self.piles: list[Pile] = []
+        self.labels: list[Label] = []
+        self.readings: list[EnergyReading] = []
+        self.tallies: list[CaptureTally] = []
+        self.commands: list[Command] = []
+        self.refused: list[Refused] = []
+        self.damage: list[Damage] = []
+        self.duplicates = 0
+        self._digests: dict[str, str] = {}
+        self._buffer = bytearray(1 << 16)
+        self._heaps: dict[Shape | str, _Heap] = {}
+        self._shapes = Shapes()
+        self._once: set[bytes] = set()
+        self._columns: dict[str, set[str]] = {}
 
     def add(self, segment: Segment) -> None:
         """Parse every frame of a segment."""
@@ -75,12 +144,22 @@ class Contents:
             "tally": self._tally,
             "command": self._command,
         }
-        name = segment.path.name
-        for frame in segment.frames:
-            kind, payload, offset = frame
+        for start in range(0, len(segment.frames), TOGETHER):
+            self._add(segment.path.name, segment.frames[start : start + TOGETHER], takers)
+            for key in [key for key, heap in self._heaps.items() if len(heap.rows) >= TOGETHER]:
+                self._pile(key)
+
+    def _add(self, name: str, frames: Sequence[Frame], takers: Mapping[str, Callable[[bytes], None]]) -> None:
+        shape = self._shapes.first
+        for frame in frames:
+            kind, payload, _ = frame
             try:
-                if kind == "record":
-                    self._record(payload, name, offset)
+                if kind in MEDIA:
+                    if shape is not None and (row := read(shape, kind, payload)) is not None:
+                        self._take(shape, row, name, frame)
+                    else:
+                        self._record(name, frame)
+                        shape = self._shapes.first
                 elif kind in takers:
                     takers[kind](payload)
                 else:
@@ -91,38 +170,66 @@ class Contents:
                 # Only for what agents of our own write (readings, tallies, commands): their gate is not ours.
                 self._refuse(RecordError(f"bad_{kind}", f"{type(error).__name__}: {error}"), name, frame)
 
-    def refuse_conflict(self, taken: Taken) -> None:
-        """The index has the same id with other content."""
-        self._conflict(taken)
+    def close(self) -> None:
+        """Make columns of what is left."""
+        for key in list(self._heaps):
+            self._pile(key)
 
-    def _record(self, payload: bytes, segment: str, offset: int) -> None:
-        record = usual_record(payload)
-        if record is None:
-            # A frame without an id must get the same one each time the batch is read.
-            record = record_from(decode(payload), default_id=digest(f"{segment}:{offset}")[:32])
-        taken = Taken(record, content_digest(record), segment, offset)
-        earlier = self.records.setdefault(record.id, taken)
-        if earlier is taken:
-            try:
-                self._check_columns(record)
-            except RecordError:
-                del self.records[record.id]
-                raise
-        elif earlier.digest == taken.digest:
-            self.duplicates += 1
-        else:
-            self._conflict(taken)
+    def times(self, wanted: Container[str]) -> dict[str, datetime]:
+        """When the inferences of the batch's own records among `wanted` happened, by id."""
+        return {
+            identifier: from_us(moment)
+            for pile in self.piles
+            for identifier, moment in zip(pile.ids, pile.times().tolist(), strict=True)
+            if identifier in wanted
+        }
 
-    def _conflict(self, taken: Taken) -> None:
+    def refuse_conflict(self, segment: str, frame: Frame) -> None:
+        """The same id stands for other content, in the index or earlier in the batch."""
+        record = _read(segment, frame)
         self.refused.append(
             Refused(
                 "id_conflict",
                 "the same id stands for a record with other content",
-                taken.where,
-                taken.record.id,
-                msgspec.to_builtins(taken.record),
+                f"{segment}:{frame.offset}",
+                record.id,
+                msgspec.to_builtins(record),
             )
         )
+
+    def _take(self, key: Shape | str, row: Any, segment: str, frame: Frame) -> bool:
+        """Put a row on its heap; whether its id is new to the batch."""
+        content = content_digest(row, self._buffer)
+        earlier = self._digests.setdefault(row.id, content)
+        if earlier is content:
+            heap = self._heaps.get(key) or self._heaps.setdefault(key, _Heap())
+            heap.rows.append(row)
+            heap.digests.append(content)
+            heap.frames.append((segment, frame))
+            return True
+        if earlier == content:
+            self.duplicates += 1
+        else:
+            self.refuse_conflict(segment, frame)
+        return False
+
+    def _record(self, segment: str, frame: Frame) -> None:
+        """A record that does not look like the one before it."""
+        found = self._shapes.read(frame.kind, frame.payload)
+        if found is not None:
+            self._take(*found, segment, frame)
+            return
+        record = _read(segment, frame)
+        if record.id not in self._digests:
+            self._check_columns(record)
+        if self._take(record.model.name, record, segment, frame):
+            # The columns of what it looks like are let in by now: its shape need not be asked about them again.
+            self._shapes.learn(record)
+
+    def _pile(self, key: Shape | str) -> None:
+        heap = self._heaps.pop(key)
+        model, table = (key, tabulate(heap.rows)) if isinstance(key, str) else (key.model, key.table(heap.rows))
+        self.piles.append(Pile(model, table, [row.id for row in heap.rows], heap.digests, heap.frames))
 
     def _check_columns(self, record: wire.Record) -> None:
         known = self._columns.setdefault(record.model.name, set())
@@ -169,7 +276,7 @@ class Contents:
 
     def _refuse(self, error: AuditorError, segment: str, frame: Frame) -> None:
         try:
-            data = decode(frame.payload)
+            data = decode(frame.payload, MEDIA.get(frame.kind, JSON))
         except RecordError:
             data = frame.payload.decode("utf-8", "backslashreplace")
         identifier = data.get("id") if isinstance(data, dict) else None
@@ -182,6 +289,11 @@ class Contents:
                 without_sensitive(data),
             )
         )
+
+
+def _read(segment: str, frame: Frame) -> wire.Record:
+    # A frame without an id must get the same one each time the batch is read.
+    return read_record(frame.payload, media=MEDIA[frame.kind], default_id=digest(f"{segment}:{frame.offset}")[:32])
 
 
 def _check(holds: bool, message: str) -> None:

@@ -7,18 +7,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from auditor.core.errors import StoreError
 from auditor.core.window import DAY, HOUR, Span, floor_to, parse_time
-from auditor.intake import wire
 from auditor.intake.archive import ParquetArchive
-from auditor.intake.contents import Contents, Taken
+from auditor.intake.contents import Contents, Pile
 from auditor.intake.journal import Batch, Journal, link_or_copy
 from auditor.intake.places import write_file
-from auditor.ports import IndexEntry, IntakeReport, RecordIndex, StateStore
+from auditor.ports import IntakeReport, RecordIndex, StateStore
 from auditor.segments import Segment, read_segment
 from auditor.settings import Home
 
@@ -92,12 +92,13 @@ class HomeIntake:
 
     def _take(self, batch: Batch, report: IntakeReport, touched: Days) -> None:
         contents = self._read(batch)
-        new = self._claim(batch, contents, report)
-        self._archive.write([taken.record for taken in new], batch.id)
+        new = self._claim(batch, contents)
+        self._archive.put([(pile.model, pile.table) for pile in new], batch.id)
         dirty: Hours = defaultdict(set)
-        for model, day, hour in {_hour_of(taken.record) for taken in new}:
-            dirty[model].add(datetime.combine(day, time(hour), UTC))
-            touched[model].add(datetime.combine(day, time(), UTC))
+        for pile in new:
+            dirty[pile.model].update(pile.hours())
+        for model, hours in dirty.items():
+            touched[model].update(floor_to(hour, DAY) for hour in hours)
         self._take_labels(batch, contents, dirty)
         if contents.readings or contents.tallies:
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
@@ -110,7 +111,7 @@ class HomeIntake:
         self._journal.keep_commands(batch, contents.commands)
         self._keep_refused(batch, contents)
         batch.retire()
-        report.accepted += len(new)
+        report.accepted += sum(len(pile.ids) for pile in new)
         report.duplicates += contents.duplicates
         report.refused += len(contents.refused)
         report.labels += len(contents.labels)
@@ -122,22 +123,26 @@ class HomeIntake:
             segment = read_segment(path)
             self._keep_damage(segment)
             contents.add(segment)
+        contents.close()
         return contents
 
-    def _claim(self, batch: Batch, contents: Contents, report: IntakeReport) -> list[Taken]:
-        records = list(contents.records.values())
-        if not records:
-            return []
-        answers = self._store.claim(list(_entries(records, batch.id)))
-        new = []
-        for taken, answer in zip(records, answers, strict=True):
-            if answer == "new":
-                new.append(taken)
-            elif answer == "duplicate":
-                contents.duplicates += 1
-            else:
-                contents.refuse_conflict(taken)
-        return new
+    def _claim(self, batch: Batch, contents: Contents) -> list[Pile]:
+        """The records that are new; duplicates are counted, and contradictions refused."""
+        entries = [entry for pile in contents.piles for entry in pile.entries(batch.id)]
+        answers = iter(self._store.claim(entries))
+        found = []
+        for pile in contents.piles:
+            words = list(islice(answers, len(pile.ids)))
+            new = words.count("new")
+            if new < len(words):
+                contents.duplicates += words.count("duplicate")
+                for word, frame in zip(words, pile.frames, strict=True):
+                    if word == "conflict":
+                        contents.refuse_conflict(*frame)
+                pile = pile.only([word == "new" for word in words])
+            if new:
+                found.append(pile)
+        return found
 
     def _take_labels(self, batch: Batch, contents: Contents, dirty: Hours) -> None:
         """Keep the labels; the hours of the records that they label wait to be summarised again."""
@@ -148,10 +153,10 @@ class HomeIntake:
         days = {identifier: entry.day for identifier, entry in entries.items()}
         self._archive.write_labels(contents.labels, days, batch.id, batch.number)
         parts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        here = contents.times(entries)
         for entry in entries.values():
-            if entry.segment == batch.id and entry.id in contents.records:
-                time = contents.records[entry.id].record.time
-                dirty[entry.model].add(floor_to(time, HOUR))
+            if entry.segment == batch.id and entry.id in here:
+                dirty[entry.model].add(floor_to(here[entry.id], HOUR))
             else:
                 parts[entry.model, entry.day, entry.segment].append(entry.id)
         for (model, day, segment), ids in parts.items():
@@ -172,19 +177,6 @@ class HomeIntake:
             lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in contents.refused]
             data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
             write_file(self._home.quarantine / f"{batch.id}.refused.jsonl", data)
-
-
-def _entries(records: Sequence[Taken], segment: str) -> Iterator[IndexEntry]:
-    days: dict[date, str] = {}
-    for record, digest, *_ in records:
-        day = record.time.date()
-        if day not in days:
-            days[day] = day.isoformat()
-        yield IndexEntry(record.id, digest, record.model.name, days[day], segment)
-
-
-def _hour_of(record: wire.Record) -> tuple[str, date, int]:
-    return record.model.name, record.time.date(), record.time.hour
 
 
 @contextmanager

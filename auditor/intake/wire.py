@@ -15,8 +15,13 @@ from msgspec import Meta, Struct
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Seconds = Annotated[float, Meta(ge=0.0)]
-Scalar = float | Text | None
+LARGEST = 1.7976931348623157e308
+Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+"""MessagePack and mappings can carry what JSON cannot: neither a NaN nor an infinity is within bounds."""
+Positive = Annotated[float, Meta(ge=0.0, le=LARGEST)]
+WHOLE = 1.0
+"""The share of calls described where nothing is said; only this very object is left out when a record is written."""
+Scalar = Finite | Text | None
 Descriptors = Annotated[dict[str, Scalar], Meta(max_length=1000)]
 """Names of descriptors are held to `Name` by the gate (`records`): once a name, not once a record."""
 Vector = Annotated[list[Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]], Meta(min_length=1, max_length=65_536)]
@@ -72,7 +77,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """`core.record.Output`."""
 
     label: Text | None = None
-    value: float | None = None
+    value: Finite | None = None
     text: TextOutput | None = None
     scores: Vector | None = None
     tokens: Tokens | None = None
@@ -84,11 +89,11 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 class Energy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`core.record.EnergyFigure`."""
 
-    joules: Annotated[float, Meta(ge=0.0)]
+    joules: Positive
     method: Literal["measured", "calibrated", "modelled", "sourced"]
-    lower: float | None = None
-    upper: float | None = None
-    by: Annotated[dict[Name, float], Meta(max_length=64)] | None = None
+    lower: Finite | None = None
+    upper: Finite | None = None
+    by: Annotated[dict[Name, Finite], Meta(max_length=64)] | None = None
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -102,7 +107,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     source: Source | None = None
     groups: Annotated[dict[Name, Text | None], Meta(max_length=64)] = {}
     subject: Text | None = None
-    sampling: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    latency_s: Seconds | None = None
-    first_token_s: Seconds | None = None
+    sampling: Annotated[float, Meta(gt=0.0, le=1.0)] = WHOLE
+    latency_s: Positive | None = None
+    first_token_s: Positive | None = None
     energy: Energy | None = None

@@ -18,7 +18,7 @@ from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, uuid7
 from auditor.core.record import Label
 from auditor.intake import wire
-from auditor.intake.records import EARLIEST, LATEST, _names_hold, decode, encode_record, label_from, record_from
+from auditor.intake.records import EARLIEST, LATEST, decode, encode_record, label_from, names_hold, record_from
 from auditor.service.refusals import RequestError, too_large
 
 JSON, MSGPACK = "application/json", "application/msgpack"
@@ -155,7 +155,7 @@ def _envelope(decoder: Any, body: bytes, name: str) -> Any:
 
 def _usual(record: wire.Record) -> bool:
     """What the decoder cannot check: names, and that the time is one that the archive keeps."""
-    return EARLIEST <= record.time < LATEST and _names_hold(record)
+    return EARLIEST <= record.time < LATEST and names_hold(record)
 
 
 def _careful(batch: Batch, index: int, source: msgspec.Raw, media: str) -> None:

@@ -1,0 +1,273 @@
+"""Decoders made for records that look alike, as a model's records do: the same keys, and values of the same kinds.
+
+A shape is learned from a record that the general decoder has read. It takes exactly the records that have the same model,
+the same inputs with the same descriptors, the same groups, and no other field; of these it makes the same canonical bytes
+and the same columns as the general way (`records`, `columns`), at half the cost, since no key is looked up twice. What it
+refuses goes the general way, which alone decides what is wrong with a record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec.structs import FieldInfo, astuple, fields
+
+from auditor.intake import columns, wire
+from auditor.intake.records import CANONICAL, EARLIEST, LATEST
+
+REFUSALS = (msgspec.DecodeError, ValueError, RecursionError)
+"""What a decoder raises for a document that it does not take."""
+_ENOUGH = 16
+"""Records of one shape that make it worth a decoder of its own, which costs as much as they do."""
+_AT_ONCE = 4
+"""Shapes that are tried before a record goes the general way."""
+_PATIENCE = 256
+"""Records that no shape took, beyond those that one did, before shapes are given up: these records do not look alike."""
+Key = tuple[Any, ...]
+
+
+class Shape:
+    """How some model's records look, from one of them.
+
+    Attributes
+    ----------
+    model : str
+    decoders : mapping of str to callable
+        By kind of frame: bytes to a row, which has at least `id` and `time`; one of `REFUSALS` when it looks otherwise.
+    """
+
+    def __init__(self, record: wire.Record) -> None:
+        self.model = record.model.name
+        self._inputs = [entry.name for entry in record.inputs]
+        kind = _record(record)
+        self.decoders = {"record": msgspec.json.Decoder(kind).decode, "packed": msgspec.msgpack.Decoder(kind).decode}
+
+    def table(self, rows: Sequence[Any]) -> pa.Table:
+        """What `columns.pack` makes of the same records, in the order of the rows."""
+        found: dict[str, pa.Array] = {}
+        keep = columns.keeper(found)
+        given = _fields(rows)
+        model = _fields(given.pop("model"))
+        columns.always(
+            found,
+            ids=given.pop("id"),
+            times=given.pop("time"),
+            models=model.pop("name"),
+            versions=model.pop("version", [""] * len(rows)),
+            sampling=given.pop("sampling", [1.0] * len(rows)),
+        )
+        columns.leaves(keep, "model", model)
+        for name, entries in zip(self._inputs, zip(*given.pop("inputs"), strict=True), strict=True):
+            entry = _fields(entries)
+            del entry["name"]
+            entry.setdefault("missing", [False] * len(rows))
+            self._part(keep, f"inputs.{name}", entry)
+        if "output" in given:
+            output = _fields(given.pop("output"))
+            if "text" in output:
+                self._part(keep, "output.text", _fields(output.pop("text")))
+            self._part(keep, "output", output)
+        if "groups" in given:
+            _scalars(keep, "groups", given.pop("groups"))
+        if "energy" in given:
+            columns.energy(keep, given.pop("energy"))
+        self._part(keep, "", given)
+        return pa.table(found)
+
+    def _part(self, keep: columns.Keep, path: str, given: dict[str, Sequence[Any]]) -> None:
+        if "descriptors" in given:
+            _scalars(keep, f"{path}.descriptors", given.pop("descriptors"))
+        columns.leaves(keep, path, given)
+
+
+class Shapes:
+    """The shapes that a stream of records has shown; the one that fitted last comes first."""
+
+    def __init__(self) -> None:
+        self._known: list[Shape] = []
+        self._seen: Counter[Key] = Counter()
+        self._missed = 0
+
+    @property
+    def first(self) -> Shape | None:
+        """The shape to try first."""
+        return self._known[0] if self._known else None
+
+    def read(self, kind: str, payload: bytes) -> tuple[Shape, Any] | None:
+        """The row, and the shape that takes it."""
+        for index, shape in enumerate(self._known):
+            row = read(shape, kind, payload)
+            if row is not None:
+                self._known.insert(0, self._known.pop(index))
+                self._missed -= 1
+                return shape, row
+        return None
+
+    def learn(self, record: wire.Record) -> Shape | None:
+        """See a record that no shape took; a shape for the next ones, when there have been enough of them."""
+        self._missed += 1
+        if self._missed > _PATIENCE:
+            self._known.clear()
+            return None
+        key = _key(record)
+        self._seen[key] += 1
+        if self._seen[key] != _ENOUGH:
+            return None
+        shape = _shape(_Sample(key, record))
+        self._known = [shape, *self._known[: _AT_ONCE - 1]]
+        self._missed -= _ENOUGH
+        return shape
+
+
+def read(shape: Shape, kind: str, payload: bytes) -> Any:
+    """The row of that shape, or None when the record looks otherwise, or its time is not as the archive keeps it."""
+    try:
+        row: Any = shape.decoders[kind](payload)
+    except REFUSALS:
+        return None
+    return row if row.time.tzinfo is UTC and EARLIEST <= row.time < LATEST else None
+
+
+class _Sample:
+    """A record that stands for all of its key."""
+
+    def __init__(self, key: Key, record: wire.Record) -> None:
+        self.key = key
+        self.record = record
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sample) and self.key == other.key
+
+
+@lru_cache(maxsize=256)
+def _shape(sample: _Sample) -> Shape:
+    return Shape(sample.record)
+
+
+def _key(record: wire.Record) -> Key:
+    """Equal for records that one shape takes."""
+    output = record.output
+    text = output.text if output is not None else None
+    return (
+        record.model.name,
+        _present(record),
+        _present(record.model),
+        tuple((entry.name, entry.modality, _present(entry), _kinds(entry.descriptors)) for entry in record.inputs),
+        None if output is None else _present(output),
+        None if text is None else (_present(text), _kinds(text.descriptors)),
+        tuple(record.groups),
+    )
+
+
+def _kinds(descriptors: Mapping[str, wire.Scalar]) -> frozenset[tuple[str, type]]:
+    return frozenset((name, type(value)) for name, value in descriptors.items())
+
+
+def _present(value: msgspec.Struct) -> tuple[str, ...]:
+    return tuple(field.name for field in _declared(type(value)) if getattr(value, field.name) != _default(field))
+
+
+@lru_cache(maxsize=32)
+def _declared(kind: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    return fields(kind)
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _record(record: wire.Record) -> type[msgspec.Struct]:
+    special: dict[str, Any] = {
+        "model": _like(record.model, {"name": Literal[record.model.name]}),
+        "inputs": tuple[tuple(_input(entry) for entry in record.inputs)],  # type: ignore[misc]
+    }
+    if record.sampling < wire.WHOLE:
+        special["sampling"] = Annotated[float, msgspec.Meta(gt=0.0, lt=wire.WHOLE)]
+    if record.groups:
+        special["groups"] = _object("Groups", dict.fromkeys(record.groups, wire.Text | None))
+    if record.output is not None:
+        text = record.output.text
+        special["output"] = _like(record.output, {} if text is None else {"text": _described(text)})
+    return _like(record, special)
+
+
+def _input(entry: wire.Input) -> type[msgspec.Struct]:
+    return _described(entry, name=Literal[entry.name], modality=Literal[entry.modality])
+
+
+def _described(value: Any, **special: Any) -> type[msgspec.Struct]:
+    """A type for an input or a text with descriptors like these; without any, the field is left out."""
+    if value.descriptors:
+        kinds = {float: wire.Finite, str: wire.Text, type(None): None}
+        special["descriptors"] = _object("Descriptors", {name: kinds[type(v)] for name, v in value.descriptors.items()})
+    return _like(value, special)
+
+
+def _like(value: msgspec.Struct, special: Mapping[str, Any]) -> type[msgspec.Struct]:
+    """A type with the fields that `value` has; those in `special` must be there and have another type."""
+    made: list[Any] = []
+    for field in _declared(type(value)):
+        if field.name in special:
+            made.append((field.name, special[field.name]))
+        elif field.required:
+            made.append((field.name, field.type))
+        elif getattr(value, field.name) != _default(field):
+            made.append((field.name, field.type, field.default))
+    return _struct(type(value).__name__, made)
+
+
+def _object(name: str, kinds: Mapping[str, Any]) -> type[msgspec.Struct]:
+    """A type for a mapping with exactly these keys, in the order in which the canonical spelling has them."""
+    order = list(msgspec.json.decode(CANONICAL.encode(dict.fromkeys(kinds, 0))))
+    rename = {f"f{index}": key for index, key in enumerate(order)}
+    return _struct(name, [(place, kinds[key]) for place, key in rename.items()], rename)
+
+
+def _struct(name: str, made: Sequence[Any], rename: Mapping[str, str] | None = None) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        name,
+        made,
+        rename=rename,
+        frozen=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+        kw_only=True,
+        gc=False,
+    )
+
+
+def _fields(entries: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """The values of rows of one type, by field."""
+    names = type(entries[0]).__struct_fields__
+    return dict(zip(names, zip(*map(astuple, entries), strict=True), strict=True))
+
+
+def _scalars(keep: columns.Keep, path: str, entries: Sequence[Any]) -> None:
+    """A column for each key of mappings of one type: figures all at once."""
+    first = type(entries[0])
+    places, names = first.__struct_fields__, first.__struct_encode_fields__
+    kinds = [field.type for field in fields(first)]
+    figures = [index for index, kind in enumerate(kinds) if kind == wire.Finite]
+    if len(figures) < 2:  # nothing is gained, and `attrgetter` gives no tuple
+        figures = []
+    if figures:
+        rows = map(astuple if len(figures) == len(kinds) else attrgetter(*(places[i] for i in figures)), entries)
+        size = len(entries) * len(figures)
+        matrix = np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(-1, len(figures)).T.copy()
+        for index, values in zip(figures, matrix, strict=True):
+            keep(f"{path}.{names[index]}", pa.array(values), None)
+    for index in sorted(set(range(len(kinds))).difference(figures)):
+        read_it = attrgetter(places[index])
+        keep(f"{path}.{names[index]}", [read_it(entry) for entry in entries], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +12,10 @@ from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
 from auditor.core.window import Span, format_time
 from auditor.policy.explain import before_next, first_sentence
+
+ALONE = "Each input taken alone: "
+NOW = r"\bnow\b"
+"""What a figure's note calls its window; told of an alert that is over, that was then."""
 
 History = Callable[[Alert], Sequence[Verdict]]
 
@@ -114,8 +119,8 @@ def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
         clauses.append(f"{words.listing(still)} {'is' if len(still) == 1 else 'are'} as in the baseline")
     if unknown:
         clauses.append(f"of {words.listing(unknown)} that is not known")
-    text = f"Each input taken alone: {'; '.join(clauses)}."
-    return text if moved or unknown else f"{text} It is the pairing that changed."
+    text = f"{ALONE}{'; '.join(clauses)}"
+    return f"{text}." if moved or unknown else f"{text}, so it is the pairing that changed."
 
 
 def _fired(verdicts: Sequence[Verdict], alert: Alert) -> list[Verdict]:
@@ -158,12 +163,14 @@ def _resolved(alert: Alert, verdict: Verdict, fired: Sequence[Verdict]) -> Alert
         f"Resolved: {name}. Within its rule again in the window of {_window(verdict, verdict.end)}; seen {seen}. "
         f"Worst in the window of {_window(verdict, at)}: {what}."
     )
+    if ALONE in alert.explanation:  # of its last window: the verdicts of other rules are not at hand for an earlier one
+        text += f" {ALONE}{first_sentence(alert.explanation.partition(ALONE)[2])}."
     return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, explanation=text)
 
 
 def _said(explanation: str) -> tuple[str, str]:
-    """The rule with its place, and what its first sentence says of it."""
-    name, _, what = first_sentence(explanation).partition(": ")
+    """The rule with its place, and what its first sentence said of it in its own time."""
+    name, _, what = re.sub(NOW, "then", first_sentence(explanation)).partition(": ")
     return name, what or name
 
 

@@ -16,7 +16,8 @@ from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert
 from auditor.core.window import Span, format_time
 from auditor.reports import vocabulary, words
-from auditor.reports.evidence import affected, is_open
+from auditor.reports.evidence import affected
+from auditor.reports.model import Story
 
 ACCENT, ALARM, QUIET = "#2f86a6", "#d1495b", "#8a94a6"
 STACK = ("#2f86a6", "#b7c3cd", "#8a7ab8", "#c9822b")
@@ -78,7 +79,7 @@ TOOLTIP = [
 
 def column_name(m: Measurement) -> str:
     """What a heat map calls a column."""
-    return words.column(m.attributes.get("column", "")) or words.subject(m.attributes) or "all columns"
+    return words.column_of(m.attributes) or words.subject(m.attributes) or "all columns"
 
 
 def heatmap(
@@ -192,6 +193,8 @@ def trend(
     names = list(dict.fromkeys(made["series"] for made in rows))
     percent = bool(measurements) and words.is_share(measurements[0].metric)
     y_axis = alt.Axis(format=".0%") if percent else alt.Axis()
+    if percent and measurements[0].metric.endswith(".difference"):
+        y_axis, title = alt.Axis(labelExpr="format(100 * datum.value, '.0f')"), title or "percentage points"
     y = alt.Y("value:Q", title=title or None, axis=y_axis, scale=alt.Scale(zero=zero))
     colour = alt.Color(
         "series:N",
@@ -227,40 +230,41 @@ def _rule(value: float, text: str) -> Drawn:
 
 
 def _bands(alerts: Sequence[Alert], span: Span, step: timedelta) -> list[Any]:
-    rows = []
-    for alert in alerts:
-        start, end = affected(alert, span, step)
-        rows.append({"start": format_time(start), "end": format_time(end)})
-    rows = [made for place, made in enumerate(rows) if made not in rows[:place]]  # rules that say the same
-    if not rows:
+    joined: list[tuple[datetime, datetime]] = []  # alerts that overlap are one band, however many rules say the same
+    for start, end in sorted(affected(alert, span, step) for alert in alerts):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    if not joined:
         return []
+    rows = [{"start": format_time(start), "end": format_time(end)} for start, end in joined]
     chart = alt.Chart(_data(rows)).mark_rect(color=ALARM, opacity=0.12).encode(x=_x(span), x2="end:T")
     return [chart]
 
 
-def timeline(alerts: Sequence[Alert], titles: Mapping[str, str], span: Span, step: timedelta) -> Drawn:
-    """A bar for each alert over the windows it is about; one that is still open ends in an arrow.
+def timeline(told: Sequence[Story], span: Span, step: timedelta) -> Drawn:
+    """A bar for each finding over the windows it is about; one that is still open ends in an arrow.
 
-    `titles` are the alerts' headlines by id; alerts of one headline share a row.
+    Findings of one headline share a row.
     """
     rows = []
-    for alert in sorted(alerts, key=lambda a: (is_open(a, span.end), a.opened, a.kind)):
-        standing = is_open(alert, span.end)
-        start, end = affected(alert, span, step)
+    for story in sorted(told, key=lambda s: (s.is_open, s.alert.opened, s.alert.kind)):
+        start, end = affected(story.alert, span, step)
         rows.append(
             {
                 "start": format_time(start),
                 "end": format_time(end),
                 "windows": f"{words.moment(start)} to {words.moment(end)}",
-                "alert": titles.get(alert.id, alert.control),
-                "state": "open" if standing else "resolved",
-                "severity": alert.severity,
-                "rule": alert.control,
+                "alert": story.title,
+                "state": "open" if story.is_open else "resolved",
+                "severity": story.alert.severity,
+                "rule": words.listing([alert.control for alert in (story.alert, *story.also)]),
             }
         )
     order = list(dict.fromkeys(made["alert"] for made in sorted(rows, key=lambda made: made["start"])))
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("alert", "state", "severity", "rule", "windows")]
-    y = alt.Y("alert:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, labelPadding=8, labelOverlap=False))
+    y = alt.Y("alert:N", title=None, sort=order, axis=alt.Axis(labelLimit=380, labelPadding=8, labelOverlap=False))
     colour = alt.Color(
         "state:N",
         title=None,

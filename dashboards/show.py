@@ -76,6 +76,22 @@ def story(told: Story, evidence: Evidence) -> None:
             figures(told.measurements)
 
 
+def findings(told: Sequence[Story], evidence: Evidence) -> None:
+    """Open findings one by one, those that came and went folded away."""
+    for one in told:
+        if one.is_open:
+            story(one, evidence)
+    closed([one for one in told if not one.is_open], evidence)
+
+
+def closed(told: Sequence[Story], evidence: Evidence) -> None:
+    """Findings that came and went, folded away."""
+    if told:
+        with st.expander(f"{words.plural(len(told), 'finding')} that came and went"):
+            for one in told:
+                story(one, evidence)
+
+
 def figures(measurements: Sequence[Measurement]) -> None:
     """Measurements as a table: the figure in words, never a bare number."""
     if not measurements:
@@ -109,7 +125,9 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
         st.markdown("#### What is not known")
         if not found:
             what = "what this page shows" if families else "this period"
-            st.markdown(f"No gap was found in {what}: every window was audited, every rule about it had its evidence.")
+            st.markdown(
+                f"Nothing is missing from {what}: every window was audited, every rule about it had its evidence."
+            )
         for gap in found:
             text = f"- {code_as_is(gap.text)}"
             if gap.articles:

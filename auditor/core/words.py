@@ -92,8 +92,8 @@ COLUMNS = {
 }
 """Descriptors whose own names only their makers read."""
 
-_SUFFIXES = {"_hz": " (Hz)", "_db": " (dB)", "_dbfs": " (dBFS)", "_s": " (s)", "_p01": ", 1st percentile",
-             "_p99": ", 99th percentile"}  # fmt: skip
+_SUFFIXES = {"_hz": " (Hz)", "_db": " (dB)", "_dbfs": " (dBFS)", "_s": " (s)", "_p01": " (1st percentile)",
+             "_p99": " (99th percentile)"}  # fmt: skip
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -131,6 +131,8 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
     if is_share(metric):
         shown = percent(value)
         return f"{shown} percentage points" if metric.endswith(".difference") else f"{shown} %"
+    if metric == "energy.per_inference.ratio":
+        return f"{number(value)} times"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{number(1000 * value)} ms"
     if unit == "kg{CO2e}" and abs(value) < 1:
@@ -183,7 +185,7 @@ def column(name: str, modality: str = "") -> str:
     """A column as a reader calls it; `modality` is that of the input it belongs to.
 
     >>> column("snr_db"), column("brightness_p99"), column("output.entropy")
-    ('signal-to-noise ratio (dB)', 'brightness, 99th percentile', 'entropy of the answer')
+    ('signal-to-noise ratio (dB)', 'brightness (99th percentile)', 'entropy of the answer')
     >>> column("head.entropy", "audio"), column("head.scores.6")
     ("entropy of the model's audio head", "score 6 of the model's own head")
     """

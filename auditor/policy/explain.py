@@ -62,7 +62,7 @@ _FIGURES: tuple[tuple[str, str], ...] = (
     ("alignment.concordance.ratio", "{pair} agree {value} as well as in the baseline"),
     ("alignment.cosine.ratio", "the embeddings of {pair} agree {value} as well as in the baseline"),
     ("alignment.", "the {metric} ({pair}) is {value}"),
-    ("energy.per_inference.ratio", "one answer uses {value} times the energy of the baseline"),
+    ("energy.per_inference.ratio", "one answer uses {value} the energy of the baseline"),
     ("capture.coverage", "{value} of the calls reached the archive"),
     ("capture.loss", "{value} of the calls seen were lost"),
     ("labels.coverage", "ground truth is known for {value} of the calls"),

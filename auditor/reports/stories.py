@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from auditor.alerting import inputs_alone
+from auditor.alerting import NOW, inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span
+from auditor.policy.decision import is_e_value
 from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
@@ -32,13 +34,12 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
     """One alert by the worst of its windows, with the verdict and the measurements that this came from."""
     verdict = evidence.verdict_of(alert)
     behind = evidence.evidence_of(verdict) if verdict is not None else []
-    deciding = behind[0] if behind else None
     return Story(
         alert=alert,
         title=headline(evidence, alert),
         what=_what(evidence, alert, verdict, behind),
         since=_since(evidence, alert, verdict),
-        sure=_sure(evidence, alert, verdict, deciding),
+        sure=_sure(evidence, alert, behind),
         next=evidence.rules.next(alert) or vocabulary.NEXT.get(alert.kind, vocabulary.NEXT["policy"]),
         is_open=is_open(alert, evidence.span.end),
         verdict=verdict,
@@ -80,7 +81,8 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     if allowed := evidence.rules.limit(verdict, m):
         sentence += f"; the rule “{evidence.rules.title(alert)}” allows {allowed}"
     if m.note:
-        sentence += f". In figures: {m.note.rstrip('.')}"
+        note = m.note if is_open(alert, evidence.span.end) else re.sub(NOW, "then", m.note)
+        sentence += f". In figures: {note.rstrip('.')}"
     sentence += "."
     also = [words.column_of(other.attributes) for other in behind[1:] if _breaks(other, m, verdict)]
     if also := [name for name in dict.fromkeys(also) if name]:
@@ -104,14 +106,14 @@ def _since(evidence: Evidence, alert: Alert, verdict: Verdict | None) -> str:
     text = f"First seen in the window of {begun} (UTC)" if begun[0].isdigit() else f"First seen in {begun}"
     if alert.opened != alert.since:
         text += f", alerted after {told}"
-    times = words.plural(alert.count, "window")
+    times = f"in alarm for {words.plural(alert.count, 'window')}"
     standing = is_open(alert, evidence.span.end)
     if not standing:
         assert alert.resolved is not None
         well = words.window_ending(alert.resolved, evidence.windows)
-        text = f"{text}; seen in {times}, resolved with the window of {well}"
+        text = f"{text}; {times}, within its rule again in the window of {well}"
     else:
-        text = f"{text}; seen in {times} since then, and still open"
+        text = f"{text}; {times}, and still open"
     if verdict is not None and alert.count > 1:
         text += f". Worst in the window of {words.window(Span(verdict.start, verdict.end))}, which is told here"
         fired = evidence.fired(alert)
@@ -121,11 +123,16 @@ def _since(evidence: Evidence, alert: Alert, verdict: Verdict | None) -> str:
     return f"{text}."
 
 
-def _sure(evidence: Evidence, alert: Alert, verdict: Verdict | None, m: Measurement | None) -> str:
+def _sure(evidence: Evidence, alert: Alert, behind: Sequence[Measurement]) -> str:
+    m = behind[0] if behind else None
     text = words.how_sure(m)
-    looked = len(verdict.evidence) if verdict is not None else 0
+    looked = sum(other.metric == behind[0].metric for other in behind)
     if looked > 1:
         text += f" The rule looked at {looked} figures."
+    bet = next((b for b in behind if is_e_value(b) and b.value is not None and b.value > 1), None)
+    if bet is not None and bet is not m:
+        rare = words.chance(1 / (bet.value or 1.0), "run")
+        text += f" All windows since the baseline together would look like this {rare} of as many unchanged windows."
     if often := evidence.rules.false_alarms(alert):
         text += f" It is set so that it raises a false alarm {often}."
     return text

@@ -44,9 +44,9 @@ def subject(attributes: Mapping[str, str]) -> str:
     if "pair" in attributes:
         parts.append(attributes["pair"].replace("~", " with "))
     if "column" in attributes:
-        inner = attributes["column"].startswith(HEAD)
-        of = f" ({attributes['input']})" if inner else f" of {attributes['input']}"
-        parts.append(column_of(attributes) + (of if "input" in attributes else ""))
+        of = "{} ({})" if attributes["column"].startswith(HEAD) else "{} of {}"
+        name = column_of(attributes)
+        parts.append(of.format(name, attributes["input"]) if "input" in attributes else name)
     elif "input" in attributes:
         parts.append(attributes["input"])
     if "feature" in attributes:

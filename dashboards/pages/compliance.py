@@ -6,7 +6,7 @@ import streamlit as st
 
 from auditor.core.verdict import Word
 from auditor.reports import vocabulary, words
-from auditor.reports.compliance import broken, combined, evidence_count, frameworks, provisions
+from auditor.reports.compliance import broken, combined, evidence_count, frameworks, provisions, rules_with_reach
 from auditor.reports.evidence import Evidence
 
 
@@ -40,7 +40,7 @@ def one_framework(evidence: Evidence, source: str) -> None:
         title = evidence.rules.provision(source, at)
         name = f"{at}, {title}" if title else at
         counted = evidence_count(verdicts)
-        rules = words.listing(list(dict.fromkeys(evidence.rules.title(item) for item in verdicts)), most=4)
+        rules = words.listing(rules_with_reach(evidence, verdicts), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
         often = broken(evidence, verdicts)
         evident += f" · broken {often}" if often != "never" else ""

@@ -20,13 +20,9 @@ def main() -> None:
     question = "Is what the model receives and answers still like its baseline, and if not, where and since when?"
     show.header("Drift", question, evidence)
     st.caption(f"Compared with {parts.baseline_text(evidence)}.")
-    alerts = [alert for alert in evidence.alerts if alert.kind in parts.DRIFT_KINDS]
-    standing = [alert for alert in evidence.open_alerts if alert.kind in parts.DRIFT_KINDS]
-    st.markdown(
-        parts.alert_counts(evidence, alerts) if alerts else "No drift alert was open at any time in this period."
-    )
-    for told in stories(evidence, standing):
-        show.story(told, evidence)
+    found = stories(evidence, parts.drift_alerts(evidence))
+    st.markdown(parts.finding_counts(found) if found else "No drift alert was open at any time in this period.")
+    show.findings(found, evidence)
     names = inputs(evidence)
     if not names:
         st.info(

@@ -7,7 +7,7 @@ import streamlit as st
 
 from auditor.core.measurement import Measurement
 from auditor.reports import parts, words
-from auditor.reports.energy import FAMILIES, total, weighted_mean, wh_per_1000
+from auditor.reports.energy import FAMILIES, carbon_sentence, total, weighted_mean, wh_per_1000
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
 
@@ -18,8 +18,7 @@ def main() -> None:
         return
     show.header("Energy", "What do the model's answers cost in energy and carbon, and how sure is that?", evidence)
     figures = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
-    for told in stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "energy"]):
-        show.story(told, evidence)
+    show.findings(stories(evidence, [alert for alert in evidence.alerts if alert.kind == "energy"]), evidence)
     headline(evidence, figures)
     over_time(evidence, figures)
     versions(evidence)
@@ -46,7 +45,8 @@ def headline(evidence: Evidence, figures: list[Measurement]) -> None:
         )
         known = ratio[0].value if ratio else None
         text = f"{words.number(known)} times" if known is not None else "not known"
-        st.metric("Last window against the baseline", text, border=True)
+        said = words.figure(figures[-1])
+        st.metric("Last window against the baseline", text, border=True, help=f"Last window: {said}.")
         carbon_text = words.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
         st.metric("Carbon of the period", carbon_text, border=True, help="Location-based, all energy counted.")
 
@@ -58,10 +58,11 @@ def over_time(evidence: Evidence, figures: list[Measurement]) -> None:
         st.subheader("Energy per answer")
         if figures:
             chart = charts.trend(
-                figures, evidence.span, label=lambda m: "J per answer", title="J", alerts=alerts, height=240
+                figures, evidence.span, label=lambda m: "J per answer", title="J per answer", alerts=alerts, height=240
             )
             st.altair_chart(chart, width="stretch")
-            st.caption("Band: the stated error of the method. Red bands: alerts about energy.")
+            band = "Band: the stated error of the method. " if any(m.interval for m in figures) else ""
+            st.caption(f"{band}Red: windows of alerts about energy. How obtained: {parts.how_words(figures)}.")
         else:
             st.markdown("No energy was counted.")
     with right:
@@ -73,7 +74,10 @@ def over_time(evidence: Evidence, figures: list[Measurement]) -> None:
                 return "idle" if m.metric == "energy.idle" else f"active {m.attributes.get('component', '')}".strip()
 
             st.altair_chart(charts.stacked(parts_of, evidence.span, label=label, title="J per window"), width="stretch")
-            st.caption("Active: what calls used. Idle: what the process used while no call ran.")
+            st.caption(
+                "Active: what calls used. Idle: what the process used while no call ran. Energy per answer counts the active "
+                "part alone; carbon counts both."
+            )
         else:
             st.markdown("The split into active and idle energy is not known.")
 
@@ -107,7 +111,7 @@ def carbon(evidence: Evidence) -> None:
             figures, evidence.span, label=lambda m: "g CO2e", title="g CO2e per window", factor=1000, height=200
         )
         st.altair_chart(chart, width="stretch")
-        st.caption("Location-based: energy times the yearly average intensity of the country's grid.")
+        st.caption(show.safe(carbon_sentence(evidence)))
     else:
         why = words.reason(figures[-1].reason) if figures else words.reason("no_country")
         st.markdown(f"Carbon is not known: {why}. Set `[energy] country` in `auditor.toml`.")

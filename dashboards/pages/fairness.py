@@ -8,7 +8,7 @@ import streamlit as st
 from auditor.core.verdict import Alert, Word
 from auditor.reports import words
 from auditor.reports.evidence import Evidence
-from auditor.reports.fairness import FAMILIES, features, gap_sentence, groups, rates
+from auditor.reports.fairness import FAMILIES, compared, features, gap_sentence, groups, rates
 from auditor.reports.stories import stories
 
 
@@ -18,8 +18,7 @@ def main() -> None:
         return
     question = "How do outcomes differ between groups, and how sure can one be with so many records?"
     show.header("Fairness", question, evidence)
-    for told in stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"]):
-        show.story(told, evidence)
+    show.findings(stories(evidence, [alert for alert in evidence.alerts if alert.kind == "bias"]), evidence)
     names = sorted(features(evidence), key=lambda name: -_widest(evidence, name))
     if not names:
         st.info('No feature came with the records. Name one with `record.group(site="north")` to compare its groups.')
@@ -27,6 +26,7 @@ def main() -> None:
         left, right = st.columns(2)
         feature = left.selectbox("Feature", names, key="feature")
         metric = right.selectbox("Outcome", rates(evidence, feature), format_func=words.metric_name, key="outcome")
+        outcomes(evidence, feature)
         by_group(evidence, feature, metric)
         over_time(evidence, feature, metric)
     st.caption(
@@ -35,6 +35,15 @@ def main() -> None:
     )
     show.gaps(evidence, FAMILIES)
     data.download("Fairness report of the period", "fairness", evidence)
+
+
+def outcomes(evidence: Evidence, feature: str) -> None:
+    rows = [
+        {"outcome": outcome, "result": result, "largest difference between groups": figure}
+        for outcome, result, figure in compared(evidence, feature)
+    ]
+    if rows:
+        st.dataframe(rows, hide_index=True, width="stretch")
 
 
 def by_group(evidence: Evidence, feature: str, metric: str) -> None:
@@ -91,7 +100,10 @@ def over_time(evidence: Evidence, feature: str, metric: str) -> None:
             st.altair_chart(chart, width="stretch")
         else:
             st.markdown("No difference was measured for this outcome.")
-    st.caption("Bands: 95 % intervals. Red bands: alerts about these groups. Dashed: the rule's limit.")
+    st.caption(
+        "Narrow bands: 95 % intervals. Red: windows of alerts about these groups; a rule that looks back over 7 days stays in "
+        "alarm longer than the change itself. Dashed: the rule's limit."
+    )
     with st.expander("The figures of the last window"):
         show.figures([m for m in evidence.latest("fairness.", feature=feature) if m.metric.startswith(metric)])
 

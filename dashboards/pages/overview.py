@@ -7,9 +7,9 @@ import streamlit as st
 
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
-from auditor.reports import vocabulary, words
+from auditor.reports import parts, vocabulary, words
 from auditor.reports.evidence import Evidence
-from auditor.reports.stories import headline, stories
+from auditor.reports.stories import stories
 
 
 def main() -> None:
@@ -31,25 +31,25 @@ def main() -> None:
 
 
 def open_alerts(evidence: Evidence) -> None:
-    st.subheader(f"Open alerts ({len(evidence.open_alerts)})")
-    if not evidence.open_alerts:
+    found = stories(evidence, evidence.open_alerts)
+    st.subheader(f"Open findings ({len(found)})")
+    if not found:
         st.markdown("No alert is open. Rules that lack evidence raise none: they are listed under *What is not known*.")
-    for told in stories(evidence, evidence.open_alerts):
+    else:
+        st.caption(f"{words.plural(len(evidence.open_alerts), 'alert')}. {parts.WHAT_A_FINDING_IS}")
+    for told in found:
         show.story(told, evidence)
 
 
 def happened(evidence: Evidence) -> None:
-    st.subheader("Alerts over time")
-    if not evidence.alerts:
+    st.subheader("Findings over time")
+    found = stories(evidence)
+    if not found:
         st.markdown("No alert was open at any time in this period.")
         return
-    titles = {alert.id: headline(evidence, alert) for alert in evidence.alerts}
-    st.altair_chart(charts.timeline(evidence.alerts, titles, evidence.span, evidence.step), width="stretch")
-    closed = [alert for alert in evidence.alerts if alert not in evidence.open_alerts]
-    if closed:
-        with st.expander(f"{words.plural(len(closed), 'alert')} that came and went"):
-            for told in stories(evidence, closed):
-                show.story(told, evidence)
+    st.altair_chart(charts.timeline(found, evidence.span, evidence.step), width="stretch")
+    st.caption(f"{parts.finding_counts(found)} A bar covers the windows in which it was seen.")
+    show.closed([told for told in found if not told.is_open], evidence)
 
 
 def service(evidence: Evidence) -> None:

@@ -45,7 +45,7 @@ def test_an_alert_s_life():
 
 def told(value, day):
     """A firing verdict of that day with that figure, and its words."""
-    text = f"Image drift (input photo): brightness moved to {value}, where at most 0.15 is allowed. Sure. Next: Look."
+    text = f"Image drift (input photo): brightness moved to {value}, where at most 0.15 is allowed (0.1 before, {value} now). Sure. Next: Look."
     return verdict(day, since=FIRST.end, observed=value, limit=0.15, explanation=text)
 
 
@@ -56,7 +56,7 @@ def test_a_resolved_alert_says_that_it_is_over_how_long_it_lasted_and_the_worst_
     assert change.resolved[0].explanation == (
         "Resolved: Image drift (input photo). Within its rule again in the window of 15 Jan 2026; seen in 3 windows, "
         "12 Jan 2026 to 14 Jan 2026. Worst in the window of 13 Jan 2026: brightness moved to 0.6, where at most 0.15 is "
-        "allowed."
+        "allowed (0.1 before, 0.6 then)."
     )
     (without,) = alerts_for([alert], [verdict(3, Word.PASS, State.OK, "")]).resolved
     assert "Worst in the window of 14 Jan 2026: brightness moved to 0.4" in without.explanation
@@ -67,8 +67,9 @@ def test_a_renewed_alert_names_the_worst_so_far_before_what_to_do():
     (alert,), _ = replay(fired[0])
     (again,) = alerts_for([alert], [fired[1]], fired[:1], lambda _: fired[:1]).renewed
     assert again.explanation == (
-        "Image drift (input photo): brightness moved to 0.2, where at most 0.15 is allowed. Sure. Worst so far in the window "
-        "of 12 Jan 2026: brightness moved to 0.6, where at most 0.15 is allowed. Next: Look."
+        "Image drift (input photo): brightness moved to 0.2, where at most 0.15 is allowed (0.1 before, 0.2 now). Sure. Worst so "
+        "far in the window of 12 Jan 2026: brightness moved to 0.6, where at most 0.15 is allowed (0.1 before, 0.6 then). Next: "
+        "Look."
     )
 
 
@@ -96,8 +97,12 @@ def test_an_alert_about_pairs_says_whether_the_inputs_changed_by_themselves():
     clip = verdict(0, Word.PASS, State.OK, "", input="clip", control="audio", kind="audio")
     (alert,) = alerts_for([], [pairing, photo, clip]).opened
     assert alert.explanation == (
-        "Agreement (photo and clip): less. Each input taken alone: clip and photo are as in the baseline. It is the pairing "
-        "that changed. Next: Join."
+        "Agreement (photo and clip): less. Each input taken alone: clip and photo are as in the baseline, so it is the "
+        "pairing that changed. Next: Join."
+    )
+    (over,) = alerts_for([alert], [verdict(1, Word.PASS, State.OK, "", kind="alignment", input=None)]).resolved
+    assert over.explanation.endswith(
+        "less. Each input taken alone: clip and photo are as in the baseline, so it is the pairing that changed."
     )
     moved = verdict(0, input="clip", control="audio", kind="audio")
     silent = verdict(0, Word.INSUFFICIENT_EVIDENCE, State.OK, "no_data", input="note", control="text", kind="text")
@@ -105,7 +110,7 @@ def test_an_alert_about_pairs_says_whether_the_inputs_changed_by_themselves():
         "Each input taken alone: clip changed as well (see its own alert); photo is as in the baseline; of note that is not "
         "known."
     )
-    assert inputs_alone([pairing, photo, moved], ["photo"]).endswith("It is the pairing that changed.")
+    assert inputs_alone([pairing, photo, moved], ["photo"]).endswith("so it is the pairing that changed.")
     assert inputs_alone([pairing]) == ""
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,60 @@ from auditor.capture import shield
 from auditor.capture.transport import MemoryTransport
 
 
+class PostgresServer:
+    """A server of the tests' own, on a Unix socket; `url` names its first database.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty one; short: the path of a Unix socket has at most 107 characters.
+    settings : mapping of str to str
+        What differs from the server's defaults.
+    """
+
+    def __init__(self, binaries: Path, folder: Path, settings: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._as_owner = _as_owner(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+        data = folder / "data"
+        make = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*self._as_owner, *make], check=True, capture_output=True, cwd=folder)
+        self._command = [*self._as_owner, binaries / "postgres", "-D", data, "-k", folder, "-h", ""]
+        self._command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def start(self) -> None:
+        # The server is this process's child (setpriv becomes it), so that it can be ended by its id.
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._folder)
+        _wait_until_up(self.url, self._process, self._folder / "log")
+
+    def stop(self, number: int = signal.SIGQUIT) -> None:
+        """SIGQUIT ends it at once, as a crash does (`immediate`); SIGINT cuts connections off in order (`fast`)."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=30)
+            self._process = None
+
+
+@contextmanager
+def _postgres(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("no AUDITOR_TEST_POSTGRES, and no PostgreSQL server binaries under /usr/lib/postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = None
+    try:
+        server = PostgresServer(binaries, folder, settings)
+        server.start()
+        yield server
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL server on which databases may be created: AUDITOR_TEST_POSTGRES, else Debian's binaries."""
@@ -29,39 +83,16 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given
         return
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    binaries = _postgres_binaries()
-    if binaries is None:
-        pytest.skip("no AUDITOR_TEST_POSTGRES, and no PostgreSQL server binaries under /usr/lib/postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a Unix socket has at most 107 characters
-    as_owner = _as_owner(folder)
-    process = None
-    try:
-        data = folder / "data"
-        subprocess.run(
-            [*as_owner, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
-        # The server is this process's child (setpriv becomes it), so that it can be ended by its id.
-        settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*as_owner, binaries / "postgres", "-D", data, "-k", folder, "-h", ""]
-                + [part for name, value in settings.items() for part in ("-c", f"{name}={value}")],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-            )
-        url = f"postgresql://postgres@/postgres?host={folder}"
-        _wait_until_up(url, process, folder / "log")
-        yield url
-    finally:
-        if process is not None:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
+    hasty = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+    with _postgres(hasty) as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_of_its_own() -> Iterator[PostgresServer]:
+    """A server that the test alone uses, and may end and start as it likes; its commits are durable."""
+    with _postgres({"shared_buffers": "32MB"}) as server:
+        yield server
 
 
 @pytest.fixture

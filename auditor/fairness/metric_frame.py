@@ -19,6 +19,7 @@ from auditor.core.catalogue import MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status, absent
 from auditor.core.state import WindowState
+from auditor.core.words import percent
 from auditor.fairness.gaps import LEVEL, Share, against_rest, gap_interval, homogeneity, ratio_interval
 from auditor.fairness.outcomes import RATES, UNKNOWN, Outcomes, Rate, classes, outcomes_by_feature, positive_class
 from auditor.statistics.intervals import wilson
@@ -217,7 +218,7 @@ def _not_binary(feature: str, rate: Rate, count: int) -> Iterator[Reading]:
 def _worst_and_best(rate: Rate, shares: Sequence[Share]) -> str:
     low = min(shares, key=lambda share: (share.value, share.group))
     high = min(shares, key=lambda share: (-share.value, share.group))
-    return f"lowest {low.group} {low.value:.2f} (n={low.n}), highest {high.group} {high.value:.2f} (n={high.n})"
+    return f"lowest {low.group} {percent(low.value)} % (n={low.n}), highest {high.group} {percent(high.value)} % (n={high.n})"
 
 
 def _specs() -> Iterator[MetricSpec]:

@@ -10,6 +10,7 @@ from auditor.core.catalogue import MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, absent
 from auditor.core.state import Cells, WindowState
+from auditor.core.words import percent
 from auditor.statistics.intervals import wilson
 from auditor.statistics.nulls import fisher_exact
 
@@ -141,7 +142,7 @@ def _share(metric: str, hits: int, n: int, reference: tuple[int, int] | None, **
     if reference is not None and reference[1]:
         k0, n_baseline = reference
         p_value = fisher_exact(hits, n, k0, n_baseline, "less")
-        note += f"; baseline {k0 / n_baseline:.3f} ({k0} of {n_baseline})"
+        note += f"; baseline {percent(k0 / n_baseline)} % ({k0} of {n_baseline})"
     return Reading(
         metric=metric,
         value=hits / n,

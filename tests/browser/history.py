@@ -18,6 +18,7 @@ from auditor.core.measurement import How, Interval, Measurement, Method, Status
 from auditor.core.run import Audit, AuditRun
 from auditor.core.verdict import Alert, AlertChange, Force, Ref, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
+from auditor.core.words import percent
 from auditor.ports import ModelSummary
 from auditor.testing import make_baseline, make_measurement
 
@@ -131,7 +132,7 @@ def measure_groups(day: Day) -> None:
     day.add(
         "fairness.accuracy.difference", gap, FRAME, n=393, attributes={"feature": "site"}, p_value=1e-11 if gap > 0.15 else 0.4,
         interval=Interval(max(0, gap - 0.06), gap + 0.06, 0.95, "newcombe"),
-        note=f"lowest {low} {rates[low]:.2f} (n = {SITES[low]}), highest {high} {rates[high]:.2f} (n = {SITES[high]})",
+        note=f"lowest {low} {percent(rates[low])} % (n={SITES[low]}), highest {high} {percent(rates[high])} % (n={SITES[high]})",
     )  # fmt: skip
     day.add("fairness.accuracy.ratio", rates[low] / rates[high], FRAME, n=393, attributes={"feature": "site"})
     day.add("quality.accuracy", sum(rates.values()) / 3, CLASS, n=380, interval=wilson(sum(rates.values()) / 3, 380))

@@ -22,13 +22,13 @@ pytestmark = [
 
 SEEN = {
     "overview": [
-        "Open alerts (3)",
+        "Open findings (3)",
         "Outcomes differ between groups",
         "What is not known",
-        "seen in 5 windows since then",
+        "in alarm for 5 windows, and still open",
     ],
     "drift": ["photo (image)", "clip (audio)", "4 came and went", "Furthest from the baseline"],
-    "fairness": ["lowest harbour 0.71", "island: insufficient", "no single definition of fairness"],
+    "fairness": ["lowest harbour 71.2 %", "island: insufficient", "no single definition of fairness"],
     "energy": ["modelled, not metered", "2.00 times", "1.5.0"],
     "compliance": ["not a conformity assessment", "Art. 10(2)(f)", "Human conclusion"],
 }

@@ -48,11 +48,11 @@ def test_page_runs_and_keeps_the_gaps_in_view(show, page):
 
 def test_overview_tells_open_alerts_with_all_four_parts(show):
     text = words_on(show("overview"))
-    assert "Open alerts (3)" in text
+    assert "Open findings (3)" in text
     for part in ("What changed", "Since when", "How sure", "What next"):
         assert text.count(part) >= 7  # three open alerts, four that came and went
     assert "Outcomes differ between groups" in text
-    assert "lowest harbour 0.71" in text
+    assert "lowest harbour 71.2 %" in text
     assert "less than once in a billion comparisons" in text
     assert "%" not in "".join(m.value for m in show("overview").metric)  # counts, no score
 

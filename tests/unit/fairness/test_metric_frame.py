@@ -79,7 +79,7 @@ def test_readings_have_intervals_and_a_note_that_names_both_ends():
     rows = [("george", "1", "1")] * 70 + [("theo", "1", "1")] * 46 + [("theo", "1", "2")] * 21 + [("jo", "3", "3")] * 60
     found = read(rows)
     gap = found["accuracy.difference", None]
-    assert gap.note == "lowest theo 0.69 (n=67), highest george 1.00 (n=70)"
+    assert gap.note == "lowest theo 68.7 % (n=67), highest george 100 % (n=70)"
     assert gap.value == pytest.approx(21 / 67)
     assert gap.p_value < 1e-8
     assert 0.1 < gap.interval.lower < gap.value < gap.interval.upper < 0.5

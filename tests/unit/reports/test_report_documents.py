@@ -7,7 +7,7 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -138,9 +138,17 @@ def test_each_alert_answers_the_four_questions(reports):
 def test_times_of_an_incident_are_the_days_it_was_planted_on(reports):
     photo = next(s for section in reports["drift"].sections for s in section.stories if s.alert.kind == "image")
     assert photo.since == (
-        "First seen in the window of 19 Oct 2026 (UTC), alerted after 20 Oct 2026; seen in 3 windows, resolved with the window of "
-        "23 Oct 2026."
+        "First seen in the window of 19 Oct 2026 (UTC), alerted after 20 Oct 2026; in alarm for 3 windows, within its rule again "
+        "in the window of 23 Oct 2026. Worst in the window of 21 Oct 2026, which is told here."
     )
+    assert photo.verdict.end == history_day(10)
+    worst = max(photo.verdict.observed, 0)
+    assert f"KS distance {worst:.3g} of at most 1" in photo.what
+
+
+def history_day(number):
+    """End of that day of the history."""
+    return datetime(2026, 10, 12, tzinfo=UTC) + number * DAY
 
 
 def test_a_resolved_alert_is_told_by_the_figure_that_fired_not_by_the_one_that_was_well_again(evidence):

@@ -94,15 +94,14 @@ def test_an_unknown_reason_stays_readable():
 def test_findings_are_sentences():
     ks = make_measurement(value=0.62)
     assert words.finding(ks) == (
-        "the distribution of brightness of photo has moved: distance to the baseline (Kolmogorov-Smirnov) 0.62, "
-        "where 0 is no change"
+        "the distribution of brightness moved away from the baseline (KS distance 0.62 of at most 1)"
     )
     missing = make_measurement(
         metric="input.missing_rate", value=0.41, attributes={"input": "clip", "modality": "audio"}
     )
-    assert words.finding(missing) == "41 % of the records lack the input clip"
+    assert words.finding(missing) == "the audio input clip was missing in 41 % of the calls"
     ratio = make_measurement(metric="energy.per_inference.ratio", value=2.0, attributes={})
-    assert words.finding(ratio) == "an answer uses 2.00 times as much energy as in the baseline"
+    assert words.finding(ratio) == "one answer uses 2.00 times the energy of the baseline"
 
 
 def test_how_sure_speaks_of_groups_for_fairness_and_of_change_elsewhere():

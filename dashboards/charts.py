@@ -16,14 +16,13 @@ from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert
 from auditor.core.window import Span, format_time
 from auditor.reports import vocabulary, words
+from auditor.reports.discoveries import LASTING, ONCE
 from auditor.reports.evidence import affected
 from auditor.reports.model import Story
 
 ACCENT, ALARM, QUIET = "#2f86a6", "#d1495b", "#8a94a6"
 STACK = ("#2f86a6", "#b7c3cd", "#8a7ab8", "#c9822b")
 PALETTE = ("#2f86a6", "#c9822b", "#7a5ea8", "#4f9d69", "#b8577f", "#8a7f3d", "#5577c9", "#9a6a4f")
-SURE = {"p < 0.001": 1e-3, "p < 0.000001": 1e-6}
-"""Classes of doubt that the heat map marks: bands for the eye. What is a finding, policies decide."""
 
 Drawn = Any  # an Altair chart: its own types differ between layers and releases
 Label = Callable[[Measurement], str]
@@ -85,13 +84,14 @@ def column_name(m: Measurement) -> str:
 def heatmap(
     measurements: Sequence[Measurement],
     broken: set[tuple[str, datetime]],
+    found: Mapping[tuple[str, datetime], str],
     span: Span,
     *,
     top: float,
     legend: bool = True,
     most: int = 10,
 ) -> Drawn:
-    """Columns by windows: distance as colour, doubt as dots, broken rules as frames, absence as a dash.
+    """Columns by windows: distance as colour, discoveries as dots, broken rules as frames, absence as a dash.
 
     Parameters
     ----------
@@ -99,6 +99,8 @@ def heatmap(
         One metric of one input.
     broken : set of (series, end)
         Windows in which a rule about that series was broken.
+    found : mapping of (series, end) to str
+        Marks of `reports.discoveries`.
     top : float
         Distance that takes the full colour: one scale for all inputs.
     most : int
@@ -108,15 +110,13 @@ def heatmap(
     for m in measurements:
         made = row(m, column_name)
         made["broken"] = (m.series, m.end) in broken
-        made["doubt"] = next(
-            (name for name, p in reversed(SURE.items()) if m.p_value is not None and m.p_value < p), None
-        )
+        made["found"] = found.get((m.series, m.end))
         rows.append(made)
     best: dict[str, float] = {}
     for made in rows:
         best[made["series"]] = max(best.get(made["series"], 0.0), made["value"] or 0.0)
     order = sorted(best, key=lambda name: -best[name])
-    marked = {made["series"] for made in rows if made["broken"] or made["doubt"]}
+    marked = {made["series"] for made in rows if made["broken"] or made["found"]}
     order = [name for place, name in enumerate(order) if place < most or name in marked]
     data = _data(made for made in rows if made["series"] in set(order))
     y = alt.Y("series:N", title=None, sort=order, axis=alt.Axis(labelLimit=180, labelOverlap=False))
@@ -145,15 +145,15 @@ def heatmap(
     )
     dots = (
         alt.Chart(data)
-        .transform_filter("isValid(datum.doubt)")
+        .transform_filter("isValid(datum.found)")
         .mark_circle(fill="#ffffff", stroke="#33272b", strokeWidth=1.2, opacity=1)
         .encode(
             x=_x(span, "middle:T"),
             y=y,
             size=alt.Size(
-                "doubt:N",
+                "found:N",
                 title="dots",
-                scale=alt.Scale(domain=list(SURE), range=[14, 46]),
+                scale=alt.Scale(domain=[ONCE, LASTING], range=[14, 46]),
                 legend=alt.Legend(orient="top") if legend else None,
             ),
             tooltip=TOOLTIP,

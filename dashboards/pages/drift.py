@@ -1,5 +1,8 @@
 """Drift: which column of which input moved away from its baseline, in which window, and how sure that is."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import charts
 import data
 import show
@@ -8,6 +11,7 @@ import streamlit as st
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.reports import parts, words
+from auditor.reports.discoveries import discoveries
 from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
@@ -29,12 +33,15 @@ def main() -> None:
             "There is no drift figure in this period. A baseline is needed: `auditor baseline pin --model M --since T --until T`."
         )
     st.caption(
-        "Colour: distance to the baseline, from 0 (no change) on. Dots: how rarely unchanged data would look as different. "
+        "Colour: distance to the baseline, from 0 (no change) on. Dots: what is believed of a window's figures so that of all dots "
+        "about one in twenty marks nothing; large ones were found in neighbouring windows as well. "
         "Frames: a rule was broken. A dash: no figure."
     )
-    top = max((m.value or 0.0 for name in names for m in main_figures(evidence, name)), default=0.0)
+    figures = [m for name in names for m in main_figures(evidence, name)]
+    top = max((m.value or 0.0 for m in figures), default=0.0)
+    believed = discoveries(figures)
     for place, name in enumerate(names):
-        one_input(evidence, name, top, legend=place == 0)
+        one_input(evidence, name, believed, top, legend=place == 0)
     pairs(evidence)
     missing(evidence)
     details(evidence)
@@ -42,7 +49,9 @@ def main() -> None:
     show.gaps(evidence, FAMILIES)
 
 
-def one_input(evidence: Evidence, name: str, top: float, *, legend: bool) -> None:
+def one_input(
+    evidence: Evidence, name: str, believed: Mapping[tuple[str, datetime], str], top: float, *, legend: bool
+) -> None:
     modality = modality_of(evidence, name).replace("_", " ") if name else ""
     st.subheader(f"{name} ({modality})" if modality else name or "Answers and service")
     figures = main_figures(evidence, name)
@@ -51,7 +60,7 @@ def one_input(evidence: Evidence, name: str, top: float, *, legend: bool) -> Non
         return
     marks, _ = parts.firing(evidence)
     broken = {(series, end) for series, ends in marks.items() for end in ends}
-    st.altair_chart(charts.heatmap(figures, broken, evidence.span, top=top, legend=legend), width="stretch")
+    st.altair_chart(charts.heatmap(figures, broken, believed, evidence.span, top=top, legend=legend), width="stretch")
     columns = {m.attributes.get("column") for m in figures}
     furthest = max((m for m in figures if m.value is not None), key=lambda m: m.value or 0.0, default=None)
     if furthest is not None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -149,6 +149,8 @@ def commitment(value: Any, salt: bytes) -> str | None:
 
 def _feed(digest: Any, value: Any) -> bool:
     """Hash a value with its type, so that the text "1" and the bytes "1" differ."""
+    if type(value) is dict:  # rows, mostly
+        return _feed_json(digest, value)
     if isinstance(value, str):
         digest.update(b"text\0" + value.encode("utf-8", "surrogatepass"))
         return True
@@ -163,14 +165,17 @@ def _feed(digest: Any, value: Any) -> bool:
         digest.update(f"array\0{array['typestr']}{array['shape']}".encode())
         digest.update(value.tobytes())
         return True
-    if isinstance(value, (Mapping, list, tuple, int, float)):
-        try:
-            plain = dict(value) if isinstance(value, Mapping) else value
-            digest.update(b"json\0" + _sorted_json(plain).encode())
-        except (TypeError, ValueError, RecursionError):
-            return False
-        return True
-    return False
+    if isinstance(value, Mapping):
+        return _feed_json(digest, dict(value))
+    return _feed_json(digest, value) if isinstance(value, (list, tuple, int, float)) else False
+
+
+def _feed_json(digest: Any, value: Any) -> bool:
+    try:
+        digest.update(b"json\0" + _sorted_json(value).encode())
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -180,7 +185,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-_sorted_json = json.JSONEncoder(sort_keys=True, default=_plain).encode
+def _json_writer() -> Callable[[Any], str]:
+    """`json.dumps(value, sort_keys=True, default=_plain)`, with the interpreter's C encoder made once, not once a value."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    text = getattr(json.encoder, "c_encode_basestring_ascii", None)
+    if make is None or text is None:
+        return json.JSONEncoder(sort_keys=True, default=_plain).encode
+    encode = make(None, _plain, text, None, ": ", ", ", True, False, True)
+    return lambda value: "".join(encode(value, 0))
+
+
+_sorted_json = _json_writer()
 
 
 def _figures(

@@ -1,4 +1,4 @@
-"""A finished call becomes a core `Record`: described, redacted, committed to. Worker thread only."""
+"""A finished call becomes the frame of its record: described, redacted, committed to. Worker thread only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.capture.call import Call
+from auditor.capture.wire import Wire
 from auditor.core.errors import PluginError
-from auditor.core.record import Input, Output, Record, Source
-from auditor.core.window import from_us
+from auditor.core.record import Input, Output
 from auditor.describe import Payload, describe_input, describe_text, infer_modality
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _load(modality: str) -> Descriptor | PluginError:
 
 
 class Builder:
-    """Turns calls into records.
+    """Turns calls into record frames.
 
     Parameters
     ----------
@@ -76,33 +76,33 @@ class Builder:
         redact: Redact | None,
         note: Callable[[str], None],
     ) -> None:
-        self.session = session
-        self.fork = fork
         self.salt = salt
         self.describers = describers
         self.redact = redact
         self.note = note
+        self._wire = Wire(session, fork)
         self._modalities: dict[str, str] = {}
 
-    def build(self, call: Call, seq: int) -> Record:
-        """The record; RedactionError when it must not leave."""
+    def build(self, call: Call, seq: int) -> bytes:
+        """The record's frame; RedactionError when it must not leave."""
         found = call.found or {}
-        return Record(
+        groups = call.groups
+        return self._wire.record(
             id=call.id[:64],
-            time=from_us(call.us),
+            us=call.us,
             model=call.site.ref,
             inputs=self._inputs(call.payloads, found.get("inputs")),
             output=self._output(call, found),
-            source=Source(session=self.session, fork=self.fork, seq=seq),
-            groups={str(name): label_text(value) for name, value in (call.groups or {}).items()},
+            seq=seq,
+            groups={str(name): label_text(value) for name, value in groups.items()} if groups else {},
             subject=None if call.subject is None else str(call.subject),
             sampling=call.rate,
             latency_s=call.latency_s,
             first_token_s=call.first_token_s,
         )
 
-    def _inputs(self, payloads: Iterable[tuple[Any, ...]], said: Any) -> tuple[Input, ...]:
-        extras = dict(said) if isinstance(said, Mapping) else {}
+    def _inputs(self, payloads: Iterable[tuple[Any, ...]], said: Any) -> Iterable[Input]:
+        extras = dict(said) if said is not None and isinstance(said, Mapping) else {}
         described: dict[str, Input] = {}
         for name, value, modality, rate, scores, embedding, encoder, error in payloads:
             extra = extras.pop(name, None) or {}
@@ -138,7 +138,7 @@ class Builder:
                 self.describers,
                 salt=self.salt,
             )
-        return tuple(described.values())
+        return described.values()
 
     def _output(self, call: Call, found: Mapping[str, Any]) -> Output | None:
         finish = found.get("finish", call.finish)

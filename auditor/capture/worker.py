@@ -18,7 +18,6 @@ from auditor.capture.outbox import Frame, Outbox
 from auditor.capture.recorder import Recorder
 from auditor.capture.shield import shield
 from auditor.capture.snapshot import release
-from auditor.capture.wire import record_frame
 from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
@@ -243,8 +242,7 @@ class Worker:
         ref = call.site.ref
         reason = "describe_failed"
         try:
-            record = parts.builder.build(call, seq)
-            payload = record_frame(record)
+            payload = parts.builder.build(call, seq)
         except BaseException as error:
             if isinstance(error, RedactionError):
                 reason = "redaction_failed"

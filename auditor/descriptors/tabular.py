@@ -57,6 +57,9 @@ class TabularDescriptor:
 
 
 def _features(value: Any) -> Iterable[tuple[Any, Any]]:
+    if type(value) is dict:
+        _check_size(len(value))
+        return list(value.items())
     if hasattr(value, "_asdict"):
         value = value._asdict()
     elif hasattr(value, "to_dict") and getattr(value, "ndim", 0) == 1:  # a pandas Series: one row with named features
@@ -88,6 +91,8 @@ def _check_size(n: int) -> None:
 
 def _figure(value: Any) -> tuple[Scalar, bool]:
     """The column's figure, and whether the value was of a usable kind."""
+    if type(value) is float:
+        return _finite(value)
     if value is None:
         return None, True
     if isinstance(value, (bool, np.bool_)):

@@ -109,8 +109,6 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
         marks=marks,
         limits=limits,
         shared=True,
-        note="Red dots: windows in which a rule was broken. Dashed: the rule's limit, where a rule looked at that column. "
-        "At the right: the last window.",
     )
     return Section(
         id=f"input-{name}" if name else "output",

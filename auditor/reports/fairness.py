@@ -108,12 +108,13 @@ def _result(m: Measurement, verdicts: list[Verdict]) -> str:
         return "does not apply"
     if m.value is None:
         return "not measured" if m.reason in ("no_data", "unlabelled", "not_measured") else "could not be judged"
-    said = {v.underlying for v in verdicts}
-    if said & {Word.FAIL, Word.WARN} and any(v.evidence[0] == m.id for v in verdicts):
+    broken = [v for v in verdicts if v.underlying in (Word.FAIL, Word.WARN)]
+    if any(v.evidence[0] == m.id or (v.limit is not None and m.value > v.limit) for v in broken):
         return "difference beyond a rule"
+    said = {v.underlying for v in verdicts}
     if said & {Word.INSUFFICIENT_EVIDENCE, Word.ERROR}:
         return "could not be judged"
-    return "no difference beyond a rule" if said & {Word.PASS, Word.FAIL, Word.WARN} else "no rule asks about it"
+    return "no difference beyond a rule" if broken or Word.PASS in said else "no rule asks about it"
 
 
 def _summary(evidence: Evidence) -> list[str]:
@@ -156,7 +157,6 @@ def _feature_section(evidence: Evidence, feature: str) -> Section:
         label=lambda m: m.metric.removeprefix("fairness.").removesuffix(".difference").replace("_", " "),
         marks=marks,
         limits=limits,
-        note="Red dots: windows in which a rule was broken. Dashed: the rule's limit.",
     )
     rows = tuple(
         (m.attributes["group"], words.metric_name(m.metric), words.figure(m))
@@ -204,6 +204,7 @@ def group_intervals(measurements: list[Measurement], when: str) -> Intervals | N
         bars=bars,
         low=max(0.0, low - 0.05),
         high=max([*edges, 0.0]) or 1.0,
+        note="Dots: the rate of each group. Whiskers: its 95 % interval.",
     )
 
 

@@ -173,8 +173,12 @@ def trends(
     shared: bool = False,
     note: str = "",
 ) -> Trends | None:
-    """Each series as a row over the audited windows; None when there is nothing to draw."""
-    found = series_of(measurements)
+    """Each series that has a figure as a row over the audited windows; None when there is nothing to draw.
+
+    The note says how to read the drawing; `note` adds to it.
+    """
+    drawn = series_of(measurements)
+    found = {key: series for key, series in drawn.items() if any(m.value is not None for m in series)}
     if not found or not evidence.windows:
         return None
     place = {window.end: i for i, window in enumerate(evidence.windows)}
@@ -196,7 +200,21 @@ def trends(
             )
         )
     rows.sort(key=lambda row: -max((value for value in row.values if value is not None), default=-1.0))
-    return Trends(title=title, windows=evidence.windows, rows=tuple(rows), shared=shared, note=note)
+    read = [
+        "Left to right: the audited windows; at the right: the last one.",
+        "" if len(rows) < 2 else "One scale for all rows." if shared else "Each row has a scale of its own.",
+        "Red dots: windows in which a rule was broken." if any(row.marks for row in rows) else "",
+        "Dashed: the rule's limit." if any(row.limit is not None for row in rows) else "",
+        f"Without a figure, and left out: {len(drawn) - len(found)}." if len(found) < len(drawn) else "",
+        note,
+    ]
+    return Trends(
+        title=title,
+        windows=evidence.windows,
+        rows=tuple(rows),
+        shared=shared,
+        note=" ".join(part for part in read if part),
+    )
 
 
 def firing(evidence: Evidence) -> tuple[dict[str, set[datetime]], dict[str, float]]:

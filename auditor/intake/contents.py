@@ -215,7 +215,7 @@ class Contents:
 
     def _record(self, segment: str, frame: Frame) -> None:
         """A record that does not look like the one before it."""
-        found = self._shapes.read(frame.kind, frame.payload)
+        found = self._shapes.read(lambda shape: read(shape, frame.kind, frame.payload))
         if found is not None:
             self._take(*found, segment, frame)
             return

@@ -64,7 +64,7 @@ def usual_record(payload: bytes, media: str = JSON) -> wire.Record | None:
         record: wire.Record = _decoders[media].decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    return _settled(record) if names_hold(record) else None
+    return settled(record) if names_hold(record) else None
 
 
 def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
@@ -90,7 +90,7 @@ def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
         pass
     else:
         if names_hold(record):
-            return _settled(record)
+            return settled(record)
     return to_wire(gate.parse_record(data, default_id=default_id))
 
 
@@ -111,7 +111,7 @@ def to_wire(record: core.Record) -> wire.Record:
         raise RecordError(
             "over_limit", "a descriptor's name is not of 1 to 200 characters", where=record.id, fix="keep names short"
         )
-    return _settled(converted)
+    return settled(converted)
 
 
 def to_core(record: wire.Record) -> core.Record:
@@ -200,7 +200,7 @@ def _learn(descriptors: Mapping[str, wire.Scalar]) -> bool:
     return True
 
 
-def _settled(record: wire.Record) -> wire.Record:
+def settled(record: wire.Record) -> wire.Record:
     """The record in UTC, and with nothing spelled out that goes without saying."""
     _check_time(record.time, record.id)
     if record.sampling == wire.WHOLE and record.sampling is not wire.WHOLE:

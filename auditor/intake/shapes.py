@@ -9,12 +9,12 @@ refuses goes the general way, which alone decides what is wrong with a record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +32,9 @@ _AT_ONCE = 4
 """Shapes that are tried before a record goes the general way."""
 _PATIENCE = 256
 """Records that no shape took, beyond those that one did, before shapes are given up: these records do not look alike."""
+_AGAIN = 100 * _PATIENCE
+"""Records after which shapes are given another chance."""
+A = TypeVar("A")
 Key = tuple[Any, ...]
 
 
@@ -41,6 +44,8 @@ class Shape:
     Attributes
     ----------
     model : str
+    kind : type
+        What its rows are.
     decoders : mapping of str to callable
         By kind of frame: bytes to a row, which has at least `id` and `time`; one of `REFUSALS` when it looks otherwise.
     """
@@ -48,8 +53,11 @@ class Shape:
     def __init__(self, record: wire.Record) -> None:
         self.model = record.model.name
         self._inputs = [entry.name for entry in record.inputs]
-        kind = _record(record)
-        self.decoders = {"record": msgspec.json.Decoder(kind).decode, "packed": msgspec.msgpack.Decoder(kind).decode}
+        self.kind = _record(record)
+        self.decoders = {
+            "record": msgspec.json.Decoder(self.kind).decode,
+            "packed": msgspec.msgpack.Decoder(self.kind).decode,
+        }
 
     def table(self, rows: Sequence[Any]) -> pa.Table:
         """What `columns.pack` makes of the same records, in the order of the rows."""
@@ -102,30 +110,32 @@ class Shapes:
         """The shape to try first."""
         return self._known[0] if self._known else None
 
-    def read(self, kind: str, payload: bytes) -> tuple[Shape, Any] | None:
-        """The row, and the shape that takes it."""
+    def read(self, take: Callable[[Shape], A | None]) -> tuple[Shape, A] | None:
+        """The first shape for which `take` gives something, and what it gives."""
         for index, shape in enumerate(self._known):
-            row = read(shape, kind, payload)
-            if row is not None:
+            found = take(shape)
+            if found is not None:
                 self._known.insert(0, self._known.pop(index))
-                self._missed -= 1
-                return shape, row
+                self._missed = max(self._missed - 1, 0)
+                return shape, found
         return None
 
-    def learn(self, record: wire.Record) -> Shape | None:
-        """See a record that no shape took; a shape for the next ones, when there have been enough of them."""
+    def learn(self, record: wire.Record) -> None:
+        """See a record that no shape took; a shape for the next ones, once there have been enough like it."""
         self._missed += 1
         if self._missed > _PATIENCE:
             self._known.clear()
-            return None
+            self._seen.clear()
+            self._missed %= _AGAIN
+            return
         key = _key(record)
+        if len(self._seen) > _PATIENCE:
+            self._seen.clear()
         self._seen[key] += 1
-        if self._seen[key] != _ENOUGH:
-            return None
-        shape = _shape(_Sample(key, record))
-        self._known = [shape, *self._known[: _AT_ONCE - 1]]
-        self._missed -= _ENOUGH
-        return shape
+        if self._seen[key] < _ENOUGH:
+            return
+        del self._seen[key]
+        self._known = [_shape(_Sample(key, record)), *self._known[: _AT_ONCE - 1]]
 
 
 def read(shape: Shape, kind: str, payload: bytes) -> Any:
@@ -134,7 +144,13 @@ def read(shape: Shape, kind: str, payload: bytes) -> Any:
         row: Any = shape.decoders[kind](payload)
     except REFUSALS:
         return None
-    return row if row.time.tzinfo is UTC and EARLIEST <= row.time < LATEST else None
+    return row if timely(row) else None
+
+
+def timely(row: Any) -> bool:
+    """Whether the time of a row is as the archive keeps it."""
+    time = row.time
+    return time.tzinfo is UTC and EARLIEST <= time < LATEST
 
 
 class _Sample:

@@ -25,7 +25,8 @@ HEAD_SIZE = _HEAD.size
 MAX_PAYLOAD = 64 << 20
 """Largest payload of one frame, bytes."""
 
-KINDS = ("record", "label", "energy", "tally", "command")
+KINDS = ("record", "label", "energy", "tally", "command", "packed")
+"""`packed` is a record in MessagePack; the payload of every other kind is JSON."""
 _CODE = {kind: code for code, kind in enumerate(KINDS, 1)}
 _KIND = {code: kind for kind, code in _CODE.items()}
 _SEAL = 0x7F

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,10 +19,24 @@ from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, uuid7
 from auditor.core.record import Label
 from auditor.intake import wire
-from auditor.intake.records import EARLIEST, LATEST, decode, encode_record, label_from, names_hold, record_from
+from auditor.intake.records import (
+    EARLIEST,
+    JSON,
+    LATEST,
+    MEDIA,
+    MSGPACK,
+    decode,
+    encode_record,
+    label_from,
+    names_hold,
+    record_from,
+    settled,
+)
+from auditor.intake.shapes import REFUSALS, Shape, Shapes, timely
 from auditor.service.refusals import RequestError, too_large
 
-JSON, MSGPACK = "application/json", "application/msgpack"
+KIND = {media: kind for kind, media in MEDIA.items()}
+"""How the journal calls a record that is written in some media type."""
 MAX_ROWS = 20_000
 """Rows in one body."""
 MAX_ROW = 4 << 20
@@ -51,6 +66,8 @@ _typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Records), MSGPACK: msgspec
 _raw_records: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawRecords), MSGPACK: msgspec.msgpack.Decoder(_RawRecords)}
 _raw_labels: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawLabels), MSGPACK: msgspec.msgpack.Decoder(_RawLabels)}
 _record: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
+_shapes = {JSON: Shapes(), MSGPACK: Shapes()}
+"""How the records of late bodies look; of use to the one thread that settles."""
 
 
 @dataclass(slots=True)
@@ -59,8 +76,8 @@ class Batch:
 
     Attributes
     ----------
-    rows : list of (index, record, payload)
-        Records in the order of the body; `payload` is the JSON that goes into the journal.
+    rows : list of (index, record, frame)
+        Records in the order of the body, with what goes into the journal: (kind, payload), as it came where it can.
     frames : list of (kind, payload)
         What needs no settling: labels, energy readings, tallies.
     refused : list of dict
@@ -71,7 +88,7 @@ class Batch:
         Further fields of the answer.
     """
 
-    rows: list[tuple[int, wire.Record, bytes]] = field(default_factory=list)
+    rows: list[tuple[int, Any, tuple[str, bytes]]] = field(default_factory=list)
     frames: list[tuple[str, bytes]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     labels: list[tuple[int, str]] = field(default_factory=list)
@@ -93,30 +110,17 @@ def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, A
 def parse_records(body: bytes, media: str) -> Batch:
     """Records, with the energy readings and tallies that agents send along; RequestError when it is no such document."""
     batch = Batch()
-    typed: Any = None
-    raw: Any = None
-    with contextlib.suppress(msgspec.DecodeError, ValueError, RecursionError):  # row by row, then
-        typed = _typed[media].decode(body)
-    # JSON is kept as it was sent; of MessagePack the rows' own bytes matter only where something is unusual.
-    if typed is None or media == JSON:
-        raw = _envelope(_raw_records[media], body, "records")
-    if len((typed or raw).records) > MAX_ROWS:
-        raise too_large(f"more than {MAX_ROWS} records in one body", MAX_ROWS)
-    records: Sequence[wire.Record | None] = [None] * len(raw.records) if typed is None else typed.records
-    take = batch.rows.append
-    for index, record in enumerate(records):
-        if record is not None and _usual(record):
-            payload = bytes(raw.records[index]) if media == JSON else encode_record(record)
-            if media == JSON or b"null" not in payload:
-                take((index, record, payload))
-                continue
-        if raw is None:
-            raw = _envelope(_raw_records[media], body, "records")
-        _careful(batch, index, raw.records[index], media)
+    raw = _envelope(_raw_records[media], body, "records")
+    kind = KIND[media]
+    for index, (record, source) in enumerate(zip(_typed_records(body, media, raw.records), raw.records, strict=True)):
+        if record is not None:
+            batch.rows.append((index, record, (kind, bytes(source))))
+        else:
+            _careful(batch, index, source, media)
     batch.models = {record.model.name for _, record, _ in batch.rows}
     for name, kind, parse, sources in (
-        ("energy", "energy", parse_energy_reading, (raw or typed).energy),
-        ("tallies", "tally", parse_tally, (raw or typed).tallies),
+        ("energy", "energy", parse_energy_reading, raw.energy),
+        ("tallies", "tally", parse_tally, raw.tallies),
     ):
         if sources:
             batch.more[name] = _side(batch, kind, parse, sources, media)
@@ -153,6 +157,43 @@ def _envelope(decoder: Any, body: bytes, name: str) -> Any:
     return found
 
 
+def _typed_records(body: bytes, media: str, sources: Sequence[msgspec.Raw]) -> Sequence[Any]:
+    """The records of a body; None for those that are to be looked at one by one, which may be all."""
+    shapes = _shapes[media]
+    found = shapes.read(lambda shape: _alike(shape, body, media))
+    if found is not None:
+        return found[1]
+    try:
+        records: list[wire.Record] = _typed[media].decode(body).records
+    except REFUSALS:
+        return [None] * len(sources)
+    usual = [record if _usual(record) else None for record in records]
+    if usual and usual[0] is not None:
+        shapes.learn(settled(usual[0]))
+    return usual
+
+
+def _alike(shape: Shape, body: bytes, media: str) -> Sequence[Any] | None:
+    """The records of a body, when all of them have the shape."""
+    try:
+        rows: Sequence[Any] = _alike_decoder(shape, media).decode(body).records
+    except REFUSALS:
+        return None
+    return rows if all(map(timely, rows)) else None
+
+
+@lru_cache(maxsize=64)
+def _alike_decoder(shape: Shape, media: str) -> Any:
+    raw = list[msgspec.Raw]
+    kind = msgspec.defstruct(
+        "Alike",
+        [("records", list[shape.kind]), ("energy", raw, []), ("tallies", raw, []), ("schema", str | None, None)],  # type: ignore[name-defined]
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(kind) if media == JSON else msgspec.msgpack.Decoder(kind)
+
+
 def _usual(record: wire.Record) -> bool:
     """What the decoder cannot check: names, and that the time is one that the archive keeps."""
     return EARLIEST <= record.time < LATEST and names_hold(record)
@@ -162,16 +203,14 @@ def _careful(batch: Batch, index: int, source: msgspec.Raw, media: str) -> None:
     """One record on its own: taken, or refused with the place of its fault."""
     data: Any = None
     try:
-        try:
-            record = _record[media].decode(source) if media == JSON else None
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            record = None
-        if record is not None and _usual(record):
-            batch.rows.append((index, record, bytes(source)))
-            return
+        with contextlib.suppress(*REFUSALS):
+            record = _record[media].decode(source)
+            if _usual(record):
+                batch.rows.append((index, record, (KIND[media], bytes(source))))
+                return
         data = _plain(source, media)
         record = record_from(data, default_id=uuid7())
-        batch.rows.append((index, record, encode_record(record)))
+        batch.rows.append((index, record, ("record", encode_record(record))))
     except AuditorError as error:
         batch.refuse(index, data.get("id") if isinstance(data, dict) else None, error)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditor.core.errors import RecordError, StoreError
-from auditor.intake.records import content_digest, read_record
+from auditor.intake import wire
+from auditor.intake.records import MEDIA, content_digest, read_record, settled
 from auditor.ports import IndexEntry
 from auditor.service.access import Principal
 from auditor.service.parsing import Batch, refused_row
@@ -32,7 +33,8 @@ _log = logging.getLogger("auditor")
 _CONFLICT = RecordError(
     "id_conflict", "the same id stands for a record with other content", fix="give every record an id of its own"
 )
-Frames = list[tuple[str, bytes]]
+JournalFrame = tuple[str, bytes]
+Frames = list[JournalFrame]
 
 
 class IndexAsker:
@@ -91,18 +93,18 @@ class Recent:
     def __init__(self, limit: int = RECENT) -> None:
         self.limit = limit
         self._bytes = 0
-        self._found: dict[str, tuple[bytes, str]] = {}
-        self._order: deque[tuple[int, str, bytes]] = deque()
+        self._found: dict[str, tuple[JournalFrame, str]] = {}
+        self._order: deque[tuple[int, str, JournalFrame]] = deque()
         self._mark = 0
 
-    def get(self, identifier: str) -> tuple[bytes, str] | None:
-        """Payload and model."""
+    def get(self, identifier: str) -> tuple[JournalFrame, str] | None:
+        """What was written, and the model."""
         return self._found.get(identifier)
 
-    def add(self, identifier: str, payload: bytes, model: str) -> None:
-        self._found[identifier] = (payload, model)
-        self._order.append((self._mark, identifier, payload))
-        self._bytes += len(payload)
+    def add(self, identifier: str, frame: JournalFrame, model: str) -> None:
+        self._found[identifier] = (frame, model)
+        self._order.append((self._mark, identifier, frame))
+        self._bytes += len(frame[1])
         while self._bytes > self.limit:
             self._drop_oldest()
 
@@ -121,10 +123,10 @@ class Recent:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        _, identifier, payload = self._order.popleft()
-        self._bytes -= len(payload)
+        _, identifier, frame = self._order.popleft()
+        self._bytes -= len(frame[1])
         kept = self._found.get(identifier)
-        if kept is not None and kept[0] is payload:
+        if kept is not None and kept[0] is frame:
             del self._found[identifier]
 
 
@@ -163,14 +165,14 @@ def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[st
     if batch.labels and principal.models is not None:
         _check_labels(batch, principal, recent, known)
     lines = known or {}
-    for index, record, payload in batch.rows:
+    for index, record, frame in batch.rows:
         identifier = record.id
         lately = recent.get(identifier)
         if lately is None and identifier not in lines:
-            recent.add(identifier, payload, record.model.name)
+            recent.add(identifier, frame, record.model.name)
             done.added.append(identifier)
-            done.frames.append(("record", payload))
-        elif _same(record, payload, lately, lines.get(identifier)):
+            done.frames.append(frame)
+        elif _same(record, frame, lately, lines.get(identifier)):
             duplicates += 1
         else:
             batch.refused.append(refused_row(index, identifier, _CONFLICT))
@@ -194,10 +196,16 @@ def wrong_model(model: str) -> RequestError:
     )
 
 
-def _same(record: Any, payload: bytes, lately: tuple[bytes, str] | None, line: IndexEntry | None) -> bool:
+def _same(record: Any, frame: JournalFrame, lately: tuple[JournalFrame, str] | None, line: IndexEntry | None) -> bool:
     if lately is not None:
-        return lately[0] == payload or content_digest(read_record(lately[0])) == content_digest(record)
-    return line is not None and line.digest == content_digest(record)
+        kind, payload = lately[0]
+        return lately[0] == frame or content_digest(read_record(payload, MEDIA[kind])) == _digest(record)
+    return line is not None and line.digest == _digest(record)
+
+
+def _digest(record: Any) -> str:
+    # Other spellings than the usual one come as the general type.
+    return content_digest(settled(record) if isinstance(record, wire.Record) else record)
 
 
 def _check_labels(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> None:

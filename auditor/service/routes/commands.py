@@ -14,11 +14,10 @@ from auditor.core.errors import AuditorError
 from auditor.core.identity import uuid7
 from auditor.core.window import Span, format_time, parse_time, to_us
 from auditor.intake.commands import append_command
-from auditor.intake.records import decode
+from auditor.intake.records import JSON, MSGPACK, decode
 from auditor.service import documents
 from auditor.service.access import Principal
 from auditor.service.bodies import media_type, read_body
-from auditor.service.parsing import JSON, MSGPACK
 from auditor.service.refusals import RequestError
 from auditor.service.settle import wrong_model
 from auditor.service.state import Service

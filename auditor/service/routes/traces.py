@@ -58,7 +58,7 @@ def _described(body: bytes, media: str, service: Service) -> Batch:
             record = record_of(span, descriptors, salt=salt)
             if record is not None:
                 row = to_wire(record)
-                batch.rows.append((index, row, encode_record(row)))
+                batch.rows.append((index, row, ("record", encode_record(row))))
         except AuditorError as error:
             batch.refuse(index, f"{span.trace}-{span.id}", error)
     batch.models = {row.model.name for _, row, _ in batch.rows}

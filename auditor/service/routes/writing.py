@@ -8,9 +8,10 @@ from functools import partial
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from auditor.intake.records import JSON, MSGPACK
 from auditor.service import documents
 from auditor.service.bodies import media_type, read_body
-from auditor.service.parsing import JSON, MSGPACK, parse_labels, parse_records
+from auditor.service.parsing import parse_labels, parse_records
 from auditor.service.state import Service
 
 _encode = msgspec.json.Encoder().encode

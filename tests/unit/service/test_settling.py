@@ -11,15 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from auditor.core.errors import AuditorError, SegmentError
+from auditor.intake import shapes
+from auditor.intake.contents import Contents
+from auditor.intake.records import JSON, MEDIA, MSGPACK, content_digest
 from auditor.ports import IndexEntry
-from auditor.segments import read_segment
+from auditor.segments import Frame, Segment, read_segment
+from auditor.service import parsing
 from auditor.service.access import Principal
 from auditor.service.committer import Committer, Job
 from auditor.service.counters import Counters
-from auditor.service.parsing import JSON, parse_labels, parse_records
+from auditor.service.parsing import parse_labels, parse_records
 from auditor.service.refusals import RequestError
 from auditor.service.settle import Recent, settle
 from auditor.settings import Home
@@ -165,12 +170,12 @@ def test_rolling_seals_and_forgetting_forgets_what_is_older(committer: Committer
 def test_recent_keeps_the_newest_that_fit() -> None:
     recent = Recent(100)
     for name in "abc":
-        recent.add(name, name.encode() * 40, "m")
+        recent.add(name, ("record", name.encode() * 40), "m")
     assert [recent.get(name) is not None for name in "abc"] == [False, True, True]
     recent.remove("b")
-    recent.add("b", b"x" * 10, "m")
+    recent.add("b", ("record", b"x" * 10), "m")
     mark = recent.mark()
-    recent.add("d", b"d" * 10, "m")
+    recent.add("d", ("record", b"d" * 10), "m")
     recent.forget(mark)
     assert [recent.get(name) is not None for name in "bcd"] == [False, False, True]
     recent.forget(recent.mark())
@@ -179,8 +184,6 @@ def test_recent_keeps_the_newest_that_fit() -> None:
 
 def test_what_the_index_knows_and_what_it_cannot_be_asked() -> None:
     batch = parse_records(body("a", "b"), JSON)
-    from auditor.intake.records import content_digest
-
     line = IndexEntry("a", content_digest(batch.rows[0][1]), "digit-reader", "2026-01-05", "s")
     done = settle(batch, ANYONE, Recent(), {"a": line})
     assert (done.answer["accepted"], done.answer["duplicates"]) == (1, 1)
@@ -201,3 +204,88 @@ def test_the_same_id_twice_in_one_body() -> None:
     done = settle(parse_records(data, JSON), ANYONE, Recent(), {})
     assert (done.answer["accepted"], done.answer["duplicates"]) == (1, 1)
     assert [(row["index"], row["code"]) for row in done.answer["refused"]] == [(2, "id_conflict")]
+
+
+def test_another_spelling_of_what_the_index_knows_is_a_duplicate() -> None:
+    """The drain keeps times in UTC, and takes the digest of that."""
+    one = {**make_record(id="a").as_json(), "time": "2026-01-05T10:00:00+01:00", "sampling": 1.0}
+    frame = Frame("record", json.dumps(one).encode(), 0)
+    contents = Contents()
+    contents.add(Segment(Path("a.seg"), (frame,)))
+    contents.close()
+    (line,) = contents.piles[0].entries("s")
+    for media, encode in ((JSON, msgspec.json.encode), (MSGPACK, msgspec.msgpack.encode)):
+        done = settle(parse_records(encode({"records": [one]}), media), ANYONE, Recent(), {"a": line})
+        assert (done.answer["duplicates"], done.answer["refused"]) == (1, [])
+
+
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_bodies_of_records_that_look_alike_come_to_the_same(media: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder of their own, all at once, and row by row: the same answers, and the same records at the drain."""
+    good = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(8)]
+    spoiled: list[dict[str, Any]] = [
+        {},
+        {"time": "2026-01-05T10:00:00+01:00"},
+        {"time": "2500-01-05T10:00:00Z"},
+        {"time": "2026-01-05T10:00:00"},
+        {"latency_s": "slow"},
+        {"latency_s": -1},
+        {"groups": {"site": None}},
+        {"output": {"label": 7}},
+        {"colour": 1},
+        {"sensitive": {"sex": "f"}},
+        {"sampling": 1.0},
+        {"sampling": 2},
+        {"inputs": []},
+        {"inputs": [*good[0]["inputs"], good[0]["inputs"][0]]},
+        {"id": ""},
+        {"id": None},
+    ]
+    encode = msgspec.json.encode if media == JSON else msgspec.msgpack.encode
+    if media == MSGPACK:
+        spoiled += [{"latency_s": float("nan")}, {"inputs": [{**good[0]["inputs"][0], "descriptors": {"x": 1e400}}]}]
+    spoiled.append({})
+    bodies = [encode({"records": [*good[:4], {**good[4], **changes}, *good[5:]]}) for changes in spoiled]
+    real = parsing._alike
+    hits = 0
+
+    def alike(*arguments: Any) -> Any:
+        nonlocal hits
+        found = real(*arguments)
+        hits += found is not None
+        return found
+
+    def outcomes() -> list[Any]:
+        found = []
+        for data, changes in zip(bodies, spoiled, strict=True):
+            batch = parse_records(data, media)
+            answer = settle(batch, ANYONE, Recent(), {}).answer
+            at_drain = Contents()
+            frames = tuple(Frame(*frame, index) for index, _, frame in batch.rows)
+            assert {frame.kind for frame in frames} <= set(MEDIA)
+            at_drain.add(Segment(Path("a.seg"), frames))
+            at_drain.close()
+            assert not at_drain.refused
+            kept = {
+                frame.offset: digest
+                for pile in at_drain.piles
+                for digest, (_, frame) in zip(pile.digests, pile.frames, strict=True)
+            }
+            if changes == {"id": None}:
+                kept[4] = "it was given an id by chance"
+            for row in answer["refused"]:
+                row["message"] = row["message"].split(" - at")[0]
+            found.append((answer, kept))
+        return found
+
+    monkeypatch.setattr(parsing, "_alike", alike)
+    monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
+    monkeypatch.setattr(shapes, "_ENOUGH", 10**9)
+    expected = outcomes()
+    assert not hits
+    monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
+    monkeypatch.setattr(shapes, "_ENOUGH", 1)
+    assert outcomes() == expected
+    assert hits >= 1
+    monkeypatch.setattr(parsing, "_typed_records", lambda body, media, sources: [None] * len(sources))
+    assert outcomes() == expected

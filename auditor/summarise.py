@@ -11,14 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, pack_keys
-from auditor.core.frame import Frame, Grid
+from auditor.core.frame import Frame
 from auditor.core.identity import hash64
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
@@ -44,8 +44,8 @@ from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_column
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
 
 _HOUR_US = 3_600_000_000
-_MANY_ROWS = 50_000
-"""Rows from which a counter for every bin of every hour costs less than sorting the values' bins."""
+_MANY_ROWS = 4096
+"""Rows of a segment from which a counter for every bin costs less than sorting the values' bins."""
 
 
 def summarise(
@@ -203,8 +203,8 @@ def _bare_state(model: str, frame: Frame, span: Span, version: str) -> WindowSta
 class _Batch:
     """Rows in the order (span, version, id), cut into segments of one state each.
 
-    `first` and `size` are the places and lengths of the segments, `keys` their (span, version); `numeric` is the matrix of
-    `names` x rows, NaN where absent.
+    `first` and `size` are the places and lengths of the segments, `keys` their (span, version); `numeric` holds the numeric
+    columns by name, rising, NaN where absent.
     """
 
     rows: Rows
@@ -214,8 +214,7 @@ class _Batch:
     first: Ints
     size: Ints
     hashes: NDArray[np.uint64]
-    names: tuple[str, ...]
-    numeric: Floats
+    numeric: Mapping[str, Floats]
     metered: NDArray[np.bool_]
 
     @staticmethod
@@ -226,17 +225,17 @@ class _Batch:
         inside = np.flatnonzero((place >= 0) & (rows.time_us < ends[place]))
         if not len(inside):
             return None
-        ids = rows.ids[inside].tolist()
-        versions = rows.version[inside].tolist()
+        if len(inside) < rows.n:
+            rows, place = rows.take(inside), place[inside]
+        versions = rows.version.tolist()
         words = sorted(set(versions))
-        code = {word: index for index, word in enumerate(words)}
-        group = place[inside] * len(words) + np.array([code[version] for version in versions])
-        if any(a > b for a, b in pairwise(ids)):
-            rising = np.array(sorted(range(len(ids)), key=ids.__getitem__))
-            inside, group = inside[rising], group[rising]
-        order = np.argsort(group, kind="stable")
-        group = group[order]
-        rows = rows.take(inside[order])
+        group = place * len(words)
+        if len(words) > 1:
+            code = {word: index for index, word in enumerate(words)}
+            group += np.fromiter(map(code.__getitem__, versions), np.int64, len(versions))
+        order = _order(group, rows.ids)
+        if order is not None:
+            rows, group = rows.take(order), group[order]
         first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
         keys = [(int(value) // len(words), words[int(value) % len(words)]) for value in group[first]]
         hashes = id_hashes(rows)
@@ -252,8 +251,7 @@ class _Batch:
             first=first,
             size=np.diff(first, append=len(group)),
             hashes=hashes,
-            names=tuple(numeric),
-            numeric=np.array(list(numeric.values()), np.float64).reshape(len(numeric), rows.n),
+            numeric=numeric,
             metered=np.array([pair in metered for pair in zip(rows.version.tolist(), hours, strict=True)], bool)
             if metered
             else np.zeros(rows.n, bool),
@@ -262,7 +260,7 @@ class _Batch:
     def states(self) -> dict[tuple[int, str], WindowState]:
         """One state a segment, by (span, version)."""
         rows = self.rows
-        known = np.array([truth is not None for truth in rows.truth.tolist()], bool) | np.isfinite(rows.truth_value)
+        known = _given(rows.truth) | np.isfinite(rows.truth_value)
         described, labelled = self._sums(rows.described), self._sums(known)
         payloads = {name: _payload_hashes(values) for name, values in sorted(rows.commitment.items())}
         parts = zip(
@@ -324,68 +322,61 @@ class _Batch:
     # -- numbers --
 
     def _numeric(self) -> list[NumericBlock]:
-        x = self.numeric
-        if not len(self.names):
+        if not self.numeric:
             return [NumericBlock.of({})] * len(self.keys)
-        valid = np.isfinite(x)
-        n = np.add.reduceat(valid.astype(np.int64), self.first, axis=1)
-        moments = self._moments(np.where(valid, x, 0.0), valid, n)
-        if len(x[0]) >= _MANY_ROWS and all(isinstance(self.frame.grid(name), Grid) for name in self.names):
-            return self._numeric_dense(valid, n, moments)
-        column, row = np.nonzero(valid)
-        segment = np.repeat(np.arange(len(self.keys)), self.size)[row]
-        bins = np.concatenate(
-            [self.frame.grid(name).index(x[i][valid[i]]) for i, name in enumerate(self.names)]
-            or [np.empty(0, np.int64)]
-        )
-        order = np.argsort(segment, kind="stable")
-        cuts = np.searchsorted(segment[order], np.arange(len(self.keys) + 1))
-        keys = pack_keys(column, bins)[order]
-        blocks = []
-        for i in range(len(self.keys)):
-            places, counts = np.unique(keys[cuts[i] : cuts[i + 1]], return_counts=True)
-            block = NumericBlock(self.names, places, counts.astype(np.int64), n[:, i].copy(), moments[:, :, i].copy())
-            blocks.append(block.without_empty())
+        fitted = all(name in self.frame.grids for name in self.numeric)
+        large = (self.size >= _MANY_ROWS) & fitted
+        blocks: list[NumericBlock] = []
+        for alone, run in groupby(range(len(self.keys)), large.__getitem__):
+            if alone:
+                blocks += map(self._numeric_alone, run)
+            else:
+                blocks += self._numeric_together(list(run))
         return blocks
 
-    def _numeric_dense(self, valid: NDArray[np.bool_], n: Ints, moments: Floats) -> list[NumericBlock]:
-        """The same for many rows: every bin of every segment has a counter, so that nothing has to be sorted."""
-        segment = np.repeat(np.arange(len(self.keys)), self.size)
-        places: list[list[Ints]] = [[] for _ in self.keys]
-        counts: list[list[Ints]] = [[] for _ in self.keys]
-        for i, name in enumerate(self.names):
-            grid = self.frame.grids[name]
-            whole = bool(valid[i].all())
-            x, own = (self.numeric[i], segment) if whole else (self.numeric[i][valid[i]], segment[valid[i]])
-            size = len(grid.values)
-            table = np.bincount(own * size + grid.index(x), minlength=len(self.keys) * size).reshape(-1, size)
-            for place, count, row in zip(places, counts, table, strict=True):
-                bins = np.flatnonzero(row)
-                place.append(pack_keys(np.full(len(bins), i), bins))
-                count.append(row[bins])
-        return [
-            NumericBlock(
-                self.names,
-                np.concatenate(places[i]),
-                np.concatenate(counts[i]),
-                n[:, i].copy(),
-                moments[:, :, i].copy(),
-            ).without_empty()
-            for i in range(len(self.keys))
-        ]
-
-    def _moments(self, filled: Floats, valid: NDArray[np.bool_], n: Ints) -> Floats:
-        """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s)."""
-        mean = np.add.reduceat(filled, self.first, axis=1) / np.maximum(n, 1)
-        deviation = np.where(valid, filled - np.repeat(mean, self.size, axis=1), 0.0)
-        return np.stack(
-            [
-                mean,
-                np.add.reduceat(deviation * deviation, self.first, axis=1),
-                np.minimum.reduceat(np.where(valid, filled, np.inf), self.first, axis=1),
-                np.maximum.reduceat(np.where(valid, filled, -np.inf), self.first, axis=1),
-            ]
+    def _numeric_alone(self, segment: int) -> NumericBlock:
+        """Of one large segment: every bin has a counter, so that nothing has to be sorted."""
+        part = self._slices()[segment]
+        places, counts, n, moments = [], [], [], []
+        for i, (name, values) in enumerate(self.numeric.items()):
+            x = values[part]
+            valid = np.isfinite(x)
+            known = x if valid.all() else x[valid]
+            table = self.frame.grids[name].count(known)
+            bins = np.flatnonzero(table)
+            places.append(pack_keys(np.full(len(bins), i), bins))
+            counts.append(table[bins])
+            n.append(len(known))
+            moments.append(_moments(x[None], valid[None], np.zeros(1, np.int64), np.array([len(x)]))[:, 0, 0])
+        block = NumericBlock(
+            tuple(self.numeric), np.concatenate(places), np.concatenate(counts), np.array(n), np.stack(moments, axis=1)
         )
+        return block.without_empty()
+
+    def _numeric_together(self, segments: Sequence[int]) -> list[NumericBlock]:
+        """Of adjacent segments: all bins of all columns sorted at once."""
+        first, size = self.first[segments] - self.first[segments[0]], self.size[segments]
+        part = slice(int(self.first[segments[0]]), int(self.first[segments[-1]] + size[-1]))
+        x = np.array([values[part] for values in self.numeric.values()], np.float64)
+        valid = np.isfinite(x)
+        n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
+        moments = _moments(x, valid, first, size)
+        column, row = np.nonzero(valid)
+        segment = np.repeat(np.arange(len(segments)), size)[row]
+        bins = np.concatenate(
+            [self.frame.grid(name).index(own[known]) for name, own, known in zip(self.numeric, x, valid, strict=True)]
+        )
+        order = np.argsort(segment, kind="stable")
+        cuts = np.searchsorted(segment[order], np.arange(len(segments) + 1))
+        keys = pack_keys(column, bins)[order]
+        blocks = []
+        for i in range(len(segments)):
+            places, counts = np.unique(keys[cuts[i] : cuts[i + 1]], return_counts=True)
+            block = NumericBlock(
+                tuple(self.numeric), places, counts.astype(np.int64), n[:, i].copy(), moments[:, :, i].copy()
+            )
+            blocks.append(block.without_empty())
+        return blocks
 
     def _vectors(self) -> list[dict[str, VectorState]]:
         found: list[dict[str, VectorState]] = [{} for _ in self.keys]
@@ -461,7 +452,7 @@ class _Batch:
             list(zip(*(rows.groups[name].tolist() for name in features), strict=True)) if features else [()] * rows.n
         )
         answers = rows.categorical["output.label"].tolist() if "output.label" in rows.categorical else nothing
-        if not features and answers is nothing and not any(truth is not None for truth in rows.truth.tolist()):
+        if not features and answers is nothing and not _given(rows.truth).any():
             return [Cells((), {((), None, None): size}) for size in self.size.tolist()]
         keys = list(zip(groups, rows.truth.tolist(), answers, strict=True))
         return [Cells(features, dict(Counter(keys[part]))) for part in self._slices()]
@@ -484,31 +475,19 @@ class _Batch:
             f"inputs.{name}.payload": np.where(known, (values >> np.uint64(12)).astype(np.float64), np.nan)
             for name, (values, known) in payloads.items()
         }
-        every = sorted([*self.names, *more])
-        place = {name: index for index, name in enumerate(self.names)}
+        every = dict(sorted({**self.numeric, **more}.items()))
         words = {**word_columns(rows), "truth": rows.truth, **{f"groups.{name}": v for name, v in rows.groups.items()}}
         samples = []
         for part in self._slices():
             order = sample_order(hashes[part], rows.ids[part]) + part.start
-            held = [
-                (name, values)
-                for name in every
-                if np.isfinite((values := more[name] if name in more else self.numeric[place[name]])[part]).any()
-            ]
+            held = {name: values[order] for name, values in every.items() if np.isfinite(values[part]).any()}
             # A column is there if any row of the segment has it, sampled or not: so shards agree with the whole.
-            present = {
-                name: values[order]
-                for name, values in words.items()
-                if any(value is not None for value in values[part].tolist())
-            }
+            present = {name: values[order] for name, values in words.items() if _given(values[part]).any()}
             samples.append(
                 Sample(
                     hashes[order],
                     rows.ids[order],
-                    MatrixColumns(
-                        tuple(name for name, _ in held),
-                        np.array([values[order] for _, values in held]).reshape(len(held), len(order)),
-                    ),
+                    MatrixColumns.of(held, len(order)),
                     CodedColumns.of(present, len(order)),
                 )
             )
@@ -534,15 +513,69 @@ class _Batch:
         return found
 
 
+def _order(group: Ints, ids: Strings) -> Ints | None:
+    """Places of rows by group, then id; None when they are in that order already."""
+    rising = None
+    if bool((ids[1:] < ids[:-1]).any()):
+        rising = np.array(sorted(range(len(ids)), key=ids.tolist().__getitem__))
+        group = group[rising]
+    if not bool((group[1:] < group[:-1]).any()):
+        return rising
+    order = np.argsort(group, kind="stable")
+    return order if rising is None else rising[order]
+
+
+def _given(values: Strings) -> NDArray[np.bool_]:
+    """Which of them are not None, shape (n,)."""
+    found: NDArray[np.bool_] = values != None  # noqa: E711
+    return found
+
+
+def _moments(x: Floats, valid: NDArray[np.bool_], first: Ints, size: Ints) -> Floats:
+    """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s); x has shape (c, n).
+
+    The same to the last bit for a segment by itself and among others.
+    """
+    n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
+    whole = bool(valid.all())
+    filled = x if whole else np.where(valid, x, 0.0)
+    mean = np.add.reduceat(filled, first, axis=1) / np.maximum(n, 1)
+    deviation = filled - (mean if len(first) == 1 else np.repeat(mean, size, axis=1))
+    if not whole:
+        deviation[~valid] = 0.0
+    deviation *= deviation
+    return np.stack(
+        [
+            mean,
+            np.add.reduceat(deviation, first, axis=1),
+            np.minimum.reduceat(x if whole else np.where(valid, x, np.inf), first, axis=1),
+            np.maximum.reduceat(x if whole else np.where(valid, x, -np.inf), first, axis=1),
+        ]
+    )
+
+
 def _payload_hashes(commitments: Strings) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """64 bits of each commitment, and which records carry one; shapes (n,)."""
-    known = np.array([commitment is not None for commitment in commitments.tolist()], bool)
-    hashes = [0 if commitment is None else _commitment_bits(commitment) for commitment in commitments.tolist()]
-    return np.array(hashes, np.uint64), known
+    known = _given(commitments)
+    hashes = np.zeros(len(commitments), np.uint64)
+    hashes[known] = _commitment_bits(commitments[known].tolist())
+    return hashes, known
 
 
-def _commitment_bits(commitment: str) -> int:
+def _commitment_bits(commitments: Sequence[str]) -> NDArray[np.uint64]:
     """A digest is a hash already; anything else gets one."""
+    if all(len(commitment) == 71 and commitment.startswith("sha256:") for commitment in commitments):
+        try:
+            joined = bytes.fromhex("".join([commitment[-16:] for commitment in commitments]))
+        except ValueError:
+            pass
+        else:
+            if len(joined) == 8 * len(commitments):
+                return np.frombuffer(joined, ">u8").astype(np.uint64)
+    return np.array([_bits(commitment) for commitment in commitments], np.uint64)
+
+
+def _bits(commitment: str) -> int:
     try:
         return (
             int(commitment[-16:], 16)

@@ -96,7 +96,7 @@ def peak_mb() -> float:
 
 
 def numeric_state(x: np.ndarray, frame: Frame, name: str) -> NumericState:
-    counts = np.bincount(frame.grid(name).index(x))
+    counts = frame.grids[name].count(x)
     bins = np.flatnonzero(counts)
     return NumericState(bins, counts[bins], Moments.of(x))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,9 @@ class Moments:
     def of(x: Floats) -> Moments:
         """Moments of the values, shape (n,), n >= 1."""
         mean = float(x.mean())
-        return Moments(len(x), mean, float(((x - mean) ** 2).sum()), float(x.min()), float(x.max()))
+        deviation = x - mean
+        deviation *= deviation
+        return Moments(len(x), mean, float(deviation.sum()), float(x.min()), float(x.max()))
 
     def merge(self, other: Moments) -> Moments:
         n = self.n + other.n
@@ -273,10 +276,10 @@ class CodedColumns(Mapping[str, Strings]):
             return columns
         names = tuple(sorted(columns))
         values = [np.asarray(columns[name], object).tolist() for name in names]
-        book = tuple(sorted({value for column in values for value in column if value is not None}))
+        book = tuple(sorted({word for column in values for word in set(column) if word is not None}))
         place: dict[str | None, int] = {word: index for index, word in enumerate(book)}
         place[None] = -1
-        codes = np.array([[place[value] for value in column] for column in values], np.int32)
+        codes = np.fromiter(map(place.__getitem__, chain.from_iterable(values)), np.int32, len(names) * rows)
         return CodedColumns(names, book, codes.reshape(len(names), rows))
 
     def on(self, names: tuple[str, ...], book: tuple[str, ...]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's import
     import numpy as np
     from numpy.typing import NDArray
 
+_HASHED_AT_ONCE = 1024
 _SLUG = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -56,9 +57,16 @@ def hash64_all(identifiers: Sequence[str]) -> NDArray[np.uint64]:
     """`hash64` of each, shape (n,)."""
     import numpy as np
 
-    blake = hashlib.blake2b
-    joined = b"".join([blake(identifier.encode(), digest_size=8).digest() for identifier in identifiers])
-    return np.frombuffer(joined, ">u8").astype(np.uint64)
+    found = np.empty(len(identifiers), np.uint64)
+    empty = hashlib.blake2b(digest_size=8)
+    for start in range(0, len(identifiers), _HASHED_AT_ONCE):
+        digests = []
+        for data in map(str.encode, identifiers[start : start + _HASHED_AT_ONCE]):
+            hashed = empty.copy()  # cheaper than making one with its parameters
+            hashed.update(data)
+            digests.append(hashed.digest())
+        found[start : start + len(digests)] = np.frombuffer(b"".join(digests), ">u8")
+    return found
 
 
 def slug(name: str) -> str:

@@ -178,11 +178,16 @@ class Sample:
 
 def sample_order(hashes: NDArray[np.uint64], ids: Strings) -> NDArray[np.int64]:
     """Places of the rows a sample keeps, in its order: by hash, then id."""
+    places = np.arange(len(hashes))
+    if len(hashes) > SAMPLE_SIZE:
+        # Those up to the last hash that is kept, all rows that share it included.
+        places = np.flatnonzero(hashes <= np.partition(hashes, SAMPLE_SIZE - 1)[SAMPLE_SIZE - 1])
+        hashes, ids = hashes[places], ids[places]
     order = np.argsort(hashes, kind="stable")
     rising = hashes[order]
     if len(rising) > 1 and bool((rising[1:] == rising[:-1]).any()):
         order = np.lexsort((ids.astype(str), hashes))
-    return order[:SAMPLE_SIZE]
+    return places[order[:SAMPLE_SIZE]]
 
 
 @dataclass(frozen=True, slots=True)

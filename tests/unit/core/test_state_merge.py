@@ -21,6 +21,7 @@ from auditor.core.state import (
     empty_state,
     merge,
     merge_all,
+    sample_order,
 )
 from auditor.core.window import HOUR, Span
 from auditor.testing.factories import START
@@ -105,6 +106,15 @@ def test_equal_hashes_are_ordered_by_id() -> None:
         return Sample(hashes[:1], np.array([identifier], object), {}, {})
 
     assert one("b").merge(one("a")).ids.tolist() == one("a").merge(one("b")).ids.tolist() == ["a", "b"]
+
+
+def test_a_sample_is_chosen_as_if_all_rows_had_been_sorted() -> None:
+    """Ties at the last place included: of those the smallest ids stay."""
+    rng = np.random.default_rng(2)
+    hashes = rng.integers(0, 1500, 3 * SAMPLE_SIZE).astype(np.uint64)
+    ids = np.array([f"id{i:05d}" for i in rng.permutation(len(hashes))], object)
+    expected = sorted(range(len(hashes)), key=lambda i: (hashes[i], ids[i]))[:SAMPLE_SIZE]
+    assert sample_order(hashes, ids).tolist() == expected
 
 
 def test_packed_columns_fill_what_one_side_lacks() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,30 @@ def test_neighbouring_floats_are_told_apart() -> None:
     x = np.array([1.0, np.nextafter(1.0, 2.0)])
     grid = fit_grid(x)
     assert len(set(grid.index(x).tolist())) == 2
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.normal(size=n),
+        lambda rng, n: rng.normal(0, 2, n).round(1),
+        lambda rng, n: rng.standard_cauchy(n),
+        lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, rng.lognormal(3, 3, n)),
+        lambda rng, n: np.where(rng.random(n) < 0.5, 1e-8, 1e8) + rng.normal(size=n),
+        lambda rng, n: rng.choice([-1e300, 1e300], n) * rng.random(n),
+        lambda rng, n: rng.random(n) * 5e-322,
+    ],
+    ids=["normal", "rounded", "heavy tails", "half zero", "two scales", "huge", "subnormal"],
+)
+def test_looking_bins_up_finds_what_searching_finds(draw: Callable[[np.random.Generator, int], np.ndarray]) -> None:
+    """Values on an edge, next to one, zeros of both signs and values beyond the grid among them."""
+    rng = np.random.default_rng(4)
+    grid = fit_grid(draw(rng, 20_000))
+    near = [np.nextafter(grid.edges, away) for away in (-np.inf, np.inf)]
+    x = np.concatenate([draw(rng, 40_000), grid.edges, *near, [0.0, -0.0, 1e308, -1e308, 5e-324]])
+    expected = np.searchsorted(grid.edges, x, side="right")
+    assert np.array_equal(grid.index(x), expected)
+    assert np.array_equal(grid.count(x), np.bincount(expected, minlength=len(grid.values)))
 
 
 def test_an_empty_column_has_no_grid() -> None:

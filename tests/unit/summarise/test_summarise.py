@@ -11,6 +11,7 @@ import pytest
 
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
+from auditor.core.identity import digest, hash64
 from auditor.core.record import CaptureTally, EnergyReading, ModelRef
 from auditor.core.rows import Rows
 from auditor.core.state import Presence, merge_all
@@ -227,7 +228,7 @@ def test_a_frame_knows_its_columns(frame: Frame) -> None:
 
 
 def test_counting_many_rows_densely_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From 50 000 rows on every bin has a counter; the state is the same to the last byte."""
+    """A large segment is counted by itself, with a counter for every bin; the state is the same to the last byte."""
     from auditor import summarise as module
     from auditor.core.codec import encode_state
 
@@ -237,3 +238,26 @@ def test_counting_many_rows_densely_changes_nothing(monkeypatch: pytest.MonkeyPa
     sparse = [encode_state(state) for state in module.summarise_hours(rows, frame, hours)]
     monkeypatch.setattr(module, "_MANY_ROWS", 1)
     assert [encode_state(state) for state in module.summarise_hours(rows, frame, hours)] == sparse
+
+
+def test_large_and_small_segments_side_by_side_are_each_what_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from auditor import summarise as module
+
+    rows, frame = make_rows(600, 12, missing=0.2), fit_frame(make_rows(500, 13))
+    versions = np.array(["2", "1"], object)[(np.arange(rows.n) % 9 == 0).astype(int)]
+    rows = replace(rows, version=versions)
+    hours = [SPAN.start + i * HOUR for i in range(24)]
+    expected = [encode_state(state) for state in summarise_hours(rows, frame, hours)]
+    monkeypatch.setattr(module, "_MANY_ROWS", 15)
+    shuffled = rows.take(np.random.default_rng(3).permutation(rows.n))
+    assert [encode_state(state) for state in summarise_hours(shuffled, frame, hours)] == expected
+
+
+@pytest.mark.parametrize("spoiled", ["sha256:" + "g" * 64, "sha256:" + "a" * 62 + " b", "other"])
+def test_a_commitment_that_is_no_digest_leaves_the_others_what_they_were(rows: Rows, spoiled: str) -> None:
+    whole = [f"sha256:{digest(str(i))}" for i in range(rows.n)]
+    mixed = np.array([spoiled, None, *whole[2:]], object)
+    (state,) = summarise(replace(rows, commitment={"photo": mixed}), Frame(rows.model), SPAN)
+    expected = {hash64(spoiled), *(int(name[-16:], 16) for name in whole[2:])}
+    assert set(state.payloads["photo"].hashes.tolist()) == expected
+    assert state.payloads["photo"].n == rows.n - 1

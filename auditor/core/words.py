@@ -137,6 +137,8 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
         return f"{number(1000 * value)} ms"
     if unit == "kg{CO2e}" and abs(value) < 1:
         return f"{number(1000 * value)} g CO2e"
+    if unit == "g{CO2e}/{R}" and 0 < abs(value) < 0.01:
+        return f"{number(1000 * value)} mg CO2e per answer"
     return " ".join(part for part in (number(value), UNITS.get(unit, unit)) if part)
 
 
@@ -187,14 +189,14 @@ def column(name: str, modality: str = "") -> str:
     >>> column("snr_db"), column("brightness_p99"), column("output.entropy")
     ('signal-to-noise ratio (dB)', 'brightness (99th percentile)', 'entropy of the answer')
     >>> column("head.entropy", "audio"), column("head.scores.6")
-    ("entropy of the model's audio head", "score 6 of the model's own head")
+    ("entropy of the model's audio head", "score 6 of the model's head")
     """
     if name in COLUMNS:
         return COLUMNS[name]
     if name.startswith(HEAD):
-        kind = modality.replace("_", " ") or "own"
+        kind = f"{modality.replace('_', ' ')} head".lstrip()
         inner = name.removeprefix(HEAD).replace("scores.", "score ").replace("_", " ")
-        return f"{inner} of the model's {kind} head"
+        return f"{inner} of the model's {kind}"
     for suffix, said in _SUFFIXES.items():
         if name.endswith(suffix):
             return name.removesuffix(suffix).replace("_", " ") + said

@@ -105,7 +105,7 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
         evidence,
         main,
         "Distance to the baseline, window by window (Kolmogorov-Smirnov)",
-        label=lambda m: words.column_of(m.attributes) or words.metric_name(m.metric),
+        label=lambda m: words.column(m.attributes.get("column", "")) or words.metric_name(m.metric),
         marks=marks,
         limits=limits,
         shared=True,

@@ -14,7 +14,7 @@ from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
-from auditor.reports.stories import stories
+from auditor.reports.stories import beyond_with, stories
 
 DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
 
@@ -58,6 +58,8 @@ _ALWAYS = (
     "Times are UTC. A window holds the records from its first moment up to, but not including, its last.",
     "A p-value says how often data that had not changed would look at least as different; it is given as such a "
     "frequency. It is not the probability that nothing changed, and it says nothing about how large a change is.",
+    "A KS distance is the largest difference between the shares of records that lie under one value, in the window and in the "
+    "baseline: 0 means the same distribution, 1 that they do not overlap.",
     "An interval covers the true value in the stated share of cases. n is the number of records behind a figure.",
     "Where a figure is absent, its reason stands in its place: an absence is never counted as a zero or as a pass.",
     "Every figure has an id, its method and the method's version in the JSON and CSV forms of this report.",
@@ -203,7 +205,7 @@ def trends(
     read = [
         "Left to right: the audited windows; at the right: the last one.",
         "" if len(rows) < 2 else "One scale for all rows." if shared else "Each row has a scale of its own.",
-        "Red dots: windows in which a rule was broken." if any(row.marks for row in rows) else "",
+        "Red dots: beyond the limit of a rule that was broken." if any(row.marks for row in rows) else "",
         "Dashed: the rule's limit." if any(row.limit is not None for row in rows) else "",
         f"Without a figure, and left out: {len(drawn) - len(found)}." if len(found) < len(drawn) else "",
         note,
@@ -218,17 +220,24 @@ def trends(
 
 
 def firing(evidence: Evidence) -> tuple[dict[str, set[datetime]], dict[str, float]]:
-    """By series: ends of the windows in which it decided a fail, and the newest limit it was held against."""
+    """By series: ends of the windows in which it lay beyond the limit of a rule that failed, and the newest such limit.
+
+    Figures over longer stretches than a window are left out: they are no points of the drawings.
+    """
     marks: dict[str, set[datetime]] = {}
     limits: dict[str, float] = {}
     for verdict in evidence.verdicts:
-        m = evidence.deciding(verdict)
-        if m is None:
+        first = evidence.deciding(verdict)
+        if first is None or first.span not in evidence.windows:
             continue
-        if verdict.limit is not None:
-            limits[m.series] = verdict.limit
-        if Word.FAIL in (verdict.verdict, verdict.underlying):
-            marks.setdefault(m.series, set()).add(verdict.end)
+        failed = Word.FAIL in (verdict.verdict, verdict.underlying)
+        for m in evidence.evidence_of(verdict):
+            if m.metric != first.metric or (verdict.limit is None and m is not first):
+                continue
+            if verdict.limit is not None:
+                limits[m.series] = verdict.limit
+            if failed and (m is first or beyond_with(m, first, verdict)):
+                marks.setdefault(m.series, set()).add(verdict.end)
     return marks, limits
 
 

@@ -84,7 +84,7 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
         note = m.note if is_open(alert, evidence.span.end) else re.sub(NOW, "then", m.note)
         sentence += f". In figures: {note.rstrip('.')}"
     sentence += "."
-    also = [words.column_of(other.attributes) for other in behind[1:] if _breaks(other, m, verdict)]
+    also = [words.column_of(other.attributes) for other in behind[1:] if beyond_with(other, m, verdict)]
     if also := [name for name in dict.fromkeys(also) if name]:
         sentence += f" Also beyond the limit: {words.listing(also, most=3)}."
     if alert.kind == "alignment":
@@ -93,7 +93,7 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     return sentence
 
 
-def _breaks(other: Measurement, m: Measurement, verdict: Verdict) -> bool:
+def beyond_with(other: Measurement, m: Measurement, verdict: Verdict) -> bool:
     """Whether another figure of the same metric lies beyond the limit on the same side."""
     if other.metric != m.metric or other.value is None or m.value is None or verdict.limit is None:
         return False

@@ -35,7 +35,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: flo
 
 def trends(drawing: Trends) -> str:
     """One line a series over shared windows; a gap in the line is a window without a number."""
-    left, right, row, top = 190.0, 590.0, 34.0, 8.0
+    left, right, row, top = 205.0, 570.0, 34.0, 8.0
     count = len(drawing.windows)
     step = (right - left) / max(count - 1, 1)
     parts: list[str] = []
@@ -49,7 +49,7 @@ def trends(drawing: Trends) -> str:
         def y(value: float, base: float = base, low: float = low, high: float = high) -> float:
             return base + 28 - 24 * (value - low) / (high - low)
 
-        parts.append(_text(left - 10, base + 20, _shorten(trend.label, 32), anchor="end"))
+        parts.append(_text(left - 10, base + 20, _shorten(trend.label, 36), anchor="end"))
         parts.append(_line(left, base + 28, right, base + 28, FRAME))
         if trend.limit is not None:
             parts.append(_line(left, y(trend.limit), right, y(trend.limit), ALARM, dash="3 3"))
@@ -116,7 +116,7 @@ def intervals(drawing: Intervals) -> str:
 
 def timeline(drawing: Timeline) -> str:
     """A bar from opened to resolved for each alert; one that is still open runs to the end and ends in an arrow."""
-    left, right, row, top = 270.0, 700.0, 22.0, 8.0
+    left, right, row, top = 310.0, 700.0, 22.0, 8.0
     total = drawing.span.duration.total_seconds()
 
     def x(at: datetime) -> float:
@@ -130,7 +130,7 @@ def timeline(drawing: Timeline) -> str:
         parts.append(_text(x(tick), bottom + 13, f"{tick.day} {tick:%b}", anchor="middle", colour=QUIET, size=10))
     for place, (label, opened, resolved) in enumerate(drawing.rows):
         y = top + place * row
-        parts.append(_text(left - 10, y + 15, _shorten(label, 50), anchor="end"))
+        parts.append(_text(left - 10, y + 15, _shorten(label, 58), anchor="end"))
         end = right if resolved is None else x(resolved)
         width = max(end - x(opened), 3.0)
         colour = ALARM if resolved is None else ACCENT

@@ -17,12 +17,14 @@ from auditor.capture.accounts import Accounts
 from auditor.capture.adapters import proxy
 from auditor.capture.call import Given
 from auditor.capture.destination import resolve
+from auditor.capture.encoding import check_encoders, open_encoders
 from auditor.capture.ids import new_id
 from auditor.capture.inference import Inert, Inference
 from auditor.capture.outbox import Outbox
 from auditor.capture.recorder import Recorder
 from auditor.capture.shield import Faults, nothing, sheltered, shield
 from auditor.capture.site import Site
+from auditor.capture.validity import check_of
 from auditor.capture.worker import Parts, Request, Worker
 from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.record import ModelRef
@@ -64,6 +66,11 @@ class Agent:
         What makes the model's embeddings; another encoder is never compared silently.
     redact : callable, optional
         `redact(name, modality, value) -> value`, before anything is computed from a payload; None withholds it.
+    encoders : mapping, optional
+        By input, what makes the embeddings that the model does not: `onnx:FILE`, `transformers:NAME_OR_FOLDER`, or an object with
+        `version` and `encode(value)`. Runs in the agent's thread, within its budget. The model's own embedding goes before.
+    answers : str or callable, optional
+        What a text answer has to be: `json`, or `answers(text) -> bool`. Kept as its column `valid`.
     """
 
     _accounts: Accounts
@@ -85,6 +92,8 @@ class Agent:
         outbox: str | os.PathLike[str] | None = None,
         encoder: str | None = None,
         redact: Callable[[str, str | None, Any], Any] | None = None,
+        encoders: Mapping[str, Any] | None = None,
+        answers: str | Callable[[str], Any] | None = None,
     ) -> None:
         if not isinstance(name, str) or not 1 <= len(name) <= 200:
             raise ConfigurationError("bad_model_name", f"{name!r} is not a model name", fix="give 1 to 200 characters")
@@ -96,6 +105,8 @@ class Agent:
         settings = self._destination.settings
         self._energy = energy
         self._redact = redact
+        self._encoders = check_encoders(encoders)
+        self._check = check_of(answers)
         self._budget_share = None if describe == "all" else settings.agent.cpu_share
         self._recorder = Recorder(
             ModelRef(name=name, version=str(version), encoder=encoder),
@@ -298,7 +309,7 @@ class Agent:
         passing = len(recorder.skipped) + recorder.uncounted
         lost = sum(entry.rows for entry in tuple(recorder.lost)) + recorder.blind
         outbox = self._outbox
-        pending = 0 if outbox is None else outbox.records + outbox.sending
+        pending = 0 if outbox is None else outbox.waiting
         dropped = dict(accounts.dropped)
         for reason, number in (("closed", recorder.late),):
             if number:
@@ -338,19 +349,25 @@ class Agent:
 
         destination, energy = self._destination, self._destination.settings.energy
         if self._outbox is None:
-            self._outbox = Outbox(destination.connect(recorder.session, recorder.faults), accounts, recorder.faults)
+            transport = destination.connect(recorder.session, recorder.faults, recorder.nudge)
+            self._outbox = Outbox(transport, accounts, recorder.faults)
         outbox = self._outbox
         with shield(recorder.faults, "salt_not_shared") as salting:
             salt = destination.salt()
         if salting.failed:
             salt = os.urandom(32)
-        builder = Builder(recorder.session, recorder.fork, salt, Describers(), self._redact, self._note)
+        share = self._budget_share
+        budget = None if share is None else Budget(share)
+        encoders = open_encoders(self._encoders, recorder.faults, budget.owe if budget is not None else None)
+        describers = Describers()
+        builder = Builder(
+            recorder.session, recorder.fork, salt, describers, self._redact, self._note, encoders, self._check
+        )
         metering = None
         if self._energy is not None:
             make = meter_factory(self._energy, energy.country, energy.pue)
             metering = Metering(make, recorder.session, recorder.faults)
-        share = self._budget_share
-        return Parts(builder, outbox, metering, None if share is None else Budget(share))
+        return Parts(builder, outbox, metering, budget)
 
     def _note(self, name: str) -> None:
         self._notes[name] = self._notes.get(name, 0) + 1

@@ -26,9 +26,16 @@ class Budget:
         self.cost_s = 0.0
         self.credit_s = _BURST_S
         self._calls = 0.0
+        self._owed_s = 0.0
+
+    def owe(self, cpu_s: float) -> None:
+        """The record that is being described took so much CPU in other threads than the agent's own."""
+        self._owed_s += cpu_s
 
     def spend(self, cpu_s: float) -> None:
-        """Describing one record took so much CPU."""
+        """Describing one record took so much CPU, and what is owed."""
+        cpu_s += self._owed_s
+        self._owed_s = 0.0
         self.cost_s = cpu_s if self.cost_s == 0.0 else self.cost_s + 0.05 * (cpu_s - self.cost_s)
         self.credit_s -= cpu_s
 

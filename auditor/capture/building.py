@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.capture.call import Call
 from auditor.capture.wire import Wire
 from auditor.core.errors import PluginError
-from auditor.core.record import Input, Output
+from auditor.core.record import Input, Output, TextOutput
 from auditor.describe import Payload, describe_input, describe_text, infer_modality
 
 if TYPE_CHECKING:
-    from auditor.ports import Descriptor
+    from auditor.ports import Descriptor, Encoder
 
 _LONGEST_LABEL = 200
 Redact = Callable[[str, str | None, Any], Any]
@@ -65,6 +66,10 @@ class Builder:
         Of the commitments.
     note : callable
         Called with the name of each thing worth counting that is not a loss.
+    encoders : mapping of str to Encoder, optional
+        By input: makes the embeddings that the model does not.
+    check : callable, optional
+        Whether a generated text is what its caller needs: kept as its column `valid`.
     """
 
     def __init__(
@@ -75,11 +80,15 @@ class Builder:
         describers: Mapping[str, Descriptor],
         redact: Redact | None,
         note: Callable[[str], None],
+        encoders: Mapping[str, Encoder] | None = None,
+        check: Callable[[str], Any] | None = None,
     ) -> None:
         self.salt = salt
         self.describers = describers
         self.redact = redact
         self.note = note
+        self.encoders = encoders or {}
+        self.check = check
         self._wire = Wire(session, fork)
         self._modalities: dict[str, str] = {}
 
@@ -125,7 +134,8 @@ class Builder:
                 encoder=extra.get("encoder", encoder),
                 error="withheld" if kept is None and value is not None else error,
             )
-            described[name] = describe_input(payload, self.describers, salt=self.salt)
+            encoder = self.encoders.get(name) if self.encoders else None
+            described[name] = describe_input(payload, self.describers, salt=self.salt, encoder=encoder)
         for name, extra in extras.items():  # what the model says of inputs that nobody declared
             described[name] = describe_input(
                 Payload(
@@ -150,12 +160,23 @@ class Builder:
         return Output(
             label=self._label(found.get("label")),
             value=number(found.get("value")),
-            text=describe_text(text, self.describers) if isinstance(text, str) else None,
+            text=self._text(text) if isinstance(text, str) else None,
             scores=vector(found.get("scores")),
             tokens=_tokens(found.get("tokens")),
             finish=None if finish is None else str(finish)[:_LONGEST_LABEL],
             refused=None if found.get("refused") is None else bool(found["refused"]),
         )
+
+    def _text(self, text: str) -> TextOutput:
+        described = describe_text(text, self.describers)
+        if self.check is None:
+            return described
+        try:
+            valid = "true" if self.check(text) else "false"
+        except Exception:  # the deployment's own check: its failure says nothing about the answer
+            self.note("answer_check_failed")
+            return described
+        return replace(described, descriptors={**described.descriptors, "valid": valid})
 
     def _label(self, value: Any) -> str | None:
         """A class name; one that is as long as a text is taken for a text by mistake and kept back."""

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,17 @@ class Destination:
     transport: Any = None
     outbox: Path | None = None
 
-    def connect(self, session: str, faults: Faults) -> Any:
-        """The transport for one session of this process; called in the worker."""
+    def connect(self, session: str, faults: Faults, wake: Callable[[], None]) -> Any:
+        """The transport for one session of this process, which may `wake` the worker; called in the worker."""
         if self.kind == "spool":
             from auditor.capture.transport import SpoolTransport
 
             return SpoolTransport(Home(self.settings.root).spool, session, self.settings.agent.spool_bytes)
         if self.kind == "http":
+            from auditor.capture.courier import Courier
             from auditor.capture.http import HttpTransport
 
-            return HttpTransport(self.endpoint, self.key)
+            return Courier(HttpTransport(self.endpoint, self.key), wake)
         if self.kind == "edge" and self.outbox is not None:
             from auditor.capture.edge import EdgeTransport
             from auditor.capture.http import HttpTransport

@@ -70,7 +70,7 @@ class Backoff:
     def succeeded(self) -> None:
         self.failures, self.until, self.asked, self._pause_s = 0, 0.0, False, _FIRST_PAUSE_S
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         self.failures += 1
         asked: float | None = getattr(error, "retry_after_s", None)
         self.asked = asked is not None

@@ -30,6 +30,8 @@ _SEAL_EVERY_S = 10.0
 _STEP_S = 0.2
 _RESERVE_S = 0.25
 """What closing keeps of its time for the last delivery."""
+_SPARE_S = 0.15
+"""What it keeps of that for letting go of one that gets no answer."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Request:
     closing: bool = False
     reason: str = "closed"
     target: int = -1
+    end: int = -1
+    told: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     ok: bool = False
 
@@ -161,22 +165,26 @@ class Worker:
         """One round of every duty; whether there is more to do at once."""
         recorder, outbox = self.recorder, parts.outbox
         self._count_skipped(parts)
+        outbox.collect()
         paused = parts.budget is not None and parts.budget.exhausted and not self._requests
-        if not paused and outbox.records < recorder.limit:
+        if not paused and outbox.waiting < recorder.limit:
             self._describe(parts)
         if not recorder.queue or len(recorder.labels) * 2 >= recorder.limit:  # a label follows its record
             self._take_labels(outbox)
         full = len(outbox.pending) >= outbox.batch
-        if outbox.pending and (
+        if (outbox.pending and outbox.posted is None) and (
             full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.backoff.failures
         ):
             outbox.deliver()
         recorder.stalled = outbox.backoff.failures > 0
-        recorder.room = max(0, recorder.limit - outbox.records)
+        recorder.room = max(0, recorder.limit - outbox.waiting)
         self._step(parts)
         if parts.metering is not None and parts.metering.due:
             self._send_energy(parts)
         if time.monotonic() >= self._seal_at:
+            self._seal_at = time.monotonic() + _SEAL_EVERY_S
+            self._declare(parts)
+            outbox.deliver()
             self._seal(parts)
         return bool(recorder.queue) and not paused and not recorder.stalled
 
@@ -215,9 +223,9 @@ class Worker:
         """After an error of our own: whatever it left unaccounted for is lost to it, by that name."""
         accounts = self.accounts
         rows, self._hand = self.in_hand, None
-        parts.outbox.sending = 0
+        parts.outbox.recount()
         accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
-        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.records
+        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.waiting
         if owed > 0:
             accounts.drop("internal_error", self._now_us(), self.recorder.ref, owed)
 
@@ -315,18 +323,35 @@ class Worker:
             parts.outbox.add(Frame("energy", canonical_json(reading.as_json())))
         parts.outbox.deliver()
 
-    def _seal(self, parts: Parts, *, closed: bool = False) -> bool:
-        """Declare what was counted, then let the other side take it."""
-        self._seal_at = time.monotonic() + _SEAL_EVERY_S
+    def _declare(self, parts: Parts, *, closed: bool = False) -> None:
+        """Put tallies in line. While some wait the books stay open: there are never more than one declaration's."""
         accounts, outbox = self.accounts, parts.outbox
-        if accounts.news or closed:
-            tallies = accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref)
-            if not outbox.declare(tallies, last=closed):
+        if closed or (accounts.news and not outbox.tallies):
+            outbox.declare(accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref))
+        else:
+            outbox.insist()
+
+    def _seal(self, parts: Parts) -> bool:
+        """Let the other side take what was sent."""
+        with shield(self.recorder.faults, "seal_failed") as guard:
+            parts.outbox.seal()
+        return not guard.failed
+
+    def _served(self, parts: Parts, request: Request) -> bool:
+        """Whether what was described when this was first asked is settled, told and sealed."""
+        outbox = parts.outbox
+        if request.end < 0:
+            if parts.metering is not None and parts.metering.news:
+                self._send_energy(parts)
+            request.end = outbox.end
+        outbox.deliver()
+        if not request.told:
+            if outbox.settled < request.end or outbox.telling:
                 return False
-        with shield(self.recorder.faults, "seal_failed"):
-            outbox.seal()
-            return True
-        return False
+            request.told = True
+            self._declare(parts)
+            outbox.deliver()
+        return not outbox.telling and self._seal(parts)
 
     def _answer(self, parts: Parts) -> Request | None:
         """Serve those who wait; the closing request, once it is served."""
@@ -337,22 +362,19 @@ class Worker:
             late = time.monotonic() >= request.deadline - (_RESERVE_S if request.closing else 0.0)
             ready = self.accounts.taken >= request.target and not recorder.labels
             if request.closing and (late or (ready and not recorder.queue)):
-                self._close(parts, request)
-                self._release(request, outbox.records == 0)
+                self._release(request, self._close(parts, request))
                 return request
             if late:
                 self._release(request, False)
-            elif ready and not request.closing:
-                if parts.metering is not None and parts.metering.news:
-                    self._send_energy(parts)
-                if outbox.deliver() and self._seal(parts):
-                    self._release(request, True)
+            elif ready and not request.closing and self._served(parts, request):
+                self._release(request, True)
         return None
 
-    def _close(self, parts: Parts, request: Request) -> None:
-        """The end: what cannot be described or delivered in time is lost by name."""
+    def _close(self, parts: Parts, request: Request) -> bool:
+        """The end: what cannot be described or delivered in time is lost by name; whether nothing was."""
         recorder, outbox = self.recorder, parts.outbox
         recorder.live = False
+        whole = not recorder.queue
         while recorder.queue:
             call = recorder.queue.popleft()
             self.accounts.take(call.rows)
@@ -363,11 +385,17 @@ class Worker:
         with shield(recorder.faults, "energy_failed"):
             if parts.metering is not None and parts.metering.news:
                 self._send_energy(parts)
-        if not outbox.deliver(last=True):
+        until = request.deadline - _SPARE_S
+        if not outbox.deliver(last=True, until=until):
             outbox.abandon("transport_failed")
-        self._seal(parts, closed=self.accounts.taken > 0)
+            whole = False
+        if self.accounts.taken:
+            self._declare(parts, closed=True)
+            outbox.deliver(last=True, until=until)
+        self._seal(parts)
         with shield(recorder.faults, "transport_not_closed"):
             outbox.transport.close()
+        return whole
 
     def _release(self, request: Request, ok: bool) -> None:
         self._requests.remove(request)

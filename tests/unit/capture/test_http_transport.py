@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ from auditor.core.gate import parse_record
 
 
 class Service:
-    """Answers with what `plan` holds, then with 200; keeps what it was sent."""
+    """Answers with what `plan` holds, then with 200; keeps what it was sent. The first `deaf` answers are lost."""
 
     def __init__(self) -> None:
         self.plan: list[tuple[int, dict[str, str], Any]] = []
         self.seen: list[tuple[str, dict[str, Any], str | None]] = []
         self.at: list[float] = []
         self.delay_s = 0.0
+        self.deaf = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +40,10 @@ class Service:
                 status, headers, answer = service.plan.pop(0) if service.plan else default
                 if status == 200:
                     service.seen.append((self.path, body, self.headers.get("Authorization")))
+                if service.deaf:  # it has taken everything, and its answer is lost
+                    service.deaf -= 1
+                    self.close_connection = True
+                    return
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 for name, value in headers.items():
@@ -160,3 +166,70 @@ def test_an_agent_delivers_over_http_and_catches_up_after_an_outage(service: Ser
     assert stats["delivered"] == stats["seen"] == 5
     assert stats["delays"] == {"transport_failed": 1}
     assert service.seen[-1][1]["tallies"][0]["delivered"] == 5
+
+
+def test_a_silent_service_stalls_no_describing_and_ends_in_time(make_agent: Any, balanced: Any) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        agent = make_agent(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        model = agent.watch(lambda note: "cat", inputs={"note": "text"}, output="label")
+        model("first")
+        assert not agent.flush(0.1)  # the first batch is under way for seconds now
+        for _ in range(50):
+            model("hello")
+        patience = time.monotonic() + 2.0
+        while agent.stats()["described"] < 51 and time.monotonic() < patience:
+            time.sleep(0.01)
+        assert agent.stats()["described"] == 51
+        began = time.monotonic()
+        assert not agent.close(0.5)
+        assert time.monotonic() - began < 1.0
+    stats = agent.stats()
+    balanced(stats)
+    assert stats["dropped"] == {"transport_failed": 51}
+
+
+def test_a_flush_ends_although_calls_go_on(service: Service, make_agent: Any, balanced: Any) -> None:
+    service.delay_s = 0.02
+    agent = make_agent(endpoint=service.url, describe="budget")
+    agent._budget_share = None
+    model = agent.watch(lambda note: "cat", inputs={"note": "text"}, output="label")
+    over = threading.Event()
+
+    def host() -> None:
+        while not over.is_set():
+            model("hello")
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=host)
+    thread.start()
+    try:
+        for _ in range(3):
+            assert agent.flush(5)
+    finally:
+        over.set()
+        thread.join()
+    assert agent.flush(5)
+    stats = agent.stats()
+    balanced(stats)
+    assert stats["delivered"] == stats["seen"] == len(service.records())
+    tallies = {json.dumps(tally) for _, body, _ in service.seen for tally in body.get("tallies", [])}
+    assert sum(json.loads(tally)["seen"] for tally in tallies) == stats["seen"]
+
+
+def test_an_answer_that_is_lost_doubles_nothing(service: Service, make_agent: Any, monkeypatch: Any) -> None:
+    """The service keeps what it knows by id, or by digest: so what is sent again has to be the same, to the byte."""
+    monkeypatch.setattr("auditor.capture.transport._FIRST_PAUSE_S", 0.02)
+    service.deaf = 3
+    agent = make_agent(endpoint=service.url)
+    model = agent.watch(lambda note: "cat", inputs={"note": "text"}, output="label")
+    for index in range(6):
+        with agent.context(id=f"c{index}"):
+            model("hello")
+        agent.flush(5 if index == 5 else 0.03)
+    bodies = [body for _, body, _ in service.seen]
+    tallies = [json.dumps(tally) for body in bodies for tally in body.get("tallies", [])]
+    assert len(service.seen) > len(set(map(json.dumps, bodies)))  # some came twice
+    assert sum(json.loads(tally)["seen"] for tally in set(tallies)) == 6
+    assert {found["id"] for found in service.records()} == {f"c{index}" for index in range(6)}

@@ -11,6 +11,7 @@ from auditor.capture.accounts import Accounts
 from auditor.capture.outbox import Frame, Outbox
 from auditor.capture.shield import Faults
 from auditor.capture.transport import DeliveryError, MemoryTransport
+from auditor.core.identity import canonical_json
 from auditor.core.record import ModelRef
 
 REF = ModelRef(name="m")
@@ -108,13 +109,31 @@ def test_tallies_stay_until_they_are_delivered() -> None:
     box.add(Frame("record", b"{}", 10, REF))
     assert box.deliver()
     tallies = accounts.tallies(closed=False, now_us=20, ref=REF)
-    assert not box.declare(tallies)
-    assert accounts.news
+    box.declare(tallies)
+    assert not box.deliver()
+    assert box.telling
+    accounts.take()
+    accounts.drop("sampled", 10, REF)
     box.backoff.until = 0.0
-    assert box.declare(accounts.tallies(closed=False, now_us=20, ref=REF))
-    assert not accounts.news
+    assert box.deliver()
+    assert not box.telling
+    assert box.transport.of("tally") == [canonical_json(tally.as_json()) for tally in tallies]
+    assert accounts.news
     (tally,) = tallies
     assert (tally.seen, tally.described, tally.delivered, tally.dropped, tally.last_seq) == (3, 1, 1, {"sampled": 2}, 2)
+
+
+def test_refused_tallies_are_kept_and_nothing_waits_for_them() -> None:
+    box = outbox(Flaky(DeliveryError("spool_full", "full", reason="spool_full", permanent=True)))
+    box.accounts.take()
+    box.accounts.drop("sampled", 10, REF)
+    box.declare(box.accounts.tallies(closed=False, now_us=20, ref=REF))
+    fill(box, 1)
+    assert box.deliver()
+    assert (len(box.tallies), box.telling, box.accounts.delivered) == (1, False, 1)
+    box.insist()
+    assert box.deliver()
+    assert (len(box.tallies), len(box.transport.of("tally"))) == (0, 1)
 
 
 def test_tallies_are_by_hour_and_version() -> None:

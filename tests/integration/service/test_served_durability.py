@@ -37,7 +37,10 @@ def events(trace: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_every_acknowledgement_follows_its_fsync(home_for_service: Any, make_row: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("requests", [60, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_every_acknowledgement_follows_its_fsync(
+    home_for_service: Any, make_row: Any, tmp_path: Path, requests: int
+) -> None:
     """D3: for each 200, the segment's bytes were synced before, and its folder after the segment was made."""
     trace = tmp_path / "trace"
     strace = ("strace", "-D", "-f", "--seccomp-bpf", "-ttt", "-y", "-s", "400", "-o", str(trace))
@@ -46,7 +49,7 @@ def test_every_acknowledgement_follows_its_fsync(home_for_service: Any, make_row
     running.key("ingest")
     running.start()
     with running.client("ingest") as client:
-        for number in range(60):
+        for number in range(requests):
             rows = [make_row(f"trace-{number}-{i}") for i in range(3)]
             assert client.post("/v1/records", json={"records": rows}).json()["accepted"] == 3
     pid = running.process.pid
@@ -76,8 +79,8 @@ def test_every_acknowledgement_follows_its_fsync(home_for_service: Any, make_row
             assert waiting == 0, line
             acknowledged += 1
             assert len(durable) >= acknowledged, line
-    assert acknowledged == 60
-    assert durable == {str(number) for number in range(60)}
+    assert acknowledged == requests
+    assert durable == {str(number) for number in range(requests)}
 
 
 @pytest.mark.parametrize("restarts", [1, pytest.param(20, marks=pytest.mark.soak)])

@@ -9,6 +9,7 @@ A payload that cannot be described never raises: the input says why (`error`), a
 | `no_descriptor` | no plugin is called like the modality |
 | `bad_vector` | an embedding or scores that are not a list of finite numbers |
 | `describe_failed` | the descriptor plugin broke (a fault of the plugin, not of the payload) |
+| `encode_failed` | the encoder that the deployment named broke; `encoder_unusable`: it does not load |
 | any other | what the descriptor said: `decode_failed`, `too_large`, ... |
 """
 
@@ -20,13 +21,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.errors import DescribeError, PluginError
 from auditor.core.record import MODALITIES, Input, Scalar, TextOutput
 
 if TYPE_CHECKING:
-    from auditor.ports import Descriptor
+    from auditor.ports import Descriptor, Encoder
 
 FALLBACK_MODALITY = "tabular"
 """Stands beside the error `modality_unknown`, because a record must name one."""
@@ -87,7 +89,13 @@ def describe_inputs(
     return tuple(describe_input(payload, descriptors, salt=salt) for payload in payloads)
 
 
-def describe_input(payload: Payload, descriptors: Mapping[str, Descriptor], *, salt: bytes | None = None) -> Input:
+def describe_input(
+    payload: Payload,
+    descriptors: Mapping[str, Descriptor],
+    *,
+    salt: bytes | None = None,
+    encoder: Encoder | None = None,
+) -> Input:
     """What may leave the process about one payload.
 
     Parameters
@@ -98,6 +106,8 @@ def describe_input(payload: Payload, descriptors: Mapping[str, Descriptor], *, s
     salt : bytes, optional
         When given, the input carries `commitment`: `sha256:` + SHA-256 of the salt and the payload's bytes, so that
         equal payloads are seen as equal and none can be looked up in a dictionary without the salt.
+    encoder : Encoder, optional
+        Makes the embedding of a payload that was described and came without one.
 
     Returns
     -------
@@ -115,7 +125,12 @@ def describe_input(payload: Payload, descriptors: Mapping[str, Descriptor], *, s
     if payload.value is None and payload.error is None:
         return Input(name=payload.name, modality=modality, missing=True)
     figures, describer, error = _figures(payload, modality, descriptors)
-    given = payload.value if modality == "embedding" and payload.embedding is None else payload.embedding
+    given, named = payload.embedding, payload.encoder
+    if given is None and modality == "embedding":
+        given = payload.value
+    elif given is None and encoder is not None and error is None:
+        given, error = _encoded(payload.value, modality, encoder)
+        named = encoder.version
     embedding, bad_embedding = _vector(given)
     scores, bad_scores = _vector(payload.scores)
     return Input(
@@ -124,7 +139,7 @@ def describe_input(payload: Payload, descriptors: Mapping[str, Descriptor], *, s
         error=error or ("bad_vector" if bad_embedding or bad_scores else None),
         descriptors=figures,
         embedding=embedding,
-        encoder=payload.encoder if embedding is not None else None,
+        encoder=named if embedding is not None else None,
         scores=scores,
         commitment=None if salt is None or payload.value is None else commitment(payload.value, salt),
         describer=describer,
@@ -224,6 +239,16 @@ def _figures(
         return {}, describer, error.code
     except Exception:
         return {}, describer, "describe_failed"
+
+
+def _encoded(value: Any, modality: str, encoder: Encoder) -> tuple[Any, str | None]:
+    """(embedding, error); the path of a file is given as a Path, so that it is not taken for a text."""
+    try:
+        return encoder.encode(Path(value) if isinstance(value, str) and modality != "text" else value), None
+    except DescribeError as error:
+        return None, error.code
+    except Exception:
+        return None, "encode_failed"
 
 
 def _scalar(value: Any) -> Scalar:

@@ -53,6 +53,20 @@ class Descriptor(Protocol):
 
 
 @runtime_checkable
+class Encoder(Protocol):
+    """Makes the embedding of one input; `version` changes whenever a vector would. One thread at a time asks it.
+
+    The PLUGIN of kind `encoders` is a factory: `open(name)` gives an encoder, and loads what it needs.
+    """
+
+    version: str
+
+    def encode(self, value: Any) -> Sequence[float]:
+        """Shape (k,), finite. Raises DescribeError with a code for what it cannot take."""
+        ...
+
+
+@runtime_checkable
 class Measurer(Protocol):
     """kinds `drift`, `fairness`, `quality`: a window's state, and its baseline's, -> readings.
 

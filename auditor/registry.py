@@ -17,6 +17,7 @@ from auditor.core.errors import PluginError
 
 KINDS: dict[str, str] = {
     "descriptors": "payload -> descriptor columns, one a modality",
+    "encoders": "payload -> embedding, for models that yield none",
     "drift": "window against baseline -> readings",
     "fairness": "window -> readings by group",
     "quality": "window -> readings of the answers' quality",

@@ -17,28 +17,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, pack_keys
+from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, pack_keys, segment_moments
 from auditor.core.frame import Frame
-from auditor.core.identity import hash64
+from auditor.core.payloads import Payloads, payload_hashes
+from auditor.core.presence import Presence
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
+from auditor.core.sample import Sample, empty_sample, sample_order
 from auditor.core.state import (
     CategoricalState,
     Cells,
     Energy,
-    Payloads,
-    Presence,
-    Sample,
     Tally,
     VectorState,
     WindowState,
-    empty_sample,
-    sample_order,
 )
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
-from auditor.statistics.sequence_gaps import Said, undeclared
+from auditor.statistics.sequence_gaps import undeclared_by_span
 from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
 
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
@@ -87,7 +84,7 @@ def _summarise(
     metered = {(reading.model.version, hour) for reading in readings for hour in _hours_of(reading)}
     batch = _Batch.of(rows, frame, spans, metered)
     states = {} if batch is None else batch.states()
-    gaps = _gaps(rows, spans, counted)
+    gaps = undeclared_by_span(rows, spans, counted)
     for key in meters.keys() | counted.keys() | gaps.keys():
         if key not in states:
             states[key] = _bare_state(rows.model, frame, spans[key[0]], key[1])
@@ -134,48 +131,6 @@ def _energy_of(own: Mapping[str, Energy], readings: Sequence[EnergyReading]) -> 
         )
         found[reading.method] = found[reading.method].merge(energy) if reading.method in found else energy
     return dict(sorted(found.items()))
-
-
-def _gaps(
-    rows: Rows, spans: Sequence[Span], counted: Mapping[tuple[int, str], Sequence[CaptureTally]]
-) -> dict[tuple[int, str], int]:
-    """Records that are missing without a tally that owns up to them, by place of the span and version."""
-    said: dict[tuple[int, str, int], Said] = {}
-    for (place, version), tallies in counted.items():
-        for tally in tallies:
-            key = place, tally.session, tally.fork
-            delivered, last = said.get(key, Said({}, -1))
-            count = delivered.get(version, 0) + tally.delivered
-            said[key] = Said({**delivered, version: count}, max(last, -1 if tally.last_seq is None else tally.last_seq))
-    found: dict[tuple[int, str], int] = defaultdict(int)
-    none = np.empty(0, np.int64)
-    at_rest = _sessions(rows, spans)
-    for key in at_rest.keys() | said.keys():
-        seq, versions = at_rest.get(key, (none, []))
-        for version, count in undeclared(seq, versions, said.get(key)).items():
-            found[key[0], version] += count
-    return found
-
-
-def _sessions(rows: Rows, spans: Sequence[Span]) -> dict[tuple[int, str, int], tuple[Ints, list[str]]]:
-    """Sequence numbers and versions of the rows, by place of the span, session and generation of its process."""
-    if rows.session is None or rows.fork is None or rows.seq is None:
-        return {}
-    place = np.searchsorted(np.array([to_us(span.start) for span in spans], np.int64), rows.time_us, side="right") - 1
-    ends = np.array([to_us(span.end) for span in spans], np.int64)
-    inside = np.flatnonzero((place >= 0) & (rows.time_us < ends[place]) & (rows.seq >= 0))
-    codes: dict[tuple[str, int], int] = {}
-    pairs = zip(rows.session[inside].tolist(), rows.fork[inside].tolist(), strict=True)
-    code = np.fromiter((codes.setdefault(pair, len(codes)) for pair in pairs), np.int64, len(inside))
-    order = np.lexsort((code, place[inside]))
-    inside, code = inside[order], code[order]
-    edges = np.flatnonzero((np.diff(code) != 0) | (np.diff(place[inside]) != 0)) + 1
-    names = list(codes)
-    return {
-        (int(place[group[0]]), *names[int(code[start])]): (rows.seq[group], rows.version[group].tolist())
-        for start, group in zip([0, *edges.tolist()], np.split(inside, edges), strict=True)
-        if len(group)
-    }
 
 
 def _tally_of(tallies: Sequence[CaptureTally], missing: int) -> Tally:
@@ -262,7 +217,7 @@ class _Batch:
         rows = self.rows
         known = _given(rows.truth) | np.isfinite(rows.truth_value)
         described, labelled = self._sums(rows.described), self._sums(known)
-        payloads = {name: _payload_hashes(values) for name, values in sorted(rows.commitment.items())}
+        payloads = {name: payload_hashes(values) for name, values in sorted(rows.commitment.items())}
         parts = zip(
             self._numeric(),
             self._categorical(),
@@ -347,7 +302,7 @@ class _Batch:
             places.append(pack_keys(np.full(len(bins), i), bins))
             counts.append(table[bins])
             n.append(len(known))
-            moments.append(_moments(x[None], valid[None], np.zeros(1, np.int64), np.array([len(x)]))[:, 0, 0])
+            moments.append(segment_moments(x[None], valid[None], np.zeros(1, np.int64), np.array([len(x)]))[:, 0, 0])
         block = NumericBlock(
             tuple(self.numeric), np.concatenate(places), np.concatenate(counts), np.array(n), np.stack(moments, axis=1)
         )
@@ -360,7 +315,7 @@ class _Batch:
         x = np.array([values[part] for values in self.numeric.values()], np.float64)
         valid = np.isfinite(x)
         n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
-        moments = _moments(x, valid, first, size)
+        moments = segment_moments(x, valid, first, size)
         column, row = np.nonzero(valid)
         segment = np.repeat(np.arange(len(segments)), size)[row]
         bins = np.concatenate(
@@ -529,58 +484,3 @@ def _given(values: Strings) -> NDArray[np.bool_]:
     """Which of them are not None, shape (n,)."""
     found: NDArray[np.bool_] = values != None  # noqa: E711
     return found
-
-
-def _moments(x: Floats, valid: NDArray[np.bool_], first: Ints, size: Ints) -> Floats:
-    """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s); x has shape (c, n).
-
-    The same to the last bit for a segment by itself and among others.
-    """
-    n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
-    whole = bool(valid.all())
-    filled = x if whole else np.where(valid, x, 0.0)
-    mean = np.add.reduceat(filled, first, axis=1) / np.maximum(n, 1)
-    deviation = filled - (mean if len(first) == 1 else np.repeat(mean, size, axis=1))
-    if not whole:
-        deviation[~valid] = 0.0
-    deviation *= deviation
-    return np.stack(
-        [
-            mean,
-            np.add.reduceat(deviation, first, axis=1),
-            np.minimum.reduceat(x if whole else np.where(valid, x, np.inf), first, axis=1),
-            np.maximum.reduceat(x if whole else np.where(valid, x, -np.inf), first, axis=1),
-        ]
-    )
-
-
-def _payload_hashes(commitments: Strings) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """64 bits of each commitment, and which records carry one; shapes (n,)."""
-    known = _given(commitments)
-    hashes = np.zeros(len(commitments), np.uint64)
-    hashes[known] = _commitment_bits(commitments[known].tolist())
-    return hashes, known
-
-
-def _commitment_bits(commitments: Sequence[str]) -> NDArray[np.uint64]:
-    """A digest is a hash already; anything else gets one."""
-    if all(len(commitment) == 71 and commitment.startswith("sha256:") for commitment in commitments):
-        try:
-            joined = bytes.fromhex("".join([commitment[-16:] for commitment in commitments]))
-        except ValueError:
-            pass
-        else:
-            if len(joined) == 8 * len(commitments):
-                return np.frombuffer(joined, ">u8").astype(np.uint64)
-    return np.array([_bits(commitment) for commitment in commitments], np.uint64)
-
-
-def _bits(commitment: str) -> int:
-    try:
-        return (
-            int(commitment[-16:], 16)
-            if commitment.startswith("sha256:") and len(commitment) == 71
-            else hash64(commitment)
-        )
-    except ValueError:
-        return hash64(commitment)

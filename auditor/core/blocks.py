@@ -78,6 +78,29 @@ class NumericState:
         return full
 
 
+def segment_moments(x: Floats, valid: NDArray[np.bool_], first: Ints, size: Ints) -> Floats:
+    """Mean, sum of squared deviations, smallest, largest, by column and segment: shape (4, c, s); x has shape (c, n).
+
+    The same to the last bit for a segment by itself and among others.
+    """
+    n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
+    whole = bool(valid.all())
+    filled = x if whole else np.where(valid, x, 0.0)
+    mean = np.add.reduceat(filled, first, axis=1) / np.maximum(n, 1)
+    deviation = filled - (mean if len(first) == 1 else np.repeat(mean, size, axis=1))
+    if not whole:
+        deviation[~valid] = 0.0
+    deviation *= deviation
+    return np.stack(
+        [
+            mean,
+            np.add.reduceat(deviation, first, axis=1),
+            np.minimum.reduceat(x if whole else np.where(valid, x, np.inf), first, axis=1),
+            np.maximum.reduceat(x if whole else np.where(valid, x, -np.inf), first, axis=1),
+        ]
+    )
+
+
 def pack_keys(column: NDArray, bins: Ints) -> Ints:
     """Column number and bin as one integer that sorts by column, then bin."""
     return (np.asarray(column, np.int64) << _BIN_BITS) | (bins + _BIN_ZERO)

@@ -18,17 +18,10 @@ from numpy.typing import NDArray
 from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock
 from auditor.core.errors import StoreError
 from auditor.core.identity import digest
-from auditor.core.state import (
-    CategoricalState,
-    Cells,
-    Energy,
-    Payloads,
-    Presence,
-    Sample,
-    Tally,
-    VectorState,
-    WindowState,
-)
+from auditor.core.payloads import Payloads
+from auditor.core.presence import Presence
+from auditor.core.sample import Sample
+from auditor.core.state import CategoricalState, Cells, Energy, Tally, VectorState, WindowState
 from auditor.core.window import from_us, to_us
 
 _MAGIC = b"AST2"

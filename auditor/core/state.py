@@ -13,20 +13,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.core.blocks import (
-    CodedColumns,
-    MatrixColumns,
-    Moments,
-    NumericBlock,
-    NumericState,
-    merge_numeric,
-    union,
-)
+from auditor.core.blocks import Moments, NumericBlock, NumericState, merge_numeric, union
 from auditor.core.errors import StoreError
 from auditor.core.identity import hash64
-from auditor.core.rows import Floats, Strings
+from auditor.core.payloads import Payloads, merge_payloads
+from auditor.core.presence import Presence, merge_presence
+from auditor.core.rows import Floats
+from auditor.core.sample import SAMPLE_SIZE, Sample, empty_sample, merge_samples
 from auditor.core.window import Span
 
 __all__ = [
@@ -50,13 +44,9 @@ __all__ = [
     "merge_all",
 ]
 
-SAMPLE_SIZE = 2000
-"""Rows that a state's sample keeps: those with the smallest hash of their id."""
 OTHER = "\x00other"
 """Code that categories beyond `MAX_CODES` are counted under."""
 MAX_CODES = 1000
-PAYLOADS = 512
-"""Distinct payloads whose repetitions are counted: those with the smallest hashes."""
 
 T = TypeVar("T")
 CellKey = tuple[tuple[str | None, ...], str | None, str | None]
@@ -148,49 +138,6 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """The rows with the smallest hashes of their ids, at most SAMPLE_SIZE, in the order of the hash.
-
-    Attributes
-    ----------
-    hashes : ndarray of uint64, shape (k,)
-    ids : ndarray of str, shape (k,)
-    numeric : mapping of str to ndarray of float64, shape (k,)
-        NaN where absent.
-    categorical : mapping of str to ndarray of object, shape (k,)
-        None where absent. Holds `truth`, `output.label` and `groups.<feature>` beside the descriptors.
-
-    `numeric` also holds `inputs.<i>.payload`: 52 bits of the commitment's hash, by which repeated payloads are left out.
-    """
-
-    hashes: NDArray[np.uint64]
-    ids: Strings
-    numeric: Mapping[str, Floats]
-    categorical: Mapping[str, Strings]
-
-    @property
-    def n(self) -> int:
-        return len(self.ids)
-
-    def merge(self, other: Sample) -> Sample:
-        return _merge_samples([self, other])
-
-
-def sample_order(hashes: NDArray[np.uint64], ids: Strings) -> NDArray[np.int64]:
-    """Places of the rows a sample keeps, in its order: by hash, then id."""
-    places = np.arange(len(hashes))
-    if len(hashes) > SAMPLE_SIZE:
-        # Those up to the last hash that is kept, all rows that share it included.
-        places = np.flatnonzero(hashes <= np.partition(hashes, SAMPLE_SIZE - 1)[SAMPLE_SIZE - 1])
-        hashes, ids = hashes[places], ids[places]
-    order = np.argsort(hashes, kind="stable")
-    rising = hashes[order]
-    if len(rising) > 1 and bool((rising[1:] == rising[:-1]).any()):
-        order = np.lexsort((ids.astype(str), hashes))
-    return places[order[:SAMPLE_SIZE]]
-
-
-@dataclass(frozen=True, slots=True)
 class Energy:
     """Energy of a window's calls, joules, by how it was obtained.
 
@@ -220,69 +167,6 @@ class Energy:
             self.meter or other.meter,
             self.country or other.country,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """Of one input: how many records had it, declared it missing, could not describe it, or did not mention it."""
-
-    present: int = 0
-    missing: int = 0
-    failed: int = 0
-    absent: int = 0
-
-    def merge(self, other: Presence) -> Presence:
-        return Presence(
-            self.present + other.present,
-            self.missing + other.missing,
-            self.failed + other.failed,
-            self.absent + other.absent,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Payloads:
-    """How often payloads of one input repeat, by their commitments: those with the smallest hashes, each with its count.
-
-    Which payloads are kept does not depend on how often they come, so that they stand for all (k-minimum-values sketch,
-    Bar-Yossef et al. 2002).
-
-    Attributes
-    ----------
-    n : int
-        Records that carried a commitment.
-    hashes : ndarray of uint64, shape (k,)
-        Rising, at most PAYLOADS.
-    counts : ndarray of int64, shape (k,)
-    """
-
-    n: int
-    hashes: NDArray[np.uint64]
-    counts: NDArray[np.int64]
-
-    @staticmethod
-    def of(hashes: NDArray[np.uint64]) -> Payloads:
-        """Payloads of these records, shape (n,)."""
-        distinct, counts = np.unique(hashes, return_counts=True)
-        return Payloads(len(hashes), distinct[:PAYLOADS], counts[:PAYLOADS].astype(np.int64))
-
-    @property
-    def exact(self) -> bool:
-        """Whether every distinct payload is kept."""
-        return int(self.counts.sum()) == self.n
-
-    @property
-    def distinct_share(self) -> float:
-        """Distinct payloads of all; estimated from those kept when there are more than PAYLOADS."""
-        return len(self.counts) / int(self.counts.sum())
-
-    @property
-    def effective_share(self) -> float:
-        """Independent observations of all: sum c / sum c^2 over payloads seen c times (Kish 1965)."""
-        return int(self.counts.sum()) / int((self.counts**2).sum())
-
-    def merge(self, other: Payloads) -> Payloads:
-        return _merge_payloads([self, other])
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,11 +247,6 @@ class WindowState:
         return Span(self.start, self.end)
 
 
-def empty_sample() -> Sample:
-    """A sample of nothing."""
-    return Sample(np.empty(0, np.uint64), np.empty(0, object), {}, {})
-
-
 def empty_state(model: str, span: Span, frame: str) -> WindowState:
     """The state of no record: the identity of `merge` for that frame."""
     return WindowState(
@@ -421,39 +300,16 @@ def merge_all(states: Sequence[WindowState]) -> WindowState:
         numeric=merge_numeric([NumericBlock.of(state.numeric) for state in states]),
         categorical=_merge_categorical([state.categorical for state in states]),
         vectors=_merge_trees([state.vectors for state in states], VectorState.merge),
-        presence=_merge_presence(states),
+        presence=merge_presence([(state.presence, state.described) for state in states]),
         modality=dict(sorted(modality.items())),
         describers=_each([state.describers for state in states], _add),
         cells=_merge_cells([state.cells for state in states]),
-        sample=_merge_samples([state.sample for state in states]),
+        sample=merge_samples([state.sample for state in states]),
         energy=_merge_trees([state.energy for state in states], Energy.merge),
         tally=_tree([state.tally for state in states], Tally.merge),
         errors=_add([state.errors for state in states]),
-        payloads=_each([state.payloads for state in states], _merge_payloads),
+        payloads=_each([state.payloads for state in states], merge_payloads),
     )
-
-
-def _merge_payloads(parts: Sequence[Payloads]) -> Payloads:
-    if len(parts) == 1:
-        return parts[0]
-    distinct, place = np.unique(np.concatenate([part.hashes for part in parts]), return_inverse=True)
-    counts = np.zeros(len(distinct), np.int64)
-    np.add.at(counts, place, np.concatenate([part.counts for part in parts]))
-    return Payloads(sum(part.n for part in parts), distinct[:PAYLOADS], counts[:PAYLOADS])
-
-
-def _merge_presence(states: Sequence[WindowState]) -> dict[str, Presence]:
-    # An input that only one side knows was absent from every described record of the other.
-    found = {}
-    for name in sorted({name for state in states for name in state.presence}):
-        parts = [state.presence.get(name) or Presence(absent=state.described) for state in states]
-        found[name] = Presence(
-            sum(part.present for part in parts),
-            sum(part.missing for part in parts),
-            sum(part.failed for part in parts),
-            sum(part.absent for part in parts),
-        )
-    return found
 
 
 def _merge_categorical(parts: Sequence[Mapping[str, CategoricalState]]) -> dict[str, CategoricalState]:
@@ -466,27 +322,6 @@ def _merge_categorical(parts: Sequence[Mapping[str, CategoricalState]]) -> dict[
 def _merge_cells(parts: Sequence[Cells]) -> Cells:
     features = union([part.features for part in parts])
     return Cells(features, _add([part.on(features) for part in parts]))
-
-
-def _merge_samples(samples: Sequence[Sample]) -> Sample:
-    filled = [sample for sample in samples if sample.n]
-    if len(filled) < 2:
-        return filled[0] if filled else empty_sample()
-    hashes = np.concatenate([sample.hashes for sample in filled])
-    ids = np.concatenate([sample.ids for sample in filled])
-    order = sample_order(hashes, ids)
-    numeric = [MatrixColumns.of(sample.numeric, sample.n) for sample in filled]
-    coded = [CodedColumns.of(sample.categorical, sample.n) for sample in filled]
-    numbers = union([part.names for part in numeric])
-    words = union([part.names for part in coded])
-    book = union([part.book for part in coded])
-    codes = np.concatenate([part.on(words, book) for part in coded], axis=1)
-    return Sample(
-        hashes[order],
-        ids[order],
-        MatrixColumns(numbers, np.concatenate([part.on(numbers) for part in numeric], axis=1)[:, order]),
-        CodedColumns(words, book, codes).take(order),
-    )
 
 
 def _tree(items: Sequence[T], both: Callable[[T, T], T]) -> T:

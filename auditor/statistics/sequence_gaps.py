@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from auditor.core.record import CaptureTally
+from auditor.core.rows import Ints, Rows
+from auditor.core.window import Span, to_us
 
 
 class Said(NamedTuple):
@@ -62,3 +63,52 @@ def undeclared(seq: Ints, version: Sequence[str], said: Said | None) -> dict[str
         skipped = int(beyond[-1]) - last - len(beyond)
         found[version[int(np.argmax(seq))]] += skipped
     return {name: count for name, count in found.items() if count}
+
+
+def undeclared_by_span(
+    rows: Rows, spans: Sequence[Span], counted: Mapping[tuple[int, str], Sequence[CaptureTally]]
+) -> dict[tuple[int, str], int]:
+    """Records that are missing without a tally that owns up to them, by place of the span and version.
+
+    `counted` holds the tallies by place of their span and version.
+    """
+    said: dict[tuple[int, str, int], Said] = {}
+    for (place, version), tallies in counted.items():
+        for tally in tallies:
+            key = place, tally.session, tally.fork
+            delivered, last = said.get(key, Said({}, -1))
+            count = delivered.get(version, 0) + tally.delivered
+            said[key] = Said({**delivered, version: count}, max(last, -1 if tally.last_seq is None else tally.last_seq))
+    found: dict[tuple[int, str], int] = defaultdict(int)
+    none = np.empty(0, np.int64)
+    at_rest = _sessions(rows, spans)
+    for key in at_rest.keys() | said.keys():
+        seq, versions = at_rest.get(key, (none, []))
+        for version, count in undeclared(seq, versions, said.get(key)).items():
+            found[key[0], version] += count
+    return found
+
+
+def _sessions(rows: Rows, spans: Sequence[Span]) -> dict[tuple[int, str, int], tuple[Ints, list[str]]]:
+    """Sequence numbers and versions of the rows, by place of the span, session and generation of its process."""
+    if rows.session is None or rows.fork is None or rows.seq is None:
+        return {}
+    place = np.searchsorted(np.array([to_us(span.start) for span in spans], np.int64), rows.time_us, side="right") - 1
+    ends = np.array([to_us(span.end) for span in spans], np.int64)
+    inside = np.flatnonzero((place >= 0) & (rows.time_us < ends[place]) & (rows.seq >= 0))
+    sessions = rows.session[inside].tolist()
+    names = list(dict.fromkeys(sessions))
+    places = {name: index for index, name in enumerate(names)}
+    code = np.fromiter(map(places.__getitem__, sessions), np.int64, len(inside))
+    keys = np.stack([place[inside], code, rows.fork[inside]])
+    order = np.lexsort(keys[::-1])
+    inside, keys = inside[order], keys[:, order]
+    edges = np.flatnonzero((np.diff(keys, axis=1) != 0).any(axis=0)) + 1
+    return {
+        (int(keys[0, start]), names[keys[1, start]], int(keys[2, start])): (
+            rows.seq[group],
+            rows.version[group].tolist(),
+        )
+        for start, group in zip([0, *edges.tolist()], np.split(inside, edges), strict=True)
+        if len(group)
+    }

@@ -78,7 +78,7 @@ TOOLTIP = [
 
 def column_name(m: Measurement) -> str:
     """What a heat map calls a column."""
-    return words.column_of(m.attributes) or words.subject(m.attributes) or "all columns"
+    return words.column(m.attributes.get("column", "")) or words.subject(m.attributes) or "all columns"
 
 
 def heatmap(
@@ -119,7 +119,7 @@ def heatmap(
     marked = {made["series"] for made in rows if made["broken"] or made["found"]}
     order = [name for place, name in enumerate(order) if place < most or name in marked]
     data = _data(made for made in rows if made["series"] in set(order))
-    y = alt.Y("series:N", title=None, sort=order, axis=alt.Axis(labelLimit=180, labelOverlap=False))
+    y = alt.Y("series:N", title=None, sort=order, axis=alt.Axis(labelLimit=230, labelOverlap=False))
     cells = (
         alt.Chart(data)
         .transform_filter("isValid(datum.value)")

@@ -74,7 +74,7 @@ def _story(outcome: Outcome) -> str:
                 "since": f"{entry.start:%Y-%m-%d}",
                 "found": "yes" if said["found_by"] else "missed",
                 "delay": "-" if delay is None else f"{delay / 86400:.1f} d",
-                "where": f"{entry.plant.kind} page" if entry.plant.kind in ("bias", "energy") else "drift page",
+                "where": {"bias": "fairness page", "energy": "energy page"}.get(entry.plant.kind, "drift page"),
             }
         )
     lines = [

@@ -241,18 +241,13 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
         f" against {deciding.n_baseline:,} in the baseline" if deciding.n_baseline else ""
     )
     allowed = outcome.allowance
-    if allowed is not None and outcome.e_value is not None and word is not Word.PASS:
+    bet = outcome.e_value or (deciding if is_e_value(deciding) else None)
+    if allowed is not None and bet is not None and word is not Word.PASS:
+        won = bet.value or 0.0
         return (
-            f"Bets that it changed have won {_times(outcome.e_value.value or 0.0)} times their stake"
-            f"{_rising(outcome.e_value)}; while nothing changes that happens less than once in as many windows, and the "
-            f"budget of {allowed.false_pages:g} false pages in {format_duration(allowed.per)} pages from "
-            f"{_times(1 / allowed.alpha)} on; {size}"
-        )
-    if allowed is not None and is_e_value(deciding):
-        return (
-            f"While nothing changes that happens less than once in as many windows; the rule pages from "
-            f"{_times(1 / allowed.alpha)} on, so that its whole policy raises a false alarm "
-            f"{words.how_often(allowed.false_pages, allowed.per)}; {size}"
+            f"If nothing had changed, all windows so far together would show so much {rarity(won)} (e-value {_times(won)}"
+            f"{_rising(bet)}); the rule pages above {_times(1 / allowed.alpha)}, so that its whole policy raises a false "
+            f"alarm {words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         unless = "the groups did not differ" if deciding.metric.startswith("fairness.") else "nothing had changed"
@@ -274,9 +269,18 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     )
 
 
+def rarity(won: float) -> str:
+    """What bets have won as a bound on how often chance alone would win as much (Ville's inequality).
+
+    >>> rarity(2001.0), rarity(3e20)
+    ('at most once in 2,000 times', 'less than once in a billion times')
+    """
+    return words.chance(1 / max(won, 1.0), "time").replace("about", "at most")
+
+
 def _rising(bet: Measurement) -> str:
     """The part of a bet's note that says since when."""
-    return "".join(f", {part}" for part in bet.note.split("; ") if part.startswith("rising since"))
+    return "".join(f", {part.partition(', ')[0]}" for part in bet.note.split("; ") if part.startswith("rising since"))
 
 
 def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:

@@ -11,6 +11,7 @@ from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span
 from auditor.policy.decision import is_e_value
+from auditor.policy.explain import rarity
 from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
@@ -131,8 +132,7 @@ def _sure(evidence: Evidence, alert: Alert, behind: Sequence[Measurement]) -> st
         text += f" The rule looked at {looked} figures."
     bet = next((b for b in behind if is_e_value(b) and b.value is not None and b.value > 1), None)
     if bet is not None and bet is not m:
-        rare = words.chance(1 / (bet.value or 1.0), "run")
-        text += f" All windows since the baseline together would look like this {rare} of as many unchanged windows."
+        text += f" All windows so far together would show so much {rarity(bet.value or 1.0)}."
     if often := evidence.rules.false_alarms(alert):
         text += f" It is set so that it raises a false alarm {often}."
     return text

@@ -99,6 +99,7 @@ def pairs(evidence: Evidence) -> None:
             mine = [m for m in figures if m.metric == metric]
             chart = charts.trend(mine, evidence.span, alerts=alerts, limit=limits.get(f"{metric}|"), zero=False)
             st.altair_chart(chart, width="stretch")
+    st.caption("Narrow bands: 95 % intervals. Red: windows of alerts about pairs. Dashed: the rule's limit.")
 
 
 def missing(evidence: Evidence) -> None:

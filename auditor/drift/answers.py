@@ -1,4 +1,4 @@
-"""What can be seen of a model behind an API from its answers alone: refusals, and answers that broke off."""
+"""What can be seen of a model behind an API from its answers alone: refusals, answers that broke off, or that nobody can use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from auditor.statistics.nulls import fisher_exact
 
 COMPLETE = ("stop", "end_turn", "eos", "tool_calls", "tool_use", "function_call", "complete", "completed")
 """Words of common APIs for an answer that came to its end; any other finish reason counts as broken off."""
-RATES = {"output.refusal_rate": "output.refused", "output.incomplete_rate": "output.finish"}
+RATES = {
+    "output.refusal_rate": "output.refused",
+    "output.incomplete_rate": "output.finish",
+    "output.invalid_rate": "output.text.valid",
+}
+"""Metrics, and the columns that they count."""
 
 
 class Answers:
-    """`output.refusal_rate` and `output.incomplete_rate`: shares of answers that were refused, or did not come to their end.
+    """Shares of answers: `output.refusal_rate` refused, `output.incomplete_rate` broken off, `output.invalid_rate` of no use to its caller.
 
-    From `output.refused` and `output.finish` of the records. Numbers of tokens are ordinary columns: `drift.ks` and the
+    From `output.refused`, `output.finish` and `output.text.valid` of the records; the last where the agent was told what an
+    answer has to be (`answers=`). Numbers of tokens are ordinary columns: `drift.ks` and the
     others compare `output.tokens.output` with the baseline. The p-value is Fisher's exact test, two-sided, at the effective
     number of records.
     """
@@ -31,6 +37,15 @@ class Answers:
         MetricSpec("output.refusal_rate", "1", "Share of answers that the model refused.", "higher", (), 0, 1),
         MetricSpec(
             "output.incomplete_rate", "1", "Share of answers that broke off before their end.", "higher", (), 0, 1
+        ),
+        MetricSpec(
+            "output.invalid_rate",
+            "1",
+            "Share of text answers that are not what their caller needs.",
+            "higher",
+            (),
+            0,
+            1,
         ),
     )
 
@@ -67,8 +82,8 @@ class Answers:
 def _count(column: str, counts: Mapping[str, int]) -> tuple[int, int]:
     """Records that count, of all."""
     total = sum(counts.values())
-    if column == "output.refused":
-        return counts.get("true", 0), total
+    if column != "output.finish":
+        return counts.get("false" if column == "output.text.valid" else "true", 0), total
     return total - sum(count for word, count in counts.items() if word.lower() in COMPLETE), total
 
 

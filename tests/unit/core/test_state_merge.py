@@ -9,6 +9,7 @@ import pytest
 
 from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock, NumericState
 from auditor.core.errors import StoreError
+from auditor.core.sample import sample_order
 from auditor.core.state import (
     MAX_CODES,
     OTHER,
@@ -21,7 +22,6 @@ from auditor.core.state import (
     empty_state,
     merge,
     merge_all,
-    sample_order,
 )
 from auditor.core.window import HOUR, Span
 from auditor.testing.factories import START

@@ -19,6 +19,7 @@ from auditor.intake.drain import HomeIntake
 from auditor.pipeline import Pipeline
 from auditor.service.committer import Committer
 from auditor.service.counters import Counters
+from auditor.service.memory import release
 from auditor.settings import Settings
 
 RETRY_S = 5.0
@@ -140,6 +141,7 @@ class Scheduler:
         report = pipeline.take_in()
         if report.accepted or report.labels:
             self._fed, self._unlooked = time.monotonic(), True
+            release()
         if isinstance(pipeline.intake, HomeIntake):
             pipeline.intake.acknowledge()
         self._committer.forget(mark)

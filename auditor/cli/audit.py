@@ -111,7 +111,7 @@ def _tell(report: AuditReport, still_open: list[Alert]) -> None:
         )
         for word in ("opened", "resolved"):
             for alert in getattr(audit.alerts, word):
-                print(f"  {word} [{alert.kind}] {alert.explanation}")
+                print(f"  {word} [{alert.kind}] {alert.explanation.removeprefix('Resolved: ')}")
     if report.exact is not None:
         _tell_exact(report.exact)
     if still_open:

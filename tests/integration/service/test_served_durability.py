@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -141,3 +145,64 @@ def test_the_database_goes_away_and_comes_back_and_nothing_is_lost(
     running.wait(lambda: ParquetArchive(place.archive, place.quarantine).read("m", day).n >= len(acknowledged))
     found = ParquetArchive(place.archive, place.quarantine).read("m", day).ids.tolist()
     assert sorted(found) == sorted(acknowledged)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB where the first home of `home_for_service` will lie."""
+    place = tmp_path / "home0"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "auditor-test", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems may not be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.soak
+def test_a_full_disk_is_said_and_what_follows_is_whole(small_disk: Path, home_for_service: Any, make_row: Any) -> None:
+    """D6: nothing is acknowledged while it cannot be kept, reading goes on, and it resumes by itself."""
+    running = home_for_service()
+    assert running.home == small_disk
+    running.key("ingest")
+    running.key("viewer")
+    running.start()
+    acknowledged: list[str] = []
+    with running.client("ingest") as client, running.client("viewer") as viewer:
+
+        def send(number: int) -> int:
+            rows = [make_row(f"f{number}-{place}") for place in range(200)]
+            answer = client.post("/v1/records", json={"records": rows})
+            if answer.status_code == 200:
+                acknowledged.extend(entry["id"] for entry in rows)
+            else:
+                assert answer.headers["retry-after"]
+            return int(answer.status_code)
+
+        assert send(0) == 200
+        running.wait(lambda: viewer.get("/v1/models").json().get("items"))
+        filler = small_disk / "filler"
+        for fill in range(3):
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1 << 12))
+            begin = 1000 * (fill + 1)
+            answers = [send(begin + number) for number in range(60)]
+            assert set(answers) <= {200, 503, 507}
+            assert answers[-1] in (503, 507)
+            for _ in range(10):
+                assert viewer.get("/v1/models").json()["items"][0]["records"] > 0
+                assert viewer.get("/healthz").status_code == 200
+                time.sleep(0.3)
+            filler.unlink()
+            running.wait(lambda begin=begin: send(begin + 999) == 200, 10)
+        running.wait(lambda: viewer.get("/v1/models").json()["items"][0]["records"] >= len(set(acknowledged)), 60)
+    assert running.stop() == 0
+    place = Home(running.home)
+    day = Span(parse_time("2026-01-05"), parse_time("2026-01-06"))
+    archive = ParquetArchive(place.archive, place.quarantine)
+    found = archive.read("m", day).ids.tolist()
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found)
+    assert archive.damage() == []
+    assert running.cli("db", "check")

@@ -101,7 +101,7 @@ def over_time(evidence: Evidence, feature: str, metric: str) -> None:
         else:
             st.markdown("No difference was measured for this outcome.")
     st.caption(
-        "Narrow bands: 95 % intervals. Red: windows of alerts about these groups; a rule that looks back over 7 days stays in "
+        "Narrow bands: 95 % intervals. Red: windows of alerts about these groups; a rule that looks back further stays in "
         "alarm longer than the change itself. Dashed: the rule's limit."
     )
     with st.expander("The figures of the last window"):

@@ -133,6 +133,10 @@ class Agent:
 
     # -- watching -----------------------------------------------------------------------------------------------------
 
+    def site(self, **options: Any) -> Site:
+        """What adapters that are made by the host (`asgi.Watch`) watch with; options as in `watch`, adapters' own in `options`."""
+        return Site(self._recorder, **options)
+
     def watch(
         self,
         model: Any = None,
@@ -178,8 +182,7 @@ class Agent:
         """
 
         def watched(target: Any) -> Any:
-            site = Site(
-                self._recorder,
+            site = self.site(
                 inputs=inputs,
                 output=output,
                 version=version,
@@ -392,6 +395,7 @@ class Agent:
         outbox = self._outbox
         if recorder.worker is None and (recorder.waiting or (outbox is not None and outbox.pending)):
             recorder.start(at_once=True)
+        recorder.wait_for_start(timeout)
         worker = recorder.worker
         if worker is None:
             return not recorder.waiting

@@ -206,3 +206,8 @@ class Recorder:
             self.faults.note("worker_not_started", error)
         finally:
             self._starting.release()
+
+    def wait_for_start(self, timeout: float) -> None:
+        """Let another thread that is just starting the worker finish; not for long, for this may be a signal handler in it."""
+        if self._starting.acquire(timeout=max(0.0, min(timeout, 0.1))):
+            self._starting.release()

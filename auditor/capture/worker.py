@@ -355,7 +355,7 @@ class Worker:
 
     def _answer(self, parts: Parts) -> Request | None:
         """Serve those who wait; the closing request, once it is served."""
-        recorder, outbox = self.recorder, parts.outbox
+        recorder = self.recorder
         for request in tuple(self._requests):
             if request.target < 0:
                 request.target = self.accounts.taken + sum(call.rows for call in tuple(recorder.queue))

@@ -23,9 +23,9 @@ PLAIN = ("try:", "raise", "return result", "return self", "return item", "while 
 """Statements that evaluate nothing which could fail."""
 HOSTS = (
     "result = function(*args, **kwargs)",
-    "return await _awaited(function(*args, **kwargs), started(site, args, kwargs))",
+    "return await awaited(function(*args, **kwargs), started(site, args, kwargs))",
     "return (yield from _drive(function(*args, **kwargs), started(site, args, kwargs).streaming()))",
-    "return await _awaited(source, watch)",
+    "return await awaited(source, watch)",
     "step, value = source.send, None",
     "item = step(value)",
     "value = yield item",

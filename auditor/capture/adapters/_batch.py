@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from time import perf_counter, process_time, thread_time
 from typing import Any
 
@@ -19,6 +20,8 @@ from auditor.capture.shield import shield
 from auditor.capture.site import Site
 from auditor.capture.snapshot import TooLarge, freeze
 
+MAX_ID = 64
+"""Characters of a record's id."""
 _PIECE = 4 << 20
 """Bytes of chosen rows that stand in the queue as one."""
 Answers = Mapping[str, Any]
@@ -175,14 +178,21 @@ class Flight:
         """The call began earlier, by the performance clock."""
         self._began = began
 
-    def open(self, columns: Callable[[], Iterable[Column]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def open(
+        self,
+        columns: Callable[[], Iterable[Column]],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        us: int,
+        ids: Sequence[str] | None,
+    ) -> None:
         """Choose rows and freeze their inputs; `columns` is asked only when there is something to describe."""
         recorder = self.site.recorder
         self._era = recorder.era
         self.rate = recorder.rate
-        self.us = recorder.now_us()
+        self.us = us
         said = given.get()
-        self.ids = _ids(None if said is None else said.take_id(), self.us, self.count)
+        self.ids = ids or row_ids(None if said is None else said.take_id(), us, self.count)
         self.subject = None if said is None else said.subject
         self.groups: dict[str, Any] = dict(said.groups) if said is not None and said.groups else {}
         if not recorder.deaf:
@@ -299,6 +309,40 @@ class Flight:
         return pieces
 
 
+class Passing(Flight):
+    """A call of one row that was not chosen: it is counted, and nothing of it is kept."""
+
+    __slots__ = ()
+
+    def __init__(self, site: Site, us: int) -> None:
+        recorder = site.recorder
+        self.site = site
+        self.count = self._left = 1
+        self.rows = ()
+        self.us = us
+        self.first_s = None
+        self._era = recorder.era
+        self._alone = -1
+        if recorder.metered:
+            self._start_clocks()
+        self._began = perf_counter()
+
+    def finish(self, read: Callable[[], Answers], error: BaseException | None, latency_s: float | None = None) -> None:
+        recorder = self.site.recorder
+        try:
+            cpu = self._cpu_s()
+            if not recorder.live:
+                recorder.late += self._left
+            elif self._left and self._era is recorder.era:
+                recorder.skip(self.us, cpu, self.site.ref)
+            elif self._left:
+                recorder.notes.append("fork_discarded")  # the parent counts this call
+            self._left = 0
+        except Exception as fault:
+            recorder.faults.note("finish_failed", fault)
+        self.give_up()
+
+
 class Piece:
     """Some of the chosen rows of a call; in the worker it becomes their calls."""
 
@@ -319,7 +363,7 @@ class Piece:
         row.found = self._found(position)
         seen = row.found.get("inputs", {})
         row.payloads = [column.payload(position, seen) for column in flight.columns]
-        row.groups = {name: _of_row(value, index, flight.count) for name, value in flight.groups.items()}
+        row.groups = {name: of_row(value, index, flight.count) for name, value in flight.groups.items()}
         row.subject = flight.subject
         row.error = flight.error
         row.latency_s = flight.latency_s
@@ -362,11 +406,22 @@ def begin(
     recorder = site.recorder
     if not site.live or count < 1:
         return None
-    flight = Flight(site, count)
-    if recorder.live:
-        with shield(recorder.faults, "begin_failed") as guard:
-            flight.open(columns, args, kwargs or {})
-        flight._failed = guard.failed
+    flight: Flight | None = None
+    try:
+        if recorder.live:
+            us = recorder.now_us()
+            ids = None
+            if count == 1 and recorder.bar is not None and given.get() is None:
+                ids = (new_id(us // 1000),)
+                if not recorder.chooses(ids[0]):
+                    return Passing(site, us)
+            flight = Flight(site, count)
+            flight.open(columns, args, kwargs or {}, us, ids)
+    except Exception as fault:
+        recorder.faults.note("begin_failed", fault)
+        flight = flight or Flight(site, count)
+        flight._failed = True
+    flight = flight or Flight(site, count)
     flight._began = perf_counter()
     return flight
 
@@ -378,14 +433,24 @@ def _row_size(column: Column) -> int:
     return int(total or 0) // max(1, rows or 1)
 
 
-def _ids(said: Any, us: int, count: int) -> Sequence[str]:
-    """One id a row: those that were given, or numbers behind one new id."""
+def row_ids(said: Any, us: int, count: int) -> Sequence[str]:
+    """One id a row: those that were given, or numbers behind one.
+
+    One that is too long to be numbered within `MAX_ID` is cut, and told from others of its beginning by a digest.
+
+    >>> row_ids("shelf-7", 0, 2), [len(name) for name in row_ids("x" * 63, 0, 2)]
+    (['shelf-7-0', 'shelf-7-1'], [64, 64])
+    """
     if isinstance(said, (list, tuple)) and len(said) == count:
-        return [str(identifier)[:64] for identifier in said]
+        return [str(identifier)[:MAX_ID] for identifier in said]
     first = new_id(us // 1000) if said is None or isinstance(said, (list, tuple)) else str(said)
     if count == 1:
-        return [first[:64]]
-    return [f"{first[:56]}-{index}" for index in range(count)]
+        return [first[:MAX_ID]]
+    room = MAX_ID - len(f"-{count - 1}")
+    if len(first) > room:
+        tail = blake2b(first.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        first = f"{first[: room - len(tail) - 1]}-{tail}"
+    return [f"{first}-{index}" for index in range(count)]
 
 
 def _listed(value: Any) -> Any:
@@ -395,9 +460,49 @@ def _listed(value: Any) -> Any:
     return freeze(value)[0]
 
 
-def _of_row(value: Any, index: int, count: int) -> Any:
-    """A slice of one row: its own where a list of the call's length was given, else the one of all."""
-    return value[index] if isinstance(value, (list, tuple)) and len(value) == count else value
+def of_row(value: Any, index: int, count: int) -> Any:
+    """A slice of one row: its own where a list or an array of the call's length was given, else the one of all."""
+    return value[index] if length(value) == count else value
+
+
+def finish_rows(site: Site, call: Any, began: float, error: BaseException | None, read: Callable[[], None]) -> None:
+    """Hand over the rows of a call that its `split` takes apart; none of it ever raises an Exception.
+
+    Parameters
+    ----------
+    call : object
+        What the beginning returned; a `Call` without `split` has no row to describe.
+    began : float
+        The performance clock at the call's beginning.
+    read : callable
+        Puts the answers into `call.split`; asked when rows are described and the call did not fail.
+    """
+    ended = perf_counter()
+    recorder = site.recorder
+    if type(call) is not Call:
+        site.finish(call, began)
+        return
+    with shield(recorder.faults, "finish_failed") as guard:
+        if not recorder.live:
+            recorder.late += call.rows
+            return
+        if recorder.metered:
+            call.cpu = thread_time() - call.cpu
+        if call.split is None:
+            if call.rows:
+                recorder.count(Skipped(call.us, call.cpu, site.ref, recorder.skip_reason, call.rows))
+            return
+        call.latency_s = ended - began
+        call.found = {}
+        if error is not None:
+            call.error = type(error).__name__
+        else:
+            with shield(recorder.faults, "answer_unreadable"):
+                read()
+        if call.era is recorder.era and call.rows:
+            recorder.push(call)
+    if guard.failed:
+        recorder.blind += call.rows
 
 
 def _at(part: Any, position: int) -> Any:

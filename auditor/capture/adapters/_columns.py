@@ -48,7 +48,7 @@ class Columns:
         """The inputs among the arguments; the entries of an argument that is a mapping are inputs of their own."""
         found: dict[str, Any] = {}
         for name, value in bound.items():
-            spread = isinstance(value, Mapping) and name not in (self.specs or ())
+            spread = not is_array(value) and isinstance(value, Mapping) and name not in (self.specs or ())
             if spread and any(is_array(entry) or length(entry) for entry in value.values()):
                 found.update({str(key): entry for key, entry in value.items()})
             else:
@@ -61,8 +61,12 @@ class Columns:
         """Rows of a call: those of its first tensor, else of its first list; one where neither is."""
         if not self.each:
             return 1
-        wanted = [value for name, value in inputs.items() if self.specs is None or name in self.specs]
-        for values in ([value for value in wanted if is_array(value)], wanted, inputs.values()):
+        specs = self.specs
+        for name, value in inputs.items():
+            if is_array(value) and (specs is None or name in specs) and len(value.shape):
+                return int(value.shape[0])
+        wanted = [value for name, value in inputs.items() if specs is None or name in specs]
+        for values in (wanted, inputs.values()):
             for value in values:
                 found = length(value)
                 if found is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.capture.adapters._bodies import answer_of, is_read, request_parts
 from auditor.capture.adapters._parts import generated, payload_of, payloads
-from auditor.capture.adapters.callable import _awaited as awaited
+from auditor.capture.adapters.callable import awaited
 from auditor.capture.adapters.proxy import make_proxy
 from auditor.capture.call import Call
 from auditor.capture.shield import nothing, sheltered, shield
@@ -65,7 +65,7 @@ class Watch:
         max_body: int = MAX_BODY,
         **options: Any,
     ) -> None:
-        site = Site(agent._recorder, options={"paths": paths, "max_body": max_body}, **options)
+        site = agent.site(options={"paths": paths, "max_body": max_body}, **options)
         self.app = app
         self._served = _Served(app, site)
 

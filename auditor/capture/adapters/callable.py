@@ -87,7 +87,7 @@ def _sync(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
 
 def _async(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     async def watched(*args: Any, **kwargs: Any) -> Any:
-        return await _awaited(function(*args, **kwargs), started(site, args, kwargs))
+        return await awaited(function(*args, **kwargs), started(site, args, kwargs))
 
     return watched
 
@@ -106,7 +106,7 @@ def _async_generator(function: Callable[..., Any], site: Site, given: Watch | No
         step, value = stream.asend, None
         while True:
             try:
-                item = await _awaited(step(value), Steps(watch.faults, watch))
+                item = await awaited(step(value), Steps(watch.faults, watch))
             except StopAsyncIteration:
                 watch.end()
                 return
@@ -154,11 +154,12 @@ def _drive(source: Any, watch: Steps) -> Generator[Any, Any, Any]:
             step, value = source.throw, error
 
 
-_awaited = types.coroutine(_drive)
+awaited = types.coroutine(_drive)
+"""`await awaited(coroutine, steps)`: the coroutine's result, with each of its steps timed."""
 
 
 async def _coroutine(source: Any, watch: Watch) -> Any:
-    return await _awaited(source, watch)
+    return await awaited(source, watch)
 
 
 def handed_on(result: Any, watch: Watch) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from auditor.capture.adapters._openai_wire import ENDPOINTS, Endpoint
 from auditor.capture.adapters._request import RequestSite
-from auditor.capture.adapters.callable import _awaited as awaited
+from auditor.capture.adapters.callable import awaited
 from auditor.capture.shield import nothing, sheltered
 from auditor.capture.site import Site
 from auditor.capture.stream import Steps, Watch

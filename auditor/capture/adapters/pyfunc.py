@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, thread_time
 from typing import Any
 
+from auditor.capture.adapters._batch import finish_rows, of_row, row_ids
 from auditor.capture.adapters._openai_wire import CHAT, chat_messages
 from auditor.capture.adapters._parts import MOST_PARTS, Part, get, hold, name_parts, payloads
 from auditor.capture.adapters.callable import wrap
 from auditor.capture.adapters.proxy import make_proxy
-from auditor.capture.call import Call, Skipped, given
+from auditor.capture.call import Call, given
 from auditor.capture.ids import new_id
 from auditor.capture.shield import shield
 from auditor.capture.site import ANSWER, OFF, InputSpec, Site, answer_kind
@@ -209,7 +210,7 @@ class Rows:
     def _row(self, call: Call, place: int, index: int) -> Call:
         row = Call(self.ids[index], call.us, call.site, call.rate, call.era)
         row.payloads = self._payloads(place)
-        row.groups = {name: _of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
+        row.groups = {name: of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
         row.subject = call.subject
         row.error = call.error
         row.latency_s = None if call.latency_s is None else call.latency_s / call.rows
@@ -231,7 +232,7 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         table = Table(args[0] if args else kwargs.get("data"))
         us = recorder.now_us()
         said = given.get()
-        ids = _ids(None if said is None else said.take_id(), us, table.count)
+        ids = row_ids(None if said is None else said.take_id(), us, table.count)
         call = site.open(ids[0] if ids else new_id(us // 1000), us)
         call.rows = table.count
         chosen = [] if recorder.deaf else [index for index, name in enumerate(ids) if recorder.chooses(name)]
@@ -255,32 +256,10 @@ def _take_groups(site: Site, call: Call, args: tuple[Any, ...], kwargs: Mapping[
 
 
 def _finish(site: Site, call: Any, began: float, result: Any, error: BaseException | None) -> None:
-    ended = perf_counter()
-    recorder = site.recorder
-    if type(call) is not Call:
-        site.finish(call, began)
-        return
-    with shield(recorder.faults, "finish_failed") as guard:
-        if not recorder.live:
-            recorder.late += call.rows
-            return
-        if recorder.metered:
-            call.cpu = thread_time() - call.cpu
-        if call.split is None:
-            if call.rows:
-                recorder.count(Skipped(call.us, call.cpu, site.ref, recorder.skip_reason, call.rows))
-            return
-        call.latency_s = ended - began
-        call.found = {}
-        if error is not None:
-            call.error = type(error).__name__
-        else:
-            with shield(recorder.faults, "answer_unreadable"):
-                call.split.answers = answers(site, result, call.rows, call.split.chosen)
-        if call.era is recorder.era:
-            recorder.push(call)
-    if guard.failed:
-        recorder.blind += call.rows
+    def read() -> None:
+        call.split.answers = answers(site, result, call.rows, call.split.chosen)
+
+    finish_rows(site, call, began, error, read)
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -339,16 +318,3 @@ def _plain_list(values: Any) -> Any:
     if hasattr(values, "tolist") and getattr(values, "shape", ()) != ():
         return values.tolist()
     return list(values) if isinstance(values, tuple) else values
-
-
-def _ids(said: Any, us: int, count: int) -> Sequence[str]:
-    """One id a row: those that were given, or numbers behind one new id."""
-    if isinstance(said, (list, tuple)) and len(said) == count:
-        return [str(identifier) for identifier in said]
-    first = new_id(us // 1000) if said is None or isinstance(said, (list, tuple)) else str(said)
-    return [first] if count == 1 else [f"{first}-{index}" for index in range(count)]
-
-
-def _of_row(value: Any, index: int, count: int) -> Any:
-    """A slice of one row: its own where a sequence of the batch's length was given, else the one of all."""
-    return value[index] if isinstance(value, list) and len(value) == count else value

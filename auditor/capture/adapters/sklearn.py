@@ -12,8 +12,9 @@ from hashlib import blake2b
 from time import perf_counter, thread_time
 from typing import Any
 
+from auditor.capture.adapters._batch import finish_rows, of_row, row_ids
 from auditor.capture.adapters.proxy import make_proxy
-from auditor.capture.call import Call, Skipped, given
+from auditor.capture.call import Call, given
 from auditor.capture.ids import new_id
 from auditor.capture.shield import shield
 from auditor.capture.site import OFF, InputSpec, Site
@@ -114,7 +115,7 @@ class Batch:
         rate = None if isinstance(spec.rate, str) else spec.rate
         error = "too_large" if self.rows is None else None
         row.payloads = [(spec.name, self._value(index), modality, rate, None, None, spec.encoder, error)]
-        row.groups = {name: _of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
+        row.groups = {name: of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
         row.subject = call.subject
         row.error = call.error
         row.latency_s = None if call.latency_s is None else call.latency_s / call.rows
@@ -150,7 +151,7 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         count = _count(data)
         us = recorder.now_us()
         said = given.get()
-        ids = _ids(None if said is None else said.take_id(), us, count)
+        ids = row_ids(None if said is None else said.take_id(), us, count)
         call = site.open(ids[0] if ids else new_id(us // 1000), us)
         call.rows = count
         if not recorder.deaf and (count != 1 or recorder.chooses(ids[0])):
@@ -183,31 +184,10 @@ def _batch(site: Site, call: Call, ids: Sequence[str], data: Any) -> Batch:
 def _finish(
     site: Site, model: Any, name: str, call: Any, began: float, result: Any, error: BaseException | None
 ) -> None:
-    ended = perf_counter()
-    recorder = site.recorder
-    if type(call) is not Call:
-        site.finish(call, began)
-        return
-    with shield(recorder.faults, "finish_failed") as guard:
-        if not recorder.live:
-            recorder.late += call.rows
-            return
-        if recorder.metered:
-            call.cpu = thread_time() - call.cpu
-        if call.split is None:
-            if call.rows:
-                recorder.count(Skipped(call.us, call.cpu, site.ref, recorder.skip_reason, call.rows))
-            return
-        call.latency_s = ended - began
-        if error is not None:
-            call.error = type(error).__name__
-        else:
-            with shield(recorder.faults, "answer_unreadable"):
-                call.split.outputs = _outputs(site, model, name, result, call.rows)
-        if call.era is recorder.era and call.rows:
-            recorder.push(call)
-    if guard.failed:
-        recorder.blind += call.rows
+    def read() -> None:
+        call.split.outputs = _outputs(site, model, name, result, call.rows)
+
+    finish_rows(site, call, began, error, read)
 
 
 def _outputs(site: Site, model: Any, name: str, result: Any, count: int) -> dict[str, Any]:
@@ -232,20 +212,6 @@ def _outputs(site: Site, model: Any, name: str, result: Any, count: int) -> dict
 def _count(data: Any) -> int:
     shape = getattr(data, "shape", None)
     return int(shape[0]) if shape is not None else len(data)
-
-
-def _ids(said: Any, us: int, count: int) -> Sequence[str]:
-    """One id a row: those that were given, or numbers behind one new id."""
-    if isinstance(said, (list, tuple)) and len(said) == count:
-        return [str(identifier) for identifier in said]
-    first = new_id(us // 1000) if said is None or isinstance(said, (list, tuple)) else str(said)
-    return [first] if count == 1 else [f"{first}-{index}" for index in range(count)]
-
-
-def _of_row(value: Any, index: int, count: int) -> Any:
-    """A slice of one row: its own where a sequence of the batch's length was given, else the one of all."""
-    each = not isinstance(value, str) and hasattr(value, "__len__") and len(value) == count
-    return value[index] if each else value
 
 
 def _plain(value: Any) -> Any:

@@ -90,11 +90,12 @@ class Watching:
             raise  # to the hook, which notes it
 
     def _enter(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        entry = self.open.running()
+        entry = self.open.entry
         if entry is not None:
-            entry.depth += 1
-            return
-        self.abandon()
+            if self.open.running() is entry:
+                entry.depth += 1
+                return
+            self.abandon()
         if capturing():
             return
         self.open.entry = entry = Entry(None, sys._getframe(3))

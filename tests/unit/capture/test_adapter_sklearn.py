@@ -157,3 +157,17 @@ def test_a_watched_step_may_stand_in_other_tools(make_agent: Any, digits: Any) -
 def test_a_transformer_is_not_watchable(make_agent: Any) -> None:
     with pytest.raises(ConfigurationError, match="does not predict"):
         make_agent().watch(StandardScaler())
+
+
+def test_rows_of_a_long_id_have_ids_of_their_own(make_agent: Any, transport: Any, digits: Any, fitted: Any) -> None:
+    agent = make_agent()
+    model = agent.watch(fitted)
+    for said in ("c" * 63, "c" * 64, "d" * 62):
+        with agent.context(id=said):
+            model.predict(digits[0][:12])
+    ids = {record.id for record in records(agent, transport)}
+    assert len(ids) == 36
+    assert all(len(identifier) <= 64 for identifier in ids)
+    with agent.context(id="batch"):
+        model.predict(digits[0][:2])
+    assert {record.id for record in records(agent, transport)} - ids == {"batch-0", "batch-1"}

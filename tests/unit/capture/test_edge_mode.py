@@ -35,6 +35,7 @@ class Service:
         self.records: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.tallies: list[dict[str, Any]] = []
+        self.energy: list[dict[str, Any]] = []
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,6 +49,7 @@ class Service:
                     service.records += body.get("records", [])
                     service.labels += body.get("labels", [])
                     service.tallies += body.get("tallies", [])
+                    service.energy += body.get("energy", [])
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
@@ -223,6 +225,26 @@ def test_an_interruption_repeats_one_request_at_most(
     until(lambda: mine.state()["sent"] == 20)
     mine.close()
     assert service.ids == numbered(0, 21)
+
+
+def test_what_is_sent_again_is_the_same_to_the_byte(service: Service, tmp_path: Path) -> None:
+    """The service keeps records by id, tallies and energy readings by digest: so nothing counts twice."""
+    mine = transport(service, tmp_path)
+    sends, lost = mine._service.send, iter([True, True])
+
+    def unheard(frames: Any) -> None:
+        sends(frames)
+        if next(lost, False):
+            raise DeliveryError("unreachable", "the answer is lost")
+
+    mine._service.send = unheard  # type: ignore[method-assign]
+    mine.send([frame(0), ("tally", b'{"seen":1}'), ("energy", b'{"joules":2.5}')])
+    mine.seal()
+    until(lambda: mine.state()["sent"] == 3)
+    mine.close()
+    assert service.ids == ["c0"] * 3
+    assert service.tallies == [{"seen": 1}] * 3
+    assert service.energy == [{"joules": 2.5}] * 3
 
 
 def test_what_the_service_refuses_and_the_disk_damages_is_counted(service: Service, tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,28 +164,23 @@ def test_settings_are_settings(page: str, run: Run, tmp_path: Path) -> None:
             assert settings.store.url or settings.archive.url
 
 
-@pytest.fixture
-def ended() -> Iterator[list[int]]:
-    """Process ids to end."""
-    started: list[int] = []
-    yield started
-    for pid in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, 15)
-
-
 @pytest.mark.soak
-def test_a_dask_cluster_on_one_machine(run: Run, ended: list[int], tmp_path: Path) -> None:
+def test_a_dask_cluster_on_one_machine(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="dask is not installed")
     run("auditor init home")
     write("calls.csv", [record(number) for number in range(12)])
     run("auditor ingest calls.csv")
     (script,) = blocks("run-on-dask", "sh")
-    scheduler, worker, audit = script.replace("8786", "18786").strip().splitlines()
-    for line in (scheduler, worker):
-        with (tmp_path / "log").open("ab") as log:
-            process = subprocess.Popen(shlex.split(line.rstrip(" &")), stdout=log, stderr=log)
-        ended.append(process.pid)
-        time.sleep(3)
-    run(audit)
+    *cluster, audit = script.replace("8786", "18786").strip().splitlines()
+    started = []
+    try:
+        for line in cluster:
+            with (tmp_path / "log").open("ab") as log:
+                started.append(subprocess.Popen(shlex.split(line.rstrip(" &")), stdout=log, stderr=log))
+            time.sleep(3)
+        run(audit)
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(30)
     assert blocks("run-on-dask", "console")[0].startswith("auditor audit --engine dask")

@@ -116,10 +116,12 @@ def carbon_sentence(evidence: Evidence) -> str:
     if not joules:
         return f"Carbon: {words.number(grams)} g CO2e{unknown}."
     grid = words.listing(sorted({m.note for m in known if m.note})) or "grid not named"
+    meters = sorted({m.note for m in _per_call(evidence) if m.note})
+    table = f"the table of {words.listing(meters)}" if meters else "the meter's table"
     kwh = joules / J_PER_WH / 1000.0
     return (
         f"Carbon: {words.number(kwh * 1000.0)} Wh, active and idle, x {words.number(grams / kwh)} g CO2e per kWh ({grid}: "
-        f"the latest yearly average that the meter's table holds for it) = {words.number(grams)} g CO2e{unknown}. "
+        f"the latest yearly average in {table}) = {words.number(grams)} g CO2e{unknown}. "
         f"The joules are {parts.how_words(known)}; the grams per kWh are a published average, not measured here."
     )
 

@@ -157,4 +157,5 @@ def _held(verdict: Verdict, *, figures: Mapping[str, Measurement], rules: Rules)
     duration = rules.duration(verdict)
     longer = "" if duration == verdict.end - verdict.start else f" over {words.length(duration)}"
     allowed = rules.limit(verdict, m)
-    return f"{words.value(m)}{longer}{f' ({allowed})' if allowed else ''}"
+    about = words.column(m.attributes.get("column", "")) or m.attributes.get("feature", "")
+    return f"{f'{about}: ' if about else ''}{words.value(m)}{longer}{f' ({allowed})' if allowed else ''}"

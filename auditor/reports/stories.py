@@ -10,6 +10,7 @@ from auditor.alerting import NOW, inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span
+from auditor.core.words import HEAD
 from auditor.policy.decision import is_e_value
 from auditor.policy.explain import rarity
 from auditor.reports import vocabulary, words
@@ -88,6 +89,11 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     also = [words.column_of(other.attributes) for other in behind[1:] if beyond_with(other, m, verdict)]
     if also := [name for name in dict.fromkeys(also) if name]:
         sentence += f" Also beyond the limit: {words.listing(also, most=3)}."
+    if m.attributes.get("column", "").startswith(HEAD):  # what the payload showed is the better lead, whenever it did
+        leads = [evidence.deciding(fired) for fired in evidence.fired(alert)]
+        shown = [lead.attributes.get("column", HEAD) for lead in leads if lead is not None]
+        if outer := list(dict.fromkeys(words.column(name) for name in shown if not name.startswith(HEAD))):
+            sentence += f" In another of its windows the input itself led: {words.listing(outer, most=3)}."
     if alert.kind == "alignment":
         names = m.attributes["pair"].split("~") if "pair" in m.attributes else ()
         sentence = f"{sentence} {inputs_alone(evidence.beside(verdict), names)}".rstrip()

@@ -343,16 +343,9 @@ class _Batch:
             whole = np.asarray(np.isfinite(x).all(axis=1))
             for i, part in enumerate(self._slices()):
                 # By segment: a product of matrices may round differently in a larger batch.
-                own = x[part][whole[part]]
-                if not len(own):
-                    continue
-                y = projection.project(own)
-                features = projection.features(y)
-                mean = y.mean(axis=0)
-                deviation = y - mean
-                found[i][name] = VectorState(
-                    len(own), mean, deviation.T @ deviation, features.sum(axis=0), float((features**2).sum())
-                )
+                own = x[part] if whole[part].all() else x[part][whole[part]]
+                if len(own):
+                    found[i][name] = VectorState.of(own, projection)
         return found
 
     # -- words --

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -256,9 +257,37 @@ class Projection:
 
     def features(self, y: Floats) -> Floats:
         """Random Fourier features of projected rows, shape (n, D)."""
-        size = len(self.phases)
-        waves: Floats = np.sqrt(2.0 / max(size, 1)) * np.cos(y @ self.frequencies + self.phases)
+        waves: Floats = y @ self.frequencies
+        height = np.sqrt(2.0 / max(len(self.phases), 1))
+        for start in range(0, len(y), _WAVES_AT_ONCE):
+            part = waves[start : start + _WAVES_AT_ONCE]
+            part += self.phases
+            part *= 1 / (2 * np.pi)
+            np.multiply(_cosine(part), height, out=part)
         return waves
+
+
+_WAVES_AT_ONCE = 128
+"""Rows whose cosines are taken together, so that what they are made of stays in cache."""
+_SINE = [(-1) ** k * (2 * np.pi) ** (2 * k + 1) / factorial(2 * k + 1) for k in range(10)]
+
+
+def _cosine(turns: Floats) -> Floats:
+    """Cosine of 2 pi times each, within 1e-15 for small numbers of turns; `turns` is written over.
+
+    The sine's Taylor series over a quarter turn on either side: several times as fast as the library's cosine, and made of
+    sums and products alone, which every machine rounds alike.
+    """
+    turns -= np.rint(turns)
+    u = np.subtract(0.25, np.abs(turns, out=turns), out=turns)
+    square = u * u
+    found: Floats = square * _SINE[-1]
+    for factor in _SINE[-2:0:-1]:
+        found += factor
+        found *= square
+    found += _SINE[0]
+    found *= u
+    return found
 
 
 @dataclass(frozen=True, slots=True)

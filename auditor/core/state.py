@@ -13,9 +13,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.core.blocks import Moments, NumericBlock, NumericState, merge_numeric, union
 from auditor.core.errors import StoreError
+from auditor.core.frame import Projection
 from auditor.core.identity import hash64
 from auditor.core.payloads import Payloads, merge_payloads
 from auditor.core.presence import Presence, merge_presence
@@ -47,6 +49,8 @@ __all__ = [
 OTHER = "\x00other"
 """Code that categories beyond `MAX_CODES` are counted under."""
 MAX_CODES = 1000
+_ROWS_AT_ONCE = 4096
+"""Rows of a vector column that are projected together."""
 
 T = TypeVar("T")
 CellKey = tuple[tuple[str | None, ...], str | None, str | None]
@@ -99,6 +103,21 @@ class VectorState:
     scatter: Floats
     features: Floats
     square: float
+
+    @staticmethod
+    def of(x: NDArray[np.float32], projection: Projection) -> VectorState:
+        """The state of these finite rows, shape (n, d), n >= 1; in memory that does not grow with them."""
+        parts = (x[start : start + _ROWS_AT_ONCE] for start in range(0, len(x), _ROWS_AT_ONCE))
+        return _tree([VectorState._of_few(part, projection) for part in parts], VectorState.merge)
+
+    @staticmethod
+    def _of_few(x: NDArray[np.float32], projection: Projection) -> VectorState:
+        y = projection.project(x)
+        features = projection.features(y)
+        mean = y.mean(axis=0)
+        deviation = y - mean
+        square = float((features**2).sum())
+        return VectorState(len(y), mean, deviation.T @ deviation, features.sum(axis=0), square)
 
     def merge(self, other: VectorState) -> VectorState:
         n = self.n + other.n

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from auditor.core.frame import GRID_BINS, LogGrid
+from auditor.core.state import VectorState
 from auditor.statistics.grids import fit_grid
 from auditor.statistics.projections import fit_projection
 from auditor.statistics.scores import concordance, confidence, cosine, entropy, probabilities
@@ -129,6 +130,30 @@ def test_random_features_approximate_the_gaussian_kernel() -> None:
     median = np.median(np.sqrt(distance[np.triu_indices(300, 1)]))
     error = features @ features.T - np.exp(-distance / (2 * median**2))
     assert np.abs(error).mean() < 0.06
+
+
+def test_random_features_are_cosines() -> None:
+    """Small and large angles alike; rows in any number."""
+    rng = np.random.default_rng(5)
+    projection = fit_projection(rng.normal(size=(300, 4)).astype(np.float32))
+    y = rng.normal(size=(300, 4)) * np.geomspace(1e-9, 1e4, 300)[:, None]
+    expected = np.sqrt(2 / 256) * np.cos(y @ projection.frequencies + projection.phases)
+    assert np.allclose(projection.features(y)[:200], expected[:200], rtol=0, atol=1e-15)
+    assert np.allclose(projection.features(y), expected, rtol=0, atol=1e-11)
+    assert projection.features(y[:0]).shape == (0, 256)
+
+
+def test_a_vector_column_of_many_rows_is_what_it_is_in_one_piece() -> None:
+    rng = np.random.default_rng(6)
+    x = (rng.normal(size=(10_001, 6)) + 3).astype(np.float32)
+    projection = fit_projection(x)
+    y = projection.project(x)
+    state, features = VectorState.of(x, projection), projection.features(y)
+    assert state.n == len(x)
+    assert np.allclose(state.mean, y.mean(axis=0), rtol=0, atol=1e-12)
+    assert np.allclose(state.scatter, (y - y.mean(axis=0)).T @ (y - y.mean(axis=0)), rtol=1e-12, atol=1e-7)
+    assert np.allclose(state.features, features.sum(axis=0), rtol=1e-12, atol=1e-9)
+    assert state.square == pytest.approx(float((features**2).sum()), rel=1e-12)
 
 
 def test_scores_that_are_no_probabilities_have_no_entropy() -> None:

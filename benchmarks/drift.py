@@ -3,7 +3,10 @@
 Baseline of 100 000 rows, window of 1 000 000, 20 numbers and 5 words a row. Then embeddings of 512 dimensions, 100 000 on
 either side, against Evidently's classifier.
 
-    python benchmarks/drift.py [--rows 1000000] [--rounds 5] [--no-peer]
+    python benchmarks/drift.py [--rows 1000000] [--rounds 5] [--no-peer] [--flat] [--save FOLDER]
+
+`--flat` adds what a record costs among 100 000, a million and ten million; `--save` leaves the tables as Parquet for
+`benchmarks/drift_peers.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import resource
 import statistics
 import sys
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +96,24 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def resident_mb() -> float:
+    """Resident now; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * resource.getpagesize() / 2**20
+
+
+def allocated_mb(what: Callable[[], Any]) -> float:
+    """The most that `what` holds at once beyond what was there before, arrays included."""
+    tracemalloc.start()
+    what()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 2**20
+
+
 # -- the univariate part by itself --------------------------------------------------------------------------------------
 
 
@@ -166,13 +188,19 @@ def evidently_model(then: np.ndarray, now: np.ndarray) -> float:
 # -- the two tables -----------------------------------------------------------------------------------------------------
 
 
-def tables(rows: int, rounds: int, peer: bool) -> dict[str, float]:
+def tables(rows: int, rounds: int, peer: bool, save: Path | None) -> dict[str, float]:
     from scipy.stats import ks_2samp, wasserstein_distance
 
     rng = np.random.default_rng(0)
     then, now = numbers(100_000, rng), numbers(rows, rng, 0.02)
     then_codes, now_codes = codes(100_000, rng), codes(rows, rng)
     then_words, now_words = words(then_codes), words(now_codes)
+    if save is not None:
+        import pandas as pd
+
+        save.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({**then, **then_words}).to_parquet(save / "reference.parquet")
+        pd.DataFrame({**now, **now_words}).to_parquet(save / "current.parquet")
     week = as_rows(then, then_words)
     frame = fit_frame(week)
     hours = [START + i * HOUR for i in range(24)]
@@ -180,12 +208,13 @@ def tables(rows: int, rounds: int, peer: bool) -> dict[str, float]:
     measure = lambda state: list(univariate.PLUGIN.measure(state, baseline, frame))  # noqa: E731
 
     found: dict[str, float] = {}
-    before = peak_mb()
     found["from codes"], readings = timed(
         lambda: measure(state_of(now, count_codes(now_codes), frame, baseline)), rounds
     )
     found["from strings"], _ = timed(lambda: measure(state_of(now, count_words(now_words), frame, baseline)), rounds)
-    found["extra peak MB, univariate"] = peak_mb() - before
+    found["extra peak MB, univariate"] = allocated_mb(
+        lambda: measure(state_of(now, count_words(now_words), frame, baseline))
+    )
     errors = {"drift.ks": 0.0, "drift.wasserstein": 0.0}
     for reading in readings:
         name = reading.attributes["column"]
@@ -200,15 +229,16 @@ def tables(rows: int, rounds: int, peer: bool) -> dict[str, float]:
     found["KS error"], found["Wasserstein error"] = errors["drift.ks"], errors["drift.wasserstein"]
 
     day = as_rows(now, now_words)
-    found["full state"], hourly = timed(lambda: summarise_hours(day, frame, hours), 1 if rows > 200_000 else rounds)
+    found["full state"], hourly = timed(lambda: summarise_hours(day, frame, hours), rounds)
     stored = [encode_state(state) for state in hourly]
     daily = encode_state(merge_all(hourly))
     found["kB an hour"], found["kB a day"] = statistics.mean(map(len, stored)) / 1024, len(daily) / 1024
     found["one day from 24 hours"], _ = timed(lambda: measure(merge_all([decode_state(s) for s in stored])), rounds)
     found["28 days from daily states"], _ = timed(lambda: measure(merge_all([decode_state(daily)] * 28)), rounds)
     if peer:
+        before = resident_mb()
         found["Evidently preset"] = evidently_preset({**then, **then_words}, {**now, **now_words})
-        found["peak MB with Evidently"] = peak_mb()
+        found["extra peak MB, Evidently"] = peak_mb() - before
     return found
 
 
@@ -229,8 +259,35 @@ def embeddings(rows: int, rounds: int, peer: bool) -> dict[str, float]:
     found: dict[str, float] = {}
     found["state of embeddings"], state = timed(lambda: merge_all(summarise_hours(day, frame, hours)), rounds)
     found["Frechet, kernel, classifier"], _ = timed(lambda: ours(state), rounds)
+
+    def from_raw() -> list[Any]:
+        """Both sides from their embeddings, as the peer is given them: frame, baseline, window, figures."""
+        fitted = fit_frame(week)
+        before, after = (merge_all(summarise_hours(side, fitted, hours)) for side in (week, day))
+        plugins = (frechet.PLUGIN, kernel.PLUGIN, domain_classifier.PLUGIN)
+        return [reading for plugin in plugins for reading in plugin.measure(after, before, fitted)]
+
+    found["both sides, frame included"], _ = timed(from_raw, 1)
     if peer:
         found["Evidently model"] = evidently_model(then, now)
+    return found
+
+
+def flatness() -> dict[str, float]:
+    """Microseconds of CPU a record, for states of four numbers and a word, by how many records there are."""
+    rng = np.random.default_rng(2)
+    hours = [START + i * HOUR for i in range(24)]
+
+    def traffic(n: int) -> Rows:
+        numeric = {f"x{i:02d}": rng.normal(size=n) for i in range(4)}
+        return as_rows(numeric, words({"w0": rng.integers(0, 8, n)}))
+
+    frame = fit_frame(traffic(100_000))
+    found = {}
+    for n in (100_000, 1_000_000, 10_000_000):
+        day = traffic(n)
+        taken, _ = timed(lambda day=day: summarise_hours(day, frame, hours), 3)
+        found[f"us a record of {n}"] = taken / n * 1e6
     return found
 
 
@@ -240,10 +297,13 @@ def main() -> int:
     parser.add_argument("--embeddings", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--save", type=Path)
     options = parser.parse_args()
     peer = not options.no_peer
-    found = {"rows": options.rows, **tables(options.rows, options.rounds, peer)}
+    found = {"rows": options.rows, **tables(options.rows, options.rounds, peer, options.save)}
     found |= {"embeddings": options.embeddings, **embeddings(options.embeddings, max(1, options.rounds // 2), peer)}
+    found |= flatness() if options.flat else {}
     for name, value in found.items():
         print(f"{name:>32} {value:>12.4g}")
     if peer:
@@ -254,6 +314,8 @@ def main() -> int:
         }
         together = found["state of embeddings"] + found["Frechet, kernel, classifier"]
         ratios["embeddings, share of Evidently"] = together / model
+        ratios["both sides, share of Evidently"] = found["both sides, frame included"] / model
+        ratios["memory, share of Evidently"] = found["extra peak MB, univariate"] / found["extra peak MB, Evidently"]
         for name, value in ratios.items():
             print(f"{name:>32} {value:>12.3g}{'' if 'share' in name else ' times as fast as Evidently'}")
         keep("drift", {"figures": found, "ratios": ratios})

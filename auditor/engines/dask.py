@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 
 from auditor.core.errors import ConfigurationError, PluginError
 
+REACH_S = 1.0
+"""How long a worker may take to answer a call that does not come through the scheduler."""
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -51,10 +54,11 @@ class DaskEngine:
         """
         client = self._client()
         try:
+            direct = _within_reach(client)
             rest = iter(items)
             waiting = deque(self._submit(client, function, item) for item in islice(rest, AHEAD))
             while waiting:
-                result = waiting.popleft().result()
+                result = client.gather(waiting.popleft(), direct=direct)
                 waiting.extend(self._submit(client, function, item) for item in islice(rest, 1))
                 yield result
         finally:
@@ -84,6 +88,17 @@ class DaskEngine:
                 where=self.address,
                 fix="start it, or correct the address",
             ) from error
+
+
+def _within_reach(client: Any) -> bool:
+    """Whether results can be fetched from the workers themselves: through the scheduler they are read and written twice."""
+    for address in client.scheduler_info(n_workers=-1)["workers"]:
+        host, _, port = address.rpartition("/")[2].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+        except (OSError, ValueError):
+            return False
+    return True
 
 
 PLUGIN = DaskEngine()

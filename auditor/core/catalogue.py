@@ -98,5 +98,6 @@ def alert_kind(metric: str, modality: str | None = None) -> str:
         "quality": "quality",
         "labels": "quality",
         "output": "quality",
+        "canary": "quality",
         "latency": "quality",
     }.get(family, "policy")

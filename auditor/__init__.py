@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.capture import Agent as Agent
+    from auditor.capture.canary import Canaries as Canaries
     from auditor.core.errors import AuditorError as AuditorError
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"Agent": "auditor.capture", "AuditorError": "auditor.core.errors"}
-__all__ = ["Agent", "AuditorError", "__version__"]
+_PUBLIC = {"Agent": "auditor.capture", "AuditorError": "auditor.core.errors", "Canaries": "auditor.capture.canary"}
+__all__ = ["Agent", "AuditorError", "Canaries", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

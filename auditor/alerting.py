@@ -42,7 +42,7 @@ def alerts_for(
         The last verdict of each key before this window: an alert that waited for its `for` has been seen since then.
     history : callable
         Alert -> verdicts of its control since it opened, in the order of their windows; asked about alerts that are renewed
-        or resolve, whose text names the worst of them. Verdicts of other keys are left aside.
+        or resolve, whose text names the worst of them. About pairs of inputs: those of all controls.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def alerts_for(
         elif verdict.end <= alert.renewed:
             continue
         elif verdict.state is State.OK:
-            resolved.append(_resolved(alert, verdict, _fired(history(alert), alert)))
+            resolved.append(_resolved(alert, verdict, history(alert)))
         elif verdict.state is State.FIRING and verdict.verdict is Word.FAIL and not verdict.reason.startswith("held_"):
             renewed.append(_renewed(alert, verdict, _fired(history(alert), alert), verdicts))
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
@@ -150,9 +150,9 @@ def _renewed(alert: Alert, verdict: Verdict, fired: Sequence[Verdict], beside: S
     )
 
 
-def _resolved(alert: Alert, verdict: Verdict, fired: Sequence[Verdict]) -> Alert:
+def _resolved(alert: Alert, verdict: Verdict, past: Sequence[Verdict]) -> Alert:
     """The alert at its end: that it is over, since when, how long it lasted, and the worst of it."""
-    top = worst(fired, verdict.observed)
+    top = worst(_fired(past, alert), verdict.observed)
     at, explanation = (top.end, top.explanation) if top is not None else (alert.renewed, alert.explanation)
     name, what = _said(explanation)
     first, last = _window(verdict, alert.since), _window(verdict, alert.renewed)
@@ -163,8 +163,8 @@ def _resolved(alert: Alert, verdict: Verdict, fired: Sequence[Verdict]) -> Alert
         f"Resolved: {name}. Within its rule again in the window of {_window(verdict, verdict.end)}; seen {seen}. "
         f"Worst in the window of {_window(verdict, at)}: {what}."
     )
-    if ALONE in alert.explanation:  # of its last window: the verdicts of other rules are not at hand for an earlier one
-        text += f" {ALONE}{first_sentence(alert.explanation.partition(ALONE)[2])}."
+    if alert.kind == "alignment" and (alone := inputs_alone([item for item in past if item.end == at])):
+        text += f" {alone}"
     return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, explanation=text)
 
 

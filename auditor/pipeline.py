@@ -290,9 +290,10 @@ class Pipeline:
         return audit
 
     def _since_it_opened(self, span: Span, alert: Alert) -> Sequence[Verdict]:
-        """The verdicts of an alert's control from the window in which it opened up to the one before `span`."""
+        """The verdicts of an alert's control (about pairs: of all) from the window in which it opened up to before `span`."""
         past = Span(alert.opened - span.duration, span.start)
-        return self.store.verdicts(alert.model, control=alert.control, span=past)
+        control = None if alert.kind == "alignment" else alert.control
+        return self.store.verdicts(alert.model, control=control, span=past)
 
     def _recompute(self, audit: Audit, pinned: Pinned | None) -> list[Exact]:
         """The window's figures again, from the archive's rows alone."""

@@ -100,7 +100,8 @@ def test_an_alert_about_pairs_says_whether_the_inputs_changed_by_themselves():
         "Agreement (photo and clip): less. Each input taken alone: clip and photo are as in the baseline, so it is the "
         "pairing that changed. Next: Join."
     )
-    (over,) = alerts_for([alert], [verdict(1, Word.PASS, State.OK, "", kind="alignment", input=None)]).resolved
+    well = verdict(1, Word.PASS, State.OK, "", kind="alignment", input=None)
+    (over,) = alerts_for([alert], [well], history=lambda _: [pairing, photo, clip]).resolved
     assert over.explanation.endswith(
         "less. Each input taken alone: clip and photo are as in the baseline, so it is the pairing that changed."
     )

@@ -9,7 +9,8 @@ has 25 numbers, a label and a group (900 bytes of JSON).
 - drain: segments -> archive, index, dirty hours, on SQLite (one core), in CPU time against SQLAlchemy Core inserting the
   same records as rows into SQLite (batches of 1000, one transaction): id, time and 25 figures with the record as JSON and
   an index on the time, which is what can be searched and given back as the archive's files can; and, without a target,
-  the 27 bare columns. Both begin with ready Python values, the drain with bytes.
+  the 27 bare columns. Both begin with ready Python values, the drain with bytes. By wall clock too: read that on a quiet
+  machine alone.
 - index: lines of the record index into PostgreSQL, against SQLAlchemy Core executemany of the same (with `--postgres`, an
   empty database that may be written to).
 - read: 10 columns of a day, against `pandas.read_sql` of the same columns from SQLite; see archive.py for a million records.
@@ -152,7 +153,7 @@ def one_round(rows: list[tuple[str, datetime, list[float]]], batches: list[Any],
 
     engine = create_engine(f"sqlite:///{folder}/rows.db")
     plain = [{"id": i, "time": format_time(t), **dict(zip(NAMES, v, strict=True))} for i, t, v in rows]
-    _, bare_cpu = inserted(engine, table(full=False), plain)
+    bare, bare_cpu = inserted(engine, table(full=False), plain)
     records = [json.loads(payload) for batch in batches for _, payload in batch]
     full = [{**row, "record": record} for row, record in zip(plain, records, strict=True)]
     sql, sql_cpu = inserted(engine, table(full=True), full)
@@ -176,7 +177,9 @@ def one_round(rows: list[tuple[str, datetime, list[float]]], batches: list[Any],
         "read 10 columns, s": columns,
         "pandas.read_sql of 10 columns, s": frame,
         "drain over SQLAlchemy inserts": sql_cpu / drain_cpu,
+        "drain over SQLAlchemy inserts, wall": sql / drain,
         "drain over bare columns": bare_cpu / drain_cpu,
+        "drain over bare columns, wall": bare / drain,
         "read over pandas.read_sql": frame / columns,
     }
 

@@ -2,7 +2,7 @@
 
     python benchmarks/agent.py [--rounds 7] [--calls 3000] [--only PART ...] [--peer-python NAME=INTERPRETER ...]
 
-Parts: `calls` (the table of single calls), `drained`, `blackhole`, `peers`; what is not measured this time is kept from the
+Parts: `calls` (the table of single calls), `torch` (a call of a torch module that is not chosen), `drained`, `blackhole`, `peers`; what is not measured this time is kept from the
 results file, with its versions. Peers run one after the other in processes of their own (`benchmarks/agent_peers.py`).
 
 Each call is timed alone; variants take turns within a round; a round's figure is its median (p50) or 99th percentile
@@ -39,9 +39,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import auditor
+from auditor.capture.transport import MemoryTransport
 
 TARGETS = {
     "small, not chosen": {"p50": 0.20, "p99": 0.25},
+    "small, not chosen, metered": {"p50": 0.20},
     "image 224 + text, not chosen": {"p50": 0.20, "p99": 0.25},
     "image 224 + text, chosen, snapshot": {"p50": 1.5},
 }
@@ -158,6 +160,40 @@ def rows(figures: dict[str, list[tuple[float, float]]]) -> list[dict[str, Any]]:
                 row[f"met_{what}"] = row[f"ratio_{what}"] <= target
         found.append(row)
     return found
+
+
+def torch_modules(rounds: int, calls: int) -> dict[str, Any]:
+    """p50, microseconds, that watching adds to a module that does nothing; beside it, two hooks that do nothing."""
+    import torch
+
+    class Module(torch.nn.Module):
+        def forward(self, photo: Any) -> Any:
+            return photo
+
+    hooked, bare = Module(), Module()
+    hooked.register_forward_pre_hook(lambda *given: None, prepend=True, with_kwargs=True)
+    hooked.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
+    agents = {
+        name: auditor.Agent("bench", "1", transport=MemoryTransport(), energy=energy)
+        for name, energy in (("watched", None), ("watched, metered", NullMeter()))
+    }
+    modules = {name: agent.watch(Module(), inputs={"photo": "image"}) for name, agent in agents.items()}
+    photo = torch.zeros(1, 3, 224, 224)
+    found: dict[str, list[float]] = {"empty hooks": [], **{name: [] for name in modules}}
+
+    def restrained() -> None:
+        for agent in agents.values():
+            hold(agent, False)
+
+    for _ in range(rounds):
+        floor = measure(lambda photo, note: bare(photo), photo, None, calls, nothing)[0]
+        for name, module in {"empty hooks": hooked, **modules}.items():
+            taken = measure(lambda photo, note, module=module: module(photo), photo, None, calls, restrained)
+            found[name].append(taken[0] - floor)
+    for agent in agents.values():
+        agent.close(10)
+    added = {f"{name}_added_p50_us": round(statistics.median(taken), 3) for name, taken in found.items()}
+    return {"rounds": rounds, "torch": torch.__version__, **added}
 
 
 FORM = {"age": 41.0, "income": 3.2, "site": "north"}
@@ -324,7 +360,7 @@ def drained_agent(calls: int) -> float:
     return calls / seconds
 
 
-PARTS = ("calls", "drained", "blackhole", "peers")
+PARTS = ("calls", "torch", "drained", "blackhole", "peers")
 
 
 def main() -> None:
@@ -338,6 +374,8 @@ def main() -> None:
     result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
     if "calls" in options.only:
         result.update(run(options.rounds, options.calls))
+    if "torch" in options.only:
+        result["torch"] = {**torch_modules(options.rounds, options.calls), "at": now()}
     if "drained" in options.only:
         result["drained"] = {**drained(max(5, options.rounds), 20_000), "at": now()}
     if "blackhole" in options.only:
@@ -370,7 +408,7 @@ def show(result: dict[str, Any]) -> None:
             f"{row['variant']:38} {row['added_p50_us']:13.2f} {row['added_p99_us']:10.2f} "
             f"{row['ratio_p50']:11.3f} {row['ratio_p99']:11.3f}"
         )
-    for part in ("drained", "blackhole"):
+    for part in ("torch", "drained", "blackhole"):
         print(part, json.dumps(result.get(part)))
     print("lost", result.get("dropped"))
 

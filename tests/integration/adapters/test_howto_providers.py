@@ -14,6 +14,7 @@ NEEDED = {
     "watch-pyfunc": "pandas",
     "watch-asgi-app": "fastapi",
     "watch-rag-chain": "openai",
+    "watch-a-closed-api": "openai",
 }
 
 

@@ -1,7 +1,9 @@
 """Re-paired inputs: which tests see that image and voice stopped belonging together?
 
 Real digits and real voices through the demo's reader. Pairs share their digit; in production a share of the clips is
-permuted, so that each input alone stays exactly as it was. 500 baseline pairs, drawn without replacement.
+permuted, so that each input alone stays exactly as it was. 500 baseline pairs, drawn without replacement. Beside each input's
+own views stand three that see the pair: a kernel distance of both inputs' components side by side, the agreement of canonical
+directions fitted on the baseline, and the concordance of the heads' scores.
 
     python benchmarks/science/alignment.py
 """
@@ -20,8 +22,10 @@ from common import keep, real_data
 from auditor.demo import reader as demo
 from auditor.demo.sources import recordings
 from auditor.statistics.evalues import LowerMean, bernstein_lower
+from auditor.statistics.folds import agreement, fit_heads
 from auditor.statistics.nulls import ks_p
 from auditor.statistics.scores import concordance
+from auditor.statistics.two_samples import feature_distance_p, gaussian_features
 
 BASELINE, LEVEL, RUNS, LOTS = 500, 0.05, 60, 10
 CELLS = [(0.0, 200), (0.1, 200), (0.2, 200), (0.5, 50), (0.5, 200), (1.0, 100)]
@@ -52,11 +56,12 @@ def main() -> int:
         "image components": components(pixels),
         "voice components": components(sounds),
     }
+    names = [*views, "MMD of both", "CCA agreement", "concordance"]
     print("share of windows in which a test at 5 % fires")
-    print(f"{'re-paired':>10} {'n':>5} {'wrong':>6} " + "".join(f"{name:>18}" for name in [*views, "concordance"]))
+    print(f"{'re-paired':>10} {'n':>5} {'wrong':>6} " + "".join(f"{name:>18}" for name in names))
     table = []
     for share, n in CELLS:
-        hits: dict[str, list[bool]] = {name: [] for name in [*views, "concordance"]}
+        hits: dict[str, list[bool]] = {name: [] for name in names}
         wrong = []
         for run in range(RUNS):
             rng = np.random.default_rng([run, n, int(100 * share)])
@@ -69,13 +74,37 @@ def main() -> int:
             for name, view in views.items():
                 rows = view[i] if name.startswith("image") else view[moved]
                 hits[name].append(ks_columns(rows[:BASELINE], rows[now]) <= LEVEL)
-            agreement = concordance(photo[i], clip[moved])[:, None]
-            hits["concordance"].append(ks_columns(agreement[:BASELINE], agreement[now]) <= LEVEL)
+            left, right = views["image components"][i], views["voice components"][moved]
+            hits["MMD of both"].append(joint_mmd(left, right) <= LEVEL)
+            hits["CCA agreement"].append(cca(left, right, rng) <= LEVEL)
+            matched = concordance(photo[i], clip[moved])[:, None]
+            hits["concordance"].append(ks_columns(matched[:BASELINE], matched[now]) <= LEVEL)
         rates = {name: float(np.mean(found)) for name, found in hits.items()}
         table.append({"re-paired": share, "n": n, "wrong": float(np.mean(wrong)), **rates})
         print(f"{share:>10.0%} {n:>5} {np.mean(wrong):>6.0%} " + "".join(f"{rate:>18.2f}" for rate in rates.values()))
     keep("alignment", {"table": table, "streams": streams(pool, photo, clip)})
     return 0
+
+
+def joint_mmd(a: np.ndarray, b: np.ndarray) -> float:
+    """Permutation p-value of the kernel distance between baseline and window of both inputs' components side by side.
+
+    Every component in deviations of the baseline, so that neither input drowns the other.
+    """
+    both = np.concatenate([a, b], axis=1)
+    both = (both - both[:BASELINE].mean(axis=0)) / both[:BASELINE].std(axis=0)
+    before, now = both[:BASELINE], both[BASELINE:]
+    return feature_distance_p(gaussian_features(before, before), gaussian_features(now, before))
+
+
+def cca(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """Kolmogorov-Smirnov p-value of the canonical agreement, each row through the other half of the baseline's directions."""
+    odd = rng.random(len(a)) < 0.5
+    heads = fit_heads(a[:BASELINE], b[:BASELINE], odd[:BASELINE])
+    if heads is None:
+        return 1.0
+    found = agreement(a, b, odd, heads)[:, None]
+    return ks_columns(found[:BASELINE], found[BASELINE:])
 
 
 def components(x: np.ndarray) -> np.ndarray:

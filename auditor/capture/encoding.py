@@ -17,13 +17,11 @@ def check_encoders(said: Mapping[str, Any] | None) -> dict[str, Any]:
     """The `encoders=` of an agent; ConfigurationError `bad_encoder` for what is no encoder. Nothing is opened."""
     if not said:
         return {}
-    from auditor import registry
+    from auditor.encoders import is_named, ways
 
-    schemes = registry.names("encoders")
     for name, encoder in said.items():
         if isinstance(encoder, str):
-            scheme, _, rest = encoder.partition(":")
-            known = scheme in schemes and bool(rest)
+            known = is_named(encoder)
         else:
             known = callable(getattr(encoder, "encode", None)) and bool(getattr(encoder, "version", None))
         if not known:
@@ -31,7 +29,7 @@ def check_encoders(said: Mapping[str, Any] | None) -> dict[str, Any]:
                 "bad_encoder",
                 f"{encoder!r} is not an encoder",
                 where=f"encoders[{name!r}]",
-                fix=f"give {', '.join(f'{scheme}:NAME' for scheme in schemes)}, or an object with version and encode(value)",
+                fix=f"give {ways()}, or an object with version and encode(value)",
             )
     return dict(said)
 
@@ -47,23 +45,19 @@ def open_encoders(
         Told the CPU seconds that threads beside the agent's own may have spent on an encoding.
     """
     opened: dict[str, Encoder] = {}
+    if not said:
+        return opened
+    from auditor.encoders import open_encoder
+
     for name, encoder in said.items():
         try:
-            made = _open(encoder) if isinstance(encoder, str) else encoder
+            made = open_encoder(encoder) if isinstance(encoder, str) else encoder
         except Exception as error:
             faults.note("encoder_not_opened", error)
             code = error.code if isinstance(error, AuditorError) else "encoder_unusable"
             made = Unusable("extra_missing" if code == "library_missing" else code)
         threads = getattr(made, "threads", 1)
         opened[name] = made if owe is None or threads <= 1 else Metered(made, threads, owe)
-    return opened
-
-
-def _open(encoder: str) -> Encoder:
-    from auditor import registry
-
-    scheme, _, name = encoder.partition(":")
-    opened: Encoder = registry.load("encoders", scheme).open(name)
     return opened
 
 

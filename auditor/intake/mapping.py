@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 from auditor.core.errors import ConfigurationError
 from auditor.core.record import MODALITIES
 from auditor.describe import Payload, describe_input, describe_text
+from auditor.encoders import is_named, open_encoder, ways
 from auditor.intake.cells import FORMATS, blank, class_of, figure, moment, number, text_of, truth, vector
-from auditor.ports import Descriptor
+from auditor.ports import Descriptor, Encoder
 
 Row = Mapping[str, Any]
 Read = Callable[[Row], Any]
@@ -22,7 +23,7 @@ _KEYS = frozenset(
     ["kind", "model", "id", "time", "inputs", "output", "groups", "sensitive", "label", "label_time", "subject"]
 ).union(_RECORD_NUMBERS)
 _INPUT_KEYS = frozenset(
-    ["name", "modality", "path", "value", "columns", "rate", "descriptors", "embedding", "encoder", "scores"]
+    ["name", "modality", "path", "value", "columns", "rate", "descriptors", "embedding", "encode", "encoder", "scores"]
 )
 _FILES = ("image", "audio", "video")
 _SIGNALS = ("audio", "series", "point_cloud", "embedding")
@@ -216,6 +217,7 @@ class RowMapping:
             for column, value in self._object(document.get("descriptors", {}), f"{key}.descriptors").items()
         }
         source = self._source(document, sources[0], modality, key) if sources else None
+        own = self._encoder(document["encode"], sources, f"{key}.encode") if "encode" in document else None
 
         def read(row: Row) -> dict[str, Any]:
             vectors = (embedding(row) if embedding else None, scores(row) if scores else None)
@@ -230,7 +232,7 @@ class RowMapping:
                     scores=vectors[1],
                     encoder=words,
                 )
-                return _plain_input(describe_input(payload, self._descriptors))
+                return _plain_input(describe_input(payload, self._descriptors, encoder=own))
             figures = {column: value for column, get in given.items() if (value := figure(get(row))) is not None}
             entry = {"name": name, "modality": modality, "descriptors": figures, "encoder": words}
             entry.update(embedding=vectors[0], scores=vectors[1])
@@ -238,6 +240,16 @@ class RowMapping:
             return found if figures or any(vectors) else {"name": name, "modality": modality, "missing": True}
 
         return read
+
+    def _encoder(self, named: Any, sources: Sequence[str], key: str) -> Encoder:
+        """What makes the embeddings of an input that is described here; a file's name may be relative to the table's folder."""
+        if not sources:
+            raise self._wrong(key, "there is no payload to encode", "give path, value or columns")
+        if not isinstance(named, str) or not is_named(named):
+            raise self._wrong(key, f"{named!r} is not an encoder", f"give {ways()}")
+        scheme, _, name = named.partition(":")
+        beside = self._folder / name
+        return open_encoder(f"{scheme}:{beside}" if beside.exists() else named)
 
     def _source(self, document: Mapping[str, Any], word: str, modality: str, key: str) -> Read:
         if word == "columns":

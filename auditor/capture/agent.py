@@ -342,7 +342,11 @@ class Agent:
 
     def _make_worker(self, recorder: Recorder) -> Worker:
         lifecycle.watch_child_exit()
-        return Worker(recorder, self._accounts, self._notes, self._assemble)
+        return Worker(recorder, self._accounts, self._notes, self._load)
+
+    def _load(self, recorder: Recorder, accounts: Accounts) -> Parts:
+        with lifecycle.loading:
+            return self._assemble(recorder, accounts)
 
     def _assemble(self, recorder: Recorder, accounts: Accounts) -> Parts:
         """In the worker's thread: open files, load libraries."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.capture import lifecycle
 from auditor.capture.call import Call
 from auditor.capture.wire import Wire
 from auditor.core.errors import PluginError
@@ -45,10 +46,11 @@ class Describers(Mapping[str, "Descriptor"]):
 
 
 def _load(modality: str) -> Descriptor | PluginError:
-    from auditor import registry
-
     try:
-        plugin: Descriptor = registry.load("descriptors", modality)
+        with lifecycle.loading:
+            from auditor import registry
+
+            plugin: Descriptor = registry.load("descriptors", modality)
     except PluginError as error:
         return error
     return plugin

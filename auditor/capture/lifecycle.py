@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
@@ -15,9 +16,16 @@ if TYPE_CHECKING:
 EXIT_S = 1.75
 """What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
 
+LOADING_S = 1.0
+"""What a fork waits at most for modules that are just being loaded."""
+
+loading = threading.RLock()
+"""Held while the worker loads modules: a child that is forked meanwhile would find them half loaded, for good."""
+
 _agents: dict[int, weakref.ref[Agent]] = {}
 _installed = False
 _finalized_pid = 0
+_waited: list[bool] = []
 
 
 def register(agent: Agent) -> None:
@@ -27,7 +35,7 @@ def register(agent: Agent) -> None:
     _agents[key] = weakref.ref(agent, lambda _: _agents.pop(key, None))
     if not _installed:
         _installed = True
-        os.register_at_fork(after_in_child=_renew_in_child)
+        os.register_at_fork(before=_wait_for_loading, after_in_parent=_go_on, after_in_child=_renew_in_child)
         atexit.register(_close_at_exit)
 
 
@@ -48,8 +56,20 @@ def living() -> list[Agent]:
     return [agent for agent in (reference() for reference in list(_agents.values())) if agent is not None]
 
 
+def _wait_for_loading() -> None:
+    _waited.append(loading.acquire(timeout=LOADING_S))
+
+
+def _go_on() -> None:
+    if _waited.pop():
+        loading.release()
+
+
 def _renew_in_child() -> None:
     """A child starts with empty queues, new locks and a session of its own."""
+    global loading
+    loading = threading.RLock()
+    _waited.clear()
     for agent in living():
         agent._renew()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -109,6 +111,33 @@ def test_forks_at_any_moment_of_a_busy_parent_hang_nobody(tmp_path: Path, make_a
     assert agent.flush(20)
     stats = agent.stats()
     assert stats["delivered"] == stats["seen"]
+
+
+EARLY = """
+import os, auditor
+agent = auditor.Agent("m", home={home!r}, describe="all")
+model = agent.watch(lambda form: 1, inputs={{"form": "tabular"}})
+model({{"age": 4.0}})
+children = []
+for index in range(12):  # while the parent's worker loads what it needs
+    pid = os.fork()
+    if pid == 0:
+        model({{"age": 4.0}})
+        os._exit(0 if agent.flush(10) and not agent.stats()["internal_errors"] else 1)
+    children.append(pid)
+assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 12
+assert agent.close(10)
+"""
+
+
+def test_forks_while_the_worker_loads_its_modules(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EARLY.format(home=str(tmp_path))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_call_that_was_running_at_the_fork_is_its_parents(tmp_path: Path, make_agent: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -24,44 +26,42 @@ from auditor.store.reading import Place, Reading
 _TIME = "RFC 3339 with an offset, or a date"
 
 
-class _Question(BaseModel):
-    """What every list takes."""
+class Models(BaseModel):
+    """A page of a list."""
 
     model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=1000, description="Items a page")
+    after: str | None = Field(None, max_length=2000, description="`next` of the page before")
+
+
+class _Windows(Models):
+    """A page of what was found window by window."""
 
     model: str | None = Field(
         None, min_length=1, max_length=200, description="One model; all the key is for, when absent"
     )
     since: str | None = Field(None, max_length=40, description=f"Windows that begin at or after; {_TIME}")
     until: str | None = Field(None, max_length=40, description=f"Windows that end at or before; {_TIME}")
-    limit: int = Field(100, ge=1, le=1000, description="Items a page")
-    after: str | None = Field(None, max_length=2000, description="`next` of the page before")
 
 
-class Measurements(_Question):
+class Measurements(_Windows):
     metric: str | None = Field(None, min_length=1, max_length=200, description="A name, or a prefix that ends in `.`")
 
 
-class Verdicts(_Question):
+class Verdicts(_Windows):
     control: str | None = Field(None, min_length=1, max_length=200, description="A control's name")
 
 
-class Alerts(_Question):
+class Alerts(_Windows):
     state: str | None = Field(None, pattern="^(open|resolved)$", description="open or resolved")
-
-
-class Models(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Items a page")
-    after: str | None = Field(None, max_length=2000, description="`next` of the page before")
 
 
 def reading_routes(service: Service) -> APIRouter:
     """All of them."""
     router = APIRouter()
 
-    async def page(kind: str, question: _Question, name: str | None, request: Request) -> JSONResponse:
+    async def page(kind: str, question: _Windows, name: str | None, request: Request) -> JSONResponse:
         since, until = _time(question.since, "since"), _time(question.until, "until")
         place = _place(question.after)
         principal: Principal = request.scope["principal"]
@@ -75,16 +75,12 @@ def reading_routes(service: Service) -> APIRouter:
             )
 
         found = await _ask(service, ask, [])
-        items = found[: question.limit]
-        following = _cursor(kind, items[-1]) if len(found) > question.limit else None
-        return JSONResponse(
-            {"schema": f"auditor.{kind}/1", "items": [item.as_json() for item in items], "next": following}
-        )
+        return _answer(kind, found, question.limit, lambda item: item.as_json(), partial(_place_of, kind))
 
     @router.get(
         "/v1/measurements",
         summary="Figures, or why there are none",
-        responses=documents.answers(documents.page("measurements"), *documents.READ),
+        responses=_answers("measurements"),
     )
     async def measurements(request: Request, question: Annotated[Measurements, Query()]) -> JSONResponse:
         return await page("measurements", question, question.metric, request)
@@ -92,7 +88,7 @@ def reading_routes(service: Service) -> APIRouter:
     @router.get(
         "/v1/verdicts",
         summary="What each control said about each window",
-        responses=documents.answers(documents.page("verdicts"), *documents.READ),
+        responses=_answers("verdicts"),
     )
     async def verdicts(request: Request, question: Annotated[Verdicts, Query()]) -> JSONResponse:
         return await page("verdicts", question, question.control, request)
@@ -100,7 +96,7 @@ def reading_routes(service: Service) -> APIRouter:
     @router.get(
         "/v1/alerts",
         summary="Alerts, by when they opened",
-        responses=documents.answers(documents.page("alerts"), *documents.READ),
+        responses=_answers("alerts"),
     )
     async def alerts(request: Request, question: Annotated[Alerts, Query()]) -> JSONResponse:
         return await page("alerts", question, question.state, request)
@@ -108,7 +104,7 @@ def reading_routes(service: Service) -> APIRouter:
     @router.get(
         "/v1/models",
         summary="Models that have records",
-        responses=documents.answers(documents.page("models"), *documents.READ),
+        responses=_answers("models"),
     )
     async def models(request: Request, question: Annotated[Models, Query()]) -> JSONResponse:
         place = _place(question.after)
@@ -118,11 +114,7 @@ def reading_routes(service: Service) -> APIRouter:
             for summary in await _ask(service, lambda reading: reading.models(), [])
             if principal.sees(summary.name) and (place is None or summary.name > place[0])
         ]
-        items = found[: question.limit]
-        following = _encode((items[-1].name, items[-1].first, "")) if len(found) > question.limit else None
-        return JSONResponse(
-            {"schema": "auditor.models/1", "items": [_model(item) for item in items], "next": following}
-        )
+        return _answer("models", found, question.limit, _model, lambda item: (item.name, item.first, ""))
 
     @router.get(
         "/metrics",
@@ -144,6 +136,19 @@ def reading_routes(service: Service) -> APIRouter:
         return Response(text + service.counters.render(), media_type=CONTENT_TYPE)
 
     return router
+
+
+def _answers(kind: str) -> dict[int | str, dict[str, Any]]:
+    return documents.answers(documents.page(kind), *documents.READ)
+
+
+def _answer(
+    kind: str, found: Sequence[Any], limit: int, plain: Callable[[Any], Any], place: Callable[[Any], Place]
+) -> JSONResponse:
+    """The first `limit` of what was found, and where the page after them begins, when there is more."""
+    items = found[:limit]
+    following = _encode(place(items[-1])) if len(found) > limit else None
+    return JSONResponse({"schema": f"auditor.{kind}/1", "items": [plain(item) for item in items], "next": following})
 
 
 async def _ask(service: Service, ask: Any, nothing: Any) -> Any:
@@ -180,8 +185,8 @@ def _time(text: str | None, where: str) -> datetime | None:
         raise RequestError(400, "bad_time", f"{text!r} is not a time", where=where) from error
 
 
-def _cursor(kind: str, item: Any) -> str:
-    return _encode((item.model, item.opened if kind == "alerts" else item.start, item.id))
+def _place_of(kind: str, item: Any) -> Place:
+    return item.model, item.opened if kind == "alerts" else item.start, item.id
 
 
 def _encode(place: Place) -> str:

@@ -209,13 +209,25 @@ class CaptureTally:
         return data
 
 
+_SCALARS = frozenset({str, float, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
     """A frozen record as plain JSON types, absent fields left out."""
+    if type(value) in _SCALARS:  # most are
+        return value
     if hasattr(value, "__dataclass_fields__"):
-        found = ((name, getattr(value, name)) for name in value.__dataclass_fields__)
-        return {name: _plain(entry) for name, entry in found if entry is not None and entry != {} and entry != ()}
+        found: dict[str, Any] = {}
+        for name in value.__dataclass_fields__:
+            entry = getattr(value, name)
+            if type(entry) in _SCALARS:
+                if entry is not None:
+                    found[name] = entry
+            elif entry != {} and entry != ():
+                found[name] = _plain(entry)
+        return found
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: entry if type(entry) in _SCALARS else _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [entry if type(entry) in _SCALARS else _plain(entry) for entry in value]
     return value

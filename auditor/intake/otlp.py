@@ -115,7 +115,11 @@ def _spans(message: Any) -> Iterator[Span]:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {pair.key: _value(pair.value, 0) for pair in pairs}
+    # A scalar that is not its type's zero is found without asking which field is set.
+    return {
+        pair.key: (value := pair.value).string_value or value.double_value or value.int_value or _value(value, 0)
+        for pair in pairs
+    }
 
 
 def _value(value: Any, depth: int) -> Any:

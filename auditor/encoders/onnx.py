@@ -11,13 +11,15 @@ from auditor.core.errors import DescribeError, PluginError
 from auditor.encoders._reading import identity, is_picture, picture_of, pooled
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_LONGEST_SIDE = 1024
+"""Pixels along a side that the model leaves open: a larger picture is made smaller, so that work is bounded."""
 
 
 class Onnx:
     """`onnx:FILE`: a model of one numeric input; its first output is the embedding, averaged over axes between the first and the last.
 
     - An input of four axes (batch, channels, height, width) with 1 or 3 channels takes pictures: floats from 0 to 1, resized
-      (bilinear) to the height and width that the model states, or left as they are where it states none. Anything else that a model
+      (bilinear) to the height and width that the model states, or, where it states none, left as they are up to 1024 pixels a side. Anything else that a model
       wants done to its pixels (mean, deviation, cropping) belongs into the file.
     - Any other input takes numbers: an array of the input's axes, with or without the batch.
     - Texts need a tokenizer: name a folder with `transformers:`.
@@ -86,6 +88,9 @@ class OnnxEncoder:
         _, channels, height, width = self._shape
         image = picture_of(value).convert("L" if channels == 1 else "RGB")
         size = width or image.width, height or image.height
+        if None in (width, height) and max(image.size) > _LONGEST_SIDE:
+            image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), resample=2)
+            size = width or image.width, height or image.height
         if size != image.size:
             image = image.resize(size, resample=2)  # bilinear, with antialiasing when it shrinks
         levels = np.asarray(image, np.float32) / 255.0

@@ -3,7 +3,7 @@
 Nothing here needs pytest; a failed check is an AssertionError that says which rule was broken.
 """
 
-from auditor.testing.checks import check_descriptor, check_measurer, check_sink
+from auditor.testing.checks import check_descriptor, check_encoder, check_measurer, check_sink
 from auditor.testing.clock import FrozenClock
 from auditor.testing.factories import (
     make_alert,
@@ -20,6 +20,7 @@ from auditor.testing.synthetic import make_records, make_rows, make_state, make_
 __all__ = [
     "FrozenClock",
     "check_descriptor",
+    "check_encoder",
     "check_measurer",
     "check_sink",
     "make_alert",

@@ -16,7 +16,7 @@ from auditor.core.measurement import Reading, Status
 from auditor.core.record import MODALITIES
 from auditor.core.run import Audit
 from auditor.core.state import WindowState
-from auditor.ports import Descriptor, Measurer, Sink
+from auditor.ports import Descriptor, Encoder, Measurer, Sink
 from auditor.testing.factories import make_audit
 
 ATTRIBUTES = ("input", "modality", "column", "pair", "version", "feature", "group", "label", "component", "reason")
@@ -100,6 +100,32 @@ def _frozen(value: Any) -> Any:
         return pickle.dumps(value)
     except Exception:  # an example that cannot be pickled (an open file) cannot be compared either
         return None
+
+
+# -- encoders -----------------------------------------------------------------------------------------------------------
+
+
+def check_encoder(encoder: Encoder, examples: Iterable[Any]) -> None:
+    """Check an opened encoder on values it can encode, and on things that nobody can.
+
+    Rules: it has a version; every vector is finite and as long as the others; the same value gives the same vector and is left as it
+    was; anything else gives DescribeError with a code, never another exception.
+    """
+    require(isinstance(encoder.version, str) and bool(encoder.version), "version is a non-empty string")
+    sizes = set()
+    for example in examples:
+        before = _frozen(example)
+        vector = [float(number) for number in encoder.encode(example)]
+        require(_frozen(example) == before, "the value is left as it was")
+        require(bool(vector) and all(map(math.isfinite, vector)), "a vector holds finite numbers")
+        require([float(number) for number in encoder.encode(example)] == vector, "the same value gives the same vector")
+        sizes.add(len(vector))
+    require(len(sizes) == 1, f"vectors have one length, not {sorted(sizes)}")
+    for hopeless in (object(), 3j, {1, 2}, b"", b"\x00" * 64):
+        try:
+            encoder.encode(hopeless)
+        except DescribeError as error:
+            require(bool(error.code), "a DescribeError has a code")
 
 
 # -- measurers ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import tiny_models as tiny  # noqa: E402
 
 from auditor.core.errors import DescribeError, PluginError  # noqa: E402
 from auditor.encoders.transformers import PLUGIN  # noqa: E402
+from auditor.testing import check_encoder  # noqa: E402
 
 
 def test_text_and_pictures_through_a_transformers_model(make_agent: Any, records: Any, tmp_path: Path) -> None:
@@ -51,6 +52,7 @@ def test_hidden_states_are_averaged_over_the_tokens(tmp_path: Path) -> None:
     batch = tokenizer("a photo of dog", return_tensors="pt")
     with torch.inference_mode():
         expected = model(**batch).last_hidden_state[0].mean(0)
+    check_encoder(encoder, ["a photo of dog", "", "cat"])
     assert encoder.encode("a photo of dog") == pytest.approx(expected.tolist(), abs=1e-5)
     assert len(encoder.encode("cat " * 100)) == 32  # cut to what the model takes
     with pytest.raises(DescribeError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -181,3 +183,13 @@ def test_redaction_comes_before_the_class(make: Any, transport: Any) -> None:
     canaries.run_once()
     one, two = [(record.output.label or "").partition("=")[2] for record in records(canaries, transport)]  # type: ignore[union-attr]
     assert one == two
+
+
+def test_a_process_ends_although_an_answer_hangs(tmp_path: Path) -> None:
+    code = (
+        "import time, auditor\n"
+        f"canaries = auditor.Canaries('m', lambda prompt: time.sleep(60), {{'a': 'x'}}, 0.01, home={str(tmp_path)!r})\n"
+        "canaries.start()\n"
+        "while canaries._asking is None: time.sleep(0.01)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

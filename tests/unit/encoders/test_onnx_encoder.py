@@ -17,6 +17,7 @@ from auditor import registry
 from auditor.core.errors import DescribeError, PluginError
 from auditor.encoders.onnx import PLUGIN
 from auditor.ports import Encoder
+from auditor.testing import check_encoder
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,18 @@ def test_it_is_an_encoder_that_the_registry_finds(encoder: Any) -> None:
     assert isinstance(encoder, Encoder)
     assert registry.load("encoders", "onnx") is PLUGIN
     assert set(registry.names("encoders")) == {"onnx", "transformers"}
+
+
+def test_it_keeps_the_encoders_contract(encoder: Any) -> None:
+    check_encoder(encoder, [np.zeros((4, 4, 3), np.uint8), np.full((90, 3, 3), 0.5), np.arange(64).reshape(8, 8)])
+
+
+def test_a_size_that_the_model_leaves_open_is_bounded(tmp_path: Path) -> None:
+    open_size = PLUGIN.open(str(tiny_onnx.picture_encoder(tmp_path / "open.onnx", "side")))
+    picture = np.zeros((3000, 10, 3), np.uint8)
+    picture[::2] = 255
+    assert open_size._picture(picture).shape == (1, 3, 1024, 3)
+    assert open_size.encode(picture) == pytest.approx([0.5] * 3, abs=0.01)
 
 
 def test_a_picture_is_resized_scaled_and_turned_to_channels_first(encoder: Any) -> None:

@@ -86,13 +86,14 @@ def test_cut_short_at_every_transaction_it_ends_the_same(
     home = tmp_path / "home"
     shutil.copytree(filled, home)
     writing = Database.writing
-    left = 0
+    left = made = 0
     after = False
 
     @contextmanager
     def cut(database: Database) -> Iterator[Any]:
-        nonlocal left
+        nonlocal left, made
         left -= 1
+        made += 1
         with writing(database) as connection:
             yield connection
             if left == 0 and not after:
@@ -110,6 +111,17 @@ def test_cut_short_at_every_transaction_it_ends_the_same(
         except _CutError:
             cuts += 1
     assert cuts >= 3
+    assert kept(home) == whole
+    shutil.rmtree(home)
+    shutil.copytree(filled, home)
+    left = made = 0
+    audit(home)
+    shutil.rmtree(home)
+    shutil.copytree(filled, home)
+    left, after = made, True  # all is there, and nobody was told
+    with pytest.raises(_CutError):
+        audit(home)
+    audit(home)
     assert kept(home) == whole
 
 

@@ -1,6 +1,6 @@
 """Memory of `auditor serve` over millions of records: what is resident while it acknowledges and drains, million by million.
 
-    python benchmarks/memory.py [--millions 5] [--minutes 60] [--store URL]
+    python benchmarks/memory.py [--millions 5] [--minutes 60] [--store URL] [--dry]
 
 One service with its defaults (a drain every two seconds) on a new home takes batches of 500 records of eight numbers, a label
 and a group over two connections; 100 000 records make an hour of traffic, so that days close and their files are merged on the
@@ -173,6 +173,7 @@ def main() -> None:
     parser.add_argument("--millions", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no further million after this")
     parser.add_argument("--store", default="")
+    parser.add_argument("--dry", action="store_true", help="print figures without keeping them")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder) / "home"
@@ -209,7 +210,8 @@ def main() -> None:
         "growth of medians, MiB": growth,
         "target, MiB": TARGET_MIB,
     }
-    keep("memory", {**results, "store": "PostgreSQL" if args.store else "SQLite", "millions": found})
+    if not args.dry:
+        keep("memory", {**results, "store": "PostgreSQL" if args.store else "SQLite", "millions": found})
 
 
 if __name__ == "__main__":

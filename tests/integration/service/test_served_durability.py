@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -206,3 +207,12 @@ def test_a_full_disk_is_said_and_what_follows_is_whole(small_disk: Path, home_fo
     assert set(acknowledged) <= set(found)
     assert archive.damage() == []
     assert running.cli("db", "check")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_memory_stays_flat_over_five_million_records() -> None:
+    script = Path(__file__).parents[3] / "benchmarks" / "memory.py"
+    done = subprocess.run([sys.executable, str(script), "--dry"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(at most 64: met)" in done.stdout, done.stdout

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from auditor.statistics.novelty import novelty, novelty_p
+from auditor.statistics.novelty import novelty, novelty_p, sum_p
 
 
 def every_choice(pool: list[str], n: int) -> list[int]:
@@ -41,7 +41,7 @@ def test_a_change_of_a_model_that_never_varied_is_seen_by_few_answers() -> None:
     assert novelty_p([novelty({"b": 24}, {"a": 168})]) < 1e-29
     once_a_day = [novelty({"b": 1} if i < 8 else {"a": 1}, {"a": 7}) for i in range(10)]
     # Given that eight prompts had another answer once among eight, all eight came last with this probability.
-    assert novelty_p(once_a_day) == pytest.approx(8.0**-8, rel=1e-3)
+    assert novelty_p(once_a_day) == pytest.approx(8.0**-8 / 0.9, rel=1e-3)
     assert novelty_p([novelty({"b": 1}, {"a": 7})]) == pytest.approx(1 / 8, rel=1e-3)
 
 
@@ -61,6 +61,16 @@ def test_clean_streams_keep_the_level(kinds: int, per_day: int) -> None:
         p.append(novelty_p(parts))
     for level in (0.05, 0.01):
         assert sum(value <= level for value in p) <= stats.binom.ppf(1 - 1e-4, runs, level)
+
+
+def test_one_prompt_that_changed_is_not_drowned_by_others_that_always_vary() -> None:
+    rng = np.random.default_rng(7)
+    parts = [novelty({f"new {n}": 4 for n in range(6)}, Counter(map(str, rng.integers(0, 9, 168))))]
+    for _ in range(9):
+        answers = rng.integers(0, 1000, 192).tolist()
+        parts.append(novelty(Counter(answers[:24]), Counter(answers[24:])))
+    assert sum_p(parts) > 1e-3
+    assert novelty_p(parts) < 3.5e-5
 
 
 def test_a_model_that_varies_is_seen_to_change() -> None:

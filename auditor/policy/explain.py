@@ -245,7 +245,7 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     if allowed is not None and bet is not None and word is not Word.PASS:
         won = bet.value or 0.0
         return (
-            f"If nothing had changed, all windows so far together would show so much {rarity(won)} (e-value {_times(won)}"
+            f"While nothing changes, bets win so much {rarity(won)} on average (e-value {_times(won)}"
             f"{_rising(bet)}); the rule pages above {_times(1 / allowed.alpha)}, so that its whole policy raises a false "
             f"alarm {words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
@@ -270,12 +270,12 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
 
 
 def rarity(won: float) -> str:
-    """What bets have won as a bound on how often chance alone would win as much (Ville's inequality).
+    """What bets have won as a bound on how often they win as much while nothing changes (one unit of capital a window).
 
     >>> rarity(2001.0), rarity(3e20)
-    ('at most once in 2,000 times', 'less than once in a billion times')
+    ('at most once in 2,000 windows', 'less than once in a billion windows')
     """
-    return words.chance(1 / max(won, 1.0), "time").replace("about", "at most")
+    return words.chance(1 / max(won, 1.0), "window").replace("about", "at most")
 
 
 def _rising(bet: Measurement) -> str:

@@ -87,9 +87,7 @@ def test_bets_take_the_place_of_the_window_s_own_p_value():
     found = only(days.next(*figures, *bets))
     assert (found.verdict, found.reason, found.observed) == (Word.FAIL, "breach", 0.3)
     assert found.evidence[:2] == (figures[0].id, bets[0].id)
-    assert (
-        "bets win so much at most once in 2,000 windows on average (e-value 2,001" in found.explanation
-    )
+    assert "bets win so much at most once in 2,000 windows on average (e-value 2,001" in found.explanation
     figures = [drifted(days, "a", 0.1, 0.2), drifted(days, "b", 0.05, 0.5)]
     found = only(days.next(*figures, bet(days, figures[0], 1e9), bet(days, figures[1], 1.0)))
     assert (found.verdict, found.state) == (Word.PASS, State.OK), "a change too small to matter pages nobody"

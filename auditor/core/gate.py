@@ -311,7 +311,10 @@ def _number(value: Any, where: str, *, low: float | None = None) -> float | None
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RecordError("bad_type", f"expected a number, found {type(value).__name__}", where=where)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        number = math.inf if value > 0 else -math.inf
     if not math.isfinite(number):
         raise RecordError(
             "not_finite", f"{number} is not a number to keep", where=where, fix="leave it out, or send null"

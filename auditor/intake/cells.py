@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -42,7 +43,10 @@ def figure(value: Any) -> float | str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # refused as not finite, where the record is put together
+            return math.inf
     text = str(value)
     digits = text.lstrip("+-")
     if (digits[:1] == "0" and digits[1:2].isdigit()) or "_" in text:

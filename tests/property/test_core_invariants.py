@@ -61,6 +61,14 @@ def test_a_value_goes_with_status_ok_alone(value: float, status: Status) -> None
         Reading(metric="drift.ks", status=status)
 
 
+@pytest.mark.parametrize("bad", [10**400, -(10**400)])
+def test_a_whole_number_too_large_for_a_float_is_refused(bad: int) -> None:
+    record = {"time": "2026-01-01T00:00:00Z", "model": {"name": "m"}, "inputs": [], "latency_s": bad}
+    with pytest.raises(RecordError) as caught:
+        parse_record(record)
+    assert caught.value.code == "not_finite"
+
+
 @given(BAD_NUMBERS)
 def test_no_number_is_nan_or_infinite(bad: float) -> None:
     with pytest.raises(RecordError):

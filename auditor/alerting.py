@@ -116,11 +116,11 @@ def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
     if moved:
         clauses.append(f"{words.listing(moved)} changed as well (see its own alert)")
     if still:
-        clauses.append(f"{words.listing(still)} {'is' if len(still) == 1 else 'are'} as in the baseline")
+        clauses.append(f"no drift rule about {words.listing(still)} is broken")
     if unknown:
         clauses.append(f"of {words.listing(unknown)} that is not known")
     text = f"{ALONE}{'; '.join(clauses)}"
-    return f"{text}." if moved or unknown else f"{text}, so it is the pairing that changed."
+    return f"{text}." if moved or unknown else f"{text}, so it may be the pairing that changed."
 
 
 def _fired(verdicts: Sequence[Verdict], alert: Alert) -> list[Verdict]:
@@ -165,6 +165,7 @@ def _resolved(alert: Alert, verdict: Verdict, past: Sequence[Verdict]) -> Alert:
     )
     if alert.kind == "alignment" and (alone := inputs_alone([item for item in past if item.end == at])):
         text += f" {alone}"
+    text += " Next: write down what caused it, and what was done about the calls of that time."
     return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, explanation=text)
 
 

@@ -126,7 +126,7 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
         if not found:
             what = "what this page shows" if families else "this period"
             st.markdown(
-                f"Nothing is missing from {what}: every window was audited, every rule about it had its evidence."
+                f"Nothing is missing from {what}: every window was audited, every rule about it had its evidence at the end."
             )
         for gap in found:
             text = f"- {code_as_is(gap.text)}"

@@ -26,7 +26,7 @@ WHY: dict[str, str] = {
     "metric_not_produced": "nothing measures this figure here",
     "stale": "evidence stopped coming longer ago than the rule allows",
     "labels_not_due": "ground truth may still arrive",
-    "interval_straddles_threshold": "the interval reaches to both sides of the limit, so neither can be shown",
+    "interval_straddles_threshold": "the interval reaches to both sides of the limit, so it cannot be shown that the rule holds, nor that it is broken",
     "no_interval": "the rule decides on an interval and the figure has none",
     "interval_level": "the figure's interval has a lower level than the rule asks for",
     "interval_method": "the figure's interval was made by another method than the rule asks for",
@@ -245,15 +245,15 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
     if allowed is not None and bet is not None and word is not Word.PASS:
         won = bet.value or 0.0
         return (
-            f"While nothing changes, bets win so much {rarity(won)} on average (e-value {_times(won)}"
-            f"{_rising(bet)}); the rule pages above {_times(1 / allowed.alpha)}, so that its whole policy raises a false "
+            f"If nothing had changed, evidence this strong would turn up {rarity(won)} (e-value {_times(won)}"
+            f"{_rising(bet)}); the rule alarms above {_times(1 / allowed.alpha)}, so that its whole policy raises a false "
             f"alarm {words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         unless = "the groups did not differ" if deciding.metric.startswith("fairness.") else "nothing had changed"
         return (
             f"If {unless}, so much would show {words.chance(deciding.p_value)} (p = {_p(deciding.p_value)}); the rule "
-            f"pages below p = {allowed.alpha:.1e}, so that its whole policy raises a false alarm "
+            f"alarms below p = {allowed.alpha:.1e}, so that its whole policy raises a false alarm "
             f"{words.how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     interval = deciding.interval
@@ -280,7 +280,8 @@ def rarity(won: float) -> str:
 
 def _rising(bet: Measurement) -> str:
     """The part of a bet's note that says since when."""
-    return "".join(f", {part.partition(', ')[0]}" for part in bet.note.split("; ") if part.startswith("rising since"))
+    parts = (part.partition(", ")[0] for part in bet.note.split("; ") if part.startswith("rising since"))
+    return "".join(f", adding up{part.removeprefix('rising').removesuffix(' 00:00')}" for part in parts)
 
 
 def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:

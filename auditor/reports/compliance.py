@@ -90,13 +90,23 @@ def rules_with_reach(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[st
     return list(found)
 
 
+HELD = ("recovering", "held_no_data", "held_error", "held_last")
+UNDECIDED = ("interval_straddles_threshold", "not_significant")
+
+
 def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
-    """`in 7 of 21 windows`: how often any of these rules failed in the period, which the newest verdict does not show."""
+    """`in 7 of 21 windows; not decided in 2 more`: what the newest verdict does not show.
+
+    A window in which an alert merely stayed open, because nothing could be shown either way, is not one in which a rule
+    was broken. One in which the figure was too near the limit to say is not one in which it held.
+    """
     keys = {verdict.key for verdict in verdicts}
     own = [verdict for verdict in evidence.verdicts if verdict.key in keys]
     windows = {verdict.start for verdict in own}
-    failed = {verdict.start for verdict in own if verdict.underlying is Word.FAIL}
-    return f"in {len(failed)} of {words.plural(len(windows), 'window')}" if failed else "never"
+    failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *UNDECIDED)}
+    open_ = {v.start for v in own if v.reason in UNDECIDED} - failed
+    text = f"in {len(failed)} of {words.plural(len(windows), 'window')}" if failed else "never"
+    return f"{text}; not decided in {len(open_)}{' more' if failed else f' of {len(windows)}'}" if open_ else text
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

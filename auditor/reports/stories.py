@@ -138,7 +138,7 @@ def _sure(evidence: Evidence, alert: Alert, behind: Sequence[Measurement]) -> st
         text += f" The rule looked at {looked} figures."
     bet = next((b for b in behind if is_e_value(b) and b.value is not None and b.value > 1), None)
     if bet is not None and bet is not m:
-        text += f" While nothing changes, bets win so much {rarity(bet.value or 1.0)}."
+        text += f" If nothing had changed, evidence this strong would turn up {rarity(bet.value or 1.0)}."
     if often := evidence.rules.false_alarms(alert):
-        text += f" It is set so that it raises a false alarm {often}."
+        text += f" This rule alone is set to raise a false alarm {often}."
     return text

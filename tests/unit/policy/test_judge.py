@@ -87,7 +87,7 @@ def test_bets_take_the_place_of_the_window_s_own_p_value():
     found = only(days.next(*figures, *bets))
     assert (found.verdict, found.reason, found.observed) == (Word.FAIL, "breach", 0.3)
     assert found.evidence[:2] == (figures[0].id, bets[0].id)
-    assert "bets win so much at most once in 2,000 windows on average (e-value 2,001" in found.explanation
+    assert "evidence this strong would turn up at most once in 2,000 windows (e-value 2,001" in found.explanation
     figures = [drifted(days, "a", 0.1, 0.2), drifted(days, "b", 0.05, 0.5)]
     found = only(days.next(*figures, bet(days, figures[0], 1e9), bet(days, figures[1], 1.0)))
     assert (found.verdict, found.state) == (Word.PASS, State.OK), "a change too small to matter pages nobody"
@@ -171,7 +171,7 @@ def test_the_explanation_says_what_how_sure_since_when_and_what_next():
     assert found.explanation == (
         "Image drift (input photo): the distribution of contrast moved away from the baseline (KS distance 0.54 of at most 1), "
         "where at most 0.15 is allowed (mean 0.308 in the baseline, 0.246 now). If nothing had changed, so much would show less "
-        "than once in a billion comparisons (p = 1e-40); the rule pages below p = 5.0e-04, so that its whole policy raises a "
+        "than once in a billion comparisons (p = 1e-40); the rule alarms below p = 5.0e-04, so that its whole policy raises a "
         "false alarm about once in 3 years; 400 records against 2,800 in the baseline. Also beyond the limit: p99 level 0.2. "
         "In alarm since the window of 13 Jan 2026. Next: Look at the camera."
     )

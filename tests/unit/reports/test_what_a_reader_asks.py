@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,13 +12,14 @@ from auditor.core.measurement import How, Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
 from auditor.reports import parts, words
-from auditor.reports.compliance import rules_with_reach
+from auditor.reports.compliance import broken, rules_with_reach
 from auditor.reports.energy import carbon_sentence
 from auditor.reports.evidence import gather
 from auditor.reports.fairness import compared
 from auditor.reports.rules import Rules
 from auditor.reports.stories import headline, stories
 from auditor.testing import make_alert, make_measurement, make_verdict
+from auditor.testing.factories import START
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_a_finding_about_pairs_says_what_each_input_did(day, figure, fired):
         "Photo and clip agree 80 % as well as in the baseline; the rule “Rule” allows at least 92 %"
     )
     assert story.what.endswith(
-        "Each input taken alone: clip and photo are as in the baseline, so it is the pairing that changed."
+        "Each input taken alone: no drift rule about clip and photo is broken, so it may be the pairing that changed."
     )
 
 
@@ -177,3 +179,19 @@ def test_rules_that_look_back_say_how_far(evidence, monkeypatch):
     assert rules_with_reach(evidence, verdicts) == ["Accuracy gap"]
     monkeypatch.setattr(Rules, "duration", lambda self, item: timedelta(days=7))
     assert rules_with_reach(evidence, verdicts) == ["Accuracy gap (over 7 days)"]
+
+
+def test_a_window_that_could_not_be_decided_is_neither_broken_nor_well() -> None:
+    said = [
+        (Word.PASS, ""),
+        (Word.FAIL, "breach"),
+        (Word.FAIL, "interval_straddles_threshold"),  # the alert stays open; nothing is shown
+        (Word.INSUFFICIENT_EVIDENCE, "interval_straddles_threshold"),
+    ]
+    windows = [
+        make_verdict(start=START + day * DAY, end=START + (day + 1) * DAY, verdict=word, underlying=word, reason=reason)
+        for day, (word, reason) in enumerate(said)
+    ]
+    assert broken(SimpleNamespace(verdicts=windows), windows) == "in 1 of 4 windows; not decided in 2 more"
+    assert broken(SimpleNamespace(verdicts=windows[3:]), windows) == "never; not decided in 1 of 1"
+    assert broken(SimpleNamespace(verdicts=windows[:1]), windows) == "never"

@@ -22,6 +22,7 @@ MAX_FILE_BYTES = 256 << 20
 """Largest encoded payload that is read."""
 DIGITS = 7
 """Significant digits of a figure: more would be noise, and would differ between machines."""
+_FORM = f"%.{DIGITS}g"
 MAX_RATE = 1e9
 
 
@@ -43,7 +44,7 @@ def figure(value: Any) -> float | None:
     """
     if value is None:
         return None
-    plain = float(f"{value:.{DIGITS}g}")
+    plain = float(_FORM % value)
     return plain if plain - plain == 0.0 else None  # inf - inf and nan - nan are nan
 
 

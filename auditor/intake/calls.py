@@ -24,22 +24,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from auditor.core.errors import RecordError
-from auditor.core.record import Input, ModelRef, Output, Record
 from auditor.core.window import from_us
 from auditor.describe import Payload, commitment, describe_input, describe_text
+from auditor.intake import dialects
 from auditor.intake.dialects import Call, Message, Part, read_call
 from auditor.intake.otlp import Span
+from auditor.intake.wire import Input, Model, Output, Record, TextOutput, Tokens
 from auditor.ports import Descriptor
 
 MAX_EACH = 8
 """Inputs of one modality in one record; what a call has beyond them is not described."""
 _GROUP = "auditor.group."
+NAMES = (*dialects.NAMES, "auditor.", "user.id", "enduser.id", "error.type", "service.name")
+"""How the names of attributes begin that are read here."""
 _KIND = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _FIRST_CHUNK = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
 
 
 def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes) -> Record | None:
-    """The record of one span; None when it is not the call of a model.
+    """The record of one span, yet to be held to the contract's limits; None when it is not the call of a model.
 
     Parameters
     ----------
@@ -59,7 +62,6 @@ def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes)
     if not span.trace or not span.id or not 0 < span.start_ns <= span.end_ns:
         raise RecordError("bad_span", "a span has ids, a start, and an end after it", where=span.name[:80])
     said = {**span.resource, **span.attributes}
-    first = _first_token(span)
     return Record(
         id=f"{span.trace}-{span.id}",
         time=from_us(span.start_ns // 1000),
@@ -73,11 +75,11 @@ def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes)
         },
         subject=_subject(said, salt),
         latency_s=(span.end_ns - span.start_ns) / 1e9,
-        first_token_s=first,
+        first_token_s=_first_token(span),
     )
 
 
-def _model(call: Call, said: Mapping[str, Any]) -> ModelRef:
+def _model(call: Call, said: Mapping[str, Any]) -> Model:
     given = said.get("auditor.model")
     name = given if isinstance(given, str) and given else None
     asked = call.model or call.version
@@ -86,34 +88,47 @@ def _model(call: Call, said: Mapping[str, Any]) -> ModelRef:
     name = name or asked or said.get("service.name")
     if not isinstance(name, str) or not name:
         raise RecordError("no_model", "the span names no model", fix="set the resource attribute auditor.model")
-    return ModelRef(name=name[:200], version=(call.version or call.model or "")[:200])
+    return Model(name=name[:200], version=(call.version or call.model or "")[:200])
 
 
-def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes) -> tuple[Input, ...]:
+def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes) -> list[Input]:
     if call.operation == "embeddings" and call.vectors:
-        return tuple(
-            describe_input(
-                Payload(
-                    name=_numbered("prompt", number),
-                    value=text,
-                    modality="text",
-                    embedding=vector,
-                    encoder=call.version or call.model,
-                    error=None if text is not None else "not_captured",
-                ),
-                descriptors,
-                salt=salt,
+        payloads = [
+            Payload(
+                name=_numbered("prompt", number),
+                value=text,
+                modality="text",
+                embedding=vector,
+                encoder=call.version or call.model,
+                error=None if text is not None else "not_captured",
             )
             for number, (text, vector) in enumerate(call.vectors[:MAX_EACH], 1)
-        )
-    payloads = [*_said(call)]
+        ]
+        return [_described(payload, descriptors, salt) for payload in payloads]
+    payloads = _said(call)
     if not call.captured and not payloads:
         payloads.append(Payload(name="prompt", modality="text", error="not_captured"))
     if call.documents or call.scores:
         text = "\n\n".join(call.documents)
         error = None if call.documents else "not_captured"
         payloads.append(Payload(name="documents", value=text or None, modality="text", scores=call.scores, error=error))
-    return tuple(describe_input(payload, descriptors, salt=salt) for payload in payloads)
+    return [_described(payload, descriptors, salt) for payload in payloads]
+
+
+def _described(payload: Payload, descriptors: Mapping[str, Descriptor], salt: bytes) -> Input:
+    found = describe_input(payload, descriptors, salt=salt)
+    return Input(
+        name=found.name,
+        modality=found.modality,  # type: ignore[arg-type]
+        missing=found.missing,
+        error=found.error,
+        descriptors=found.descriptors,  # type: ignore[arg-type]
+        embedding=found.embedding,  # type: ignore[arg-type]
+        encoder=found.encoder,
+        scores=found.scores,  # type: ignore[arg-type]
+        commitment=found.commitment,
+        describer=found.describer,
+    )
 
 
 def _said(call: Call) -> list[Payload]:
@@ -160,8 +175,8 @@ def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Ou
     if not (texts or call.tokens or call.finish or error):
         return None
     return Output(
-        text=describe_text("\n".join(texts), descriptors) if texts else None,
-        tokens=call.tokens or None,
+        text=TextOutput(describe_text("\n".join(texts), descriptors).descriptors) if texts else None,  # type: ignore[arg-type]
+        tokens=Tokens(**call.tokens) if call.tokens else None,
         finish=None if call.finish is None else call.finish[:200],
         refused=call.refused,
         error=None if error is None else str(error)[:200],

@@ -15,7 +15,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from auditor.intake.otlp import Span
 
@@ -31,14 +33,22 @@ CALLS = frozenset(
         "speech",
     }
 )
+NAMES = ("gen_ai.", "llm.", "openinference.", "embedding.", "retrieval.", "reranker.", "input.value")
+"""How the names of attributes begin that are read here."""
 KINDS = {"LLM": "chat", "EMBEDDING": "embeddings", "RETRIEVER": "retrieval", "RERANKER": "retrieval"}
 _REDACTED = "__REDACTED__"
 _NUMBER = re.compile(r"\d{1,4}")
 _MAX_JSON = 32 << 20
+_decode = msgspec.json.Decoder().decode
+_TOKENS = (
+    ("input", "gen_ai.usage.input_tokens"),
+    ("input", "gen_ai.usage.prompt_tokens"),
+    ("output", "gen_ai.usage.output_tokens"),
+    ("output", "gen_ai.usage.completion_tokens"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One part of a message.
 
     Attributes
@@ -59,8 +69,7 @@ class Part:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """Who speaks, and what."""
 
     role: str
@@ -104,11 +113,10 @@ def read_call(span: Span) -> Call | None:
 
 def _genai(call: Call, at: Mapping[str, Any], span: Span) -> None:
     call.model, call.version = _text(at, "gen_ai.request.model"), _text(at, "gen_ai.response.model")
-    for side, names in (("input", ("input", "prompt")), ("output", ("output", "completion"))):
-        for name in names:
-            count = at.get(f"gen_ai.usage.{name}_tokens")
-            if isinstance(count, int) and not isinstance(count, bool):
-                call.tokens.setdefault(side, count)
+    for side, name in _TOKENS:
+        count = at.get(name)
+        if isinstance(count, int) and not isinstance(count, bool):
+            call.tokens.setdefault(side, count)
     reasons = at.get("gen_ai.response.finish_reasons")
     call.finish = str(reasons[0]) if isinstance(reasons, list) and reasons else None
     asked = _first(at, span, "gen_ai.input.messages", "gen_ai.prompt.")
@@ -310,7 +318,11 @@ def _json(text: Any) -> Any:
     if len(text) > _MAX_JSON:
         return None
     try:
-        return json.loads(text)
+        return _decode(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(text)  # takes some more: NaN, halves of characters
     except (ValueError, RecursionError):
         return None
 

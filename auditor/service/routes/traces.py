@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from auditor.core.errors import AuditorError
+from auditor.core.errors import AuditorError, RecordError
 from auditor.intake import otlp
-from auditor.intake.calls import record_of
-from auditor.intake.records import encode_record, to_wire
+from auditor.intake.calls import NAMES, record_of
+from auditor.intake.records import JSON, encode_record
 from auditor.service import documents
 from auditor.service.bodies import media_type, read_body
-from auditor.service.parsing import Batch
+from auditor.service.parsing import Batch, parse_records, refused_row
 from auditor.service.state import Service
 
 
@@ -41,8 +42,9 @@ def trace_routes(service: Service) -> APIRouter:
             body = await read_body(request, share, service.settings.service.body_bytes)
             loop = asyncio.get_running_loop()
             # Describing pictures takes a while: it has a thread of its own, and the event loop goes on.
-            batch = await loop.run_in_executor(service.describing, _described, body, media, service)
-            result = await service.write(lambda: batch, request.scope["principal"], len(body))
+            records, refused = await loop.run_in_executor(service.describing, _described, body, media, service)
+            del body
+            result = await service.write(lambda: _batch(records, refused), request.scope["principal"], len(records))
         refused = result["refused"]
         why = "; ".join(sorted({f"{row['code']}: {row['message']}" for row in refused}))[:500]
         return Response(otlp.answer(media, len(refused), why), media_type=media)
@@ -50,16 +52,25 @@ def trace_routes(service: Service) -> APIRouter:
     return router
 
 
-def _described(body: bytes, media: str, service: Service) -> Batch:
-    batch = Batch()
+def _described(body: bytes, media: str, service: Service) -> tuple[bytes, list[dict[str, Any]]]:
+    """The spans' records as a body of `POST /v1/records`, empty without any; and the spans that can be none."""
     descriptors, salt = service.describers()
-    for index, span in enumerate(otlp.read_spans(body, media)):
+    records = []
+    refused = []
+    for index, span in enumerate(otlp.read_spans(body, media, NAMES)):
         try:
             record = record_of(span, descriptors, salt=salt)
             if record is not None:
-                row = to_wire(record)
-                batch.rows.append((index, row, ("record", encode_record(row))))
+                records.append(encode_record(record))
         except AuditorError as error:
-            batch.refuse(index, f"{span.trace}-{span.id}", error)
-    batch.models = {row.model.name for _, row, _ in batch.rows}
+            refused.append(refused_row(index, f"{span.trace}-{span.id}", error))
+        except UnicodeEncodeError:
+            wrong = RecordError("bad_text", "a text is not valid Unicode", fix="send whole characters")
+            refused.append(refused_row(index, f"{span.trace}-{span.id}", wrong))
+    return b'{"records":[%b]}' % b",".join(records) if records else b"", refused
+
+
+def _batch(records: bytes, refused: list[dict[str, Any]]) -> Batch:
+    batch = parse_records(records, JSON) if records else Batch()
+    batch.refused += refused
     return batch

@@ -25,13 +25,15 @@ from auditor.intake.records import (
     EARLIEST,
     JSON,
     MEDIA,
+    WHOLE,
     content_digest,
+    cut,
     decode,
     read_label,
     read_record,
     without_sensitive,
 )
-from auditor.intake.shapes import Shape, Shapes, read
+from auditor.intake.shapes import Shape, Shapes, read, read_body
 from auditor.ports import Damage, IndexEntry
 from auditor.segments import Frame, Segment
 
@@ -40,6 +42,10 @@ MAX_COLUMNS = 2000
 before it fills the archive with columns."""
 TOGETHER = 2048
 """Records that become columns together, about: few enough to stay in the processor's cache meanwhile."""
+
+
+Source = tuple[str, Frame, int]
+"""A record's segment, its frame and its place among the frame's records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +73,15 @@ class Pile:
         As `columns.pack` makes it, in any order.
     ids, digests : list of str
         `records.content_digest` of each.
-    frames : list of (str, Frame)
-        The segment and the frame that brought each.
+    sources : list of (str, Frame, int)
+        The segment and the frame that brought each, and its place among the frame's records.
     """
 
     model: str
     table: pa.Table
     ids: list[str]
     digests: list[str]
-    frames: list[tuple[str, Frame]]
+    sources: list[Source]
 
     def times(self) -> Ints:
         """Microseconds since 1970."""
@@ -100,7 +106,7 @@ class Pile:
             self.table.filter(pa.array(wanted)),
             list(compress(self.ids, wanted)),
             list(compress(self.digests, wanted)),
-            list(compress(self.frames, wanted)),
+            list(compress(self.sources, wanted)),
         )
 
 
@@ -110,7 +116,7 @@ class _Heap:
 
     rows: list[Any] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
-    frames: list[tuple[str, Frame]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
 
 
 class Contents:
@@ -146,8 +152,7 @@ class Contents:
         }
         for start in range(0, len(segment.frames), TOGETHER):
             self._add(segment.path.name, segment.frames[start : start + TOGETHER], takers)
-            for key in [key for key, heap in self._heaps.items() if len(heap.rows) >= TOGETHER]:
-                self._pile(key)
+            self._pile_large()
 
     def _add(self, name: str, frames: Sequence[Frame], takers: Mapping[str, Callable[[bytes], None]]) -> None:
         shape = self._shapes.first
@@ -156,19 +161,22 @@ class Contents:
             try:
                 if kind in MEDIA:
                     if shape is not None and (row := read(shape, kind, payload)) is not None:
-                        self._take(shape, row, name, frame)
+                        self._take(shape, row, (name, frame, 0))
                     else:
-                        self._record(name, frame)
+                        self._record((name, frame, 0))
                         shape = self._shapes.first
+                elif kind in WHOLE:
+                    self._body(name, frame)
+                    shape = self._shapes.first
                 elif kind in takers:
                     takers[kind](payload)
                 else:
-                    self._refuse(RecordError("unknown_frame", "a frame of a newer version"), name, frame)
+                    self._refuse(RecordError("unknown_frame", "a frame of a newer version"), (name, frame, 0))
             except AuditorError as error:
-                self._refuse(error, name, frame)
+                self._refuse(error, (name, frame, 0))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 # Only for what agents of our own write (readings, tallies, commands): their gate is not ours.
-                self._refuse(RecordError(f"bad_{kind}", f"{type(error).__name__}: {error}"), name, frame)
+                self._refuse(RecordError(f"bad_{kind}", f"{type(error).__name__}: {error}"), (name, frame, 0))
 
     def close(self) -> None:
         """Make columns of what is left."""
@@ -184,20 +192,20 @@ class Contents:
             if identifier in wanted
         }
 
-    def refuse_conflict(self, segment: str, frame: Frame) -> None:
+    def refuse_conflict(self, source: Source) -> None:
         """The same id stands for other content, in the index or earlier in the batch."""
-        record = _read(segment, frame)
+        record = _read(source)
         self.refused.append(
             Refused(
                 "id_conflict",
                 "the same id stands for a record with other content",
-                f"{segment}:{frame.offset}",
+                _where(source),
                 record.id,
                 msgspec.to_builtins(record),
             )
         )
 
-    def _take(self, key: Shape | str, row: Any, segment: str, frame: Frame) -> bool:
+    def _take(self, key: Shape | str, row: Any, source: Source) -> bool:
         """Put a row on its heap; whether its id is new to the batch."""
         content = content_digest(row, self._buffer)
         earlier = self._digests.setdefault(row.id, content)
@@ -205,31 +213,52 @@ class Contents:
             heap = self._heaps.get(key) or self._heaps.setdefault(key, _Heap())
             heap.rows.append(row)
             heap.digests.append(content)
-            heap.frames.append((segment, frame))
+            heap.sources.append(source)
             return True
         if earlier == content:
             self.duplicates += 1
         else:
-            self.refuse_conflict(segment, frame)
+            self.refuse_conflict(source)
         return False
 
-    def _record(self, segment: str, frame: Frame) -> None:
+    def _body(self, segment: str, frame: Frame) -> None:
+        """A whole body of records."""
+        found = self._shapes.read(lambda shape: read_body(shape, frame.kind, frame.payload))
+        if found is None:
+            for place, (kind, payload) in enumerate(cut(frame.kind, frame.payload)):
+                source = (segment, Frame(kind, payload, frame.offset), place)
+                try:
+                    self._record(source)
+                except AuditorError as error:
+                    self._refuse(error, source)
+        else:
+            shape, body = found
+            for place, row in enumerate(body.records):
+                self._take(shape, row, (segment, frame, place))
+        self._pile_large()
+
+    def _record(self, source: Source) -> None:
         """A record that does not look like the one before it."""
+        _, frame, _ = source
         found = self._shapes.read(lambda shape: read(shape, frame.kind, frame.payload))
         if found is not None:
-            self._take(*found, segment, frame)
+            self._take(*found, source)
             return
-        record = _read(segment, frame)
+        record = _read(source)
         if record.id not in self._digests:
             self._check_columns(record)
-        if self._take(record.model.name, record, segment, frame):
+        if self._take(record.model.name, record, source):
             # The columns of what it looks like are let in by now: its shape need not be asked about them again.
             self._shapes.learn(record)
+
+    def _pile_large(self) -> None:
+        for key in [key for key, heap in self._heaps.items() if len(heap.rows) >= TOGETHER]:
+            self._pile(key)
 
     def _pile(self, key: Shape | str) -> None:
         heap = self._heaps.pop(key)
         model, table = (key, tabulate(heap.rows)) if isinstance(key, str) else (key.model, key.table(heap.rows))
-        self.piles.append(Pile(model, table, [row.id for row in heap.rows], heap.digests, heap.frames))
+        self.piles.append(Pile(model, table, [row.id for row in heap.rows], heap.digests, heap.sources))
 
     def _check_columns(self, record: wire.Record) -> None:
         known = self._columns.setdefault(record.model.name, set())
@@ -274,7 +303,8 @@ class Contents:
         self._once.add(payload)
         return True
 
-    def _refuse(self, error: AuditorError, segment: str, frame: Frame) -> None:
+    def _refuse(self, error: AuditorError, source: Source) -> None:
+        _, frame, _ = source
         try:
             data = decode(frame.payload, MEDIA.get(frame.kind, JSON))
         except RecordError:
@@ -284,16 +314,23 @@ class Contents:
             Refused(
                 error.code,
                 str(error),
-                f"{segment}:{frame.offset}",
+                _where(source),
                 identifier if isinstance(identifier, str) else None,
                 without_sensitive(data),
             )
         )
 
 
-def _read(segment: str, frame: Frame) -> wire.Record:
-    # A frame without an id must get the same one each time the batch is read.
-    return read_record(frame.payload, media=MEDIA[frame.kind], default_id=digest(f"{segment}:{frame.offset}")[:32])
+def _read(source: Source) -> wire.Record:
+    _, frame, place = source
+    kind, payload = cut(frame.kind, frame.payload)[place] if frame.kind in WHOLE else (frame.kind, frame.payload)
+    # A record without an id must get the same one each time the batch is read.
+    return read_record(payload, media=MEDIA[kind], default_id=digest(_where(source))[:32])
+
+
+def _where(source: Source) -> str:
+    segment, frame, place = source
+    return f"{segment}:{frame.offset}" + (f"#{place}" if place else "")
 
 
 def _check(holds: bool, message: str) -> None:

@@ -136,9 +136,9 @@ class HomeIntake:
             new = words.count("new")
             if new < len(words):
                 contents.duplicates += words.count("duplicate")
-                for word, frame in zip(words, pile.frames, strict=True):
+                for word, source in zip(words, pile.sources, strict=True):
                     if word == "conflict":
-                        contents.refuse_conflict(*frame)
+                        contents.refuse_conflict(source)
                 pile = pile.only([word == "new" for word in words])
             if new:
                 found.append(pile)

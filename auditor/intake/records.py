@@ -25,10 +25,36 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 JSON, MSGPACK = "application/json", "application/msgpack"
 MEDIA = {"record": JSON, "packed": MSGPACK}
 """How a record is written, by the kind of its frame."""
+WHOLE = {"records": "record", "packed-records": "packed"}
+"""Frames that hold a whole body of records, and what kind of frame each of these would be by itself."""
 
 _decoders: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
 CANONICAL = msgspec.json.Encoder(order="deterministic")
 """Writes a record in the one spelling of which its digest is taken."""
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What `POST /v1/records` takes, each row as it came."""
+
+    records: list[msgspec.Raw]
+    energy: list[msgspec.Raw] = []
+    tallies: list[msgspec.Raw] = []
+    schema: str | None = None
+
+
+_bodies: dict[str, Any] = {JSON: msgspec.json.Decoder(Body), MSGPACK: msgspec.msgpack.Decoder(Body)}
+
+
+def open_body(body: bytes, media: str) -> Body:
+    """Its rows; whatever msgspec raises for what is no such document."""
+    found: Body = _bodies[media].decode(body)
+    return found
+
+
+def cut(kind: str, payload: bytes) -> list[tuple[str, bytes]]:
+    """The records of a whole body, as frames by themselves."""
+    single = WHOLE[kind]
+    return [(single, bytes(row)) for row in open_body(payload, MEDIA[single]).records]
 
 
 def decode(body: bytes, media: str = JSON) -> Any:

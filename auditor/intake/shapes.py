@@ -147,6 +147,27 @@ def read(shape: Shape, kind: str, payload: bytes) -> Any:
     return row if timely(row) else None
 
 
+def read_body(shape: Shape, kind: str, body: bytes) -> Any:
+    """A whole body (`records.Body`) all of whose records have that shape, or None; there is at least one."""
+    try:
+        found: Any = _body_decoder(shape, kind)(body)
+    except REFUSALS:
+        return None
+    return found if found.records and all(map(timely, found.records)) else None
+
+
+@lru_cache(maxsize=64)
+def _body_decoder(shape: Shape, kind: str) -> Callable[[bytes], Any]:
+    raw = list[msgspec.Raw]
+    found = msgspec.defstruct(
+        "AlikeBody",
+        [("records", list[shape.kind]), ("energy", raw, []), ("tallies", raw, []), ("schema", str | None, None)],  # type: ignore[name-defined]
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(found).decode if kind == "records" else msgspec.msgpack.Decoder(found).decode
+
+
 def timely(row: Any) -> bool:
     """Whether the time of a row is as the archive keeps it."""
     time = row.time

@@ -25,8 +25,9 @@ HEAD_SIZE = _HEAD.size
 MAX_PAYLOAD = 64 << 20
 """Largest payload of one frame, bytes."""
 
-KINDS = ("record", "label", "energy", "tally", "command", "packed")
-"""`packed` is a record in MessagePack; the payload of every other kind is JSON."""
+KINDS = ("record", "label", "energy", "tally", "command", "packed", "records", "packed-records")
+"""`records` is a whole body of them, as the service got it. `packed` and `packed-records` are MessagePack; every other
+kind is JSON."""
 _CODE = {kind: code for code, kind in enumerate(KINDS, 1)}
 _KIND = {code: kind for kind, code in _CODE.items()}
 _SEAL = 0x7F

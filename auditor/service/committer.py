@@ -174,7 +174,7 @@ class Committer:
         for job in jobs:
             with _told(job):
                 parsed.append((job, job.parse()))
-        known = self._asker.locate(list({name for job, batch in parsed for name in ids_to_ask(batch, job.principal)}))
+        known = self._asker.locate([name for job, batch in parsed for name in ids_to_ask(batch, job.principal)])
         work = []
         for job, batch in parsed:
             with _told(job), self._mutex:

@@ -9,8 +9,9 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,18 +26,26 @@ from auditor.intake.records import (
     LATEST,
     MEDIA,
     MSGPACK,
+    WHOLE,
+    cut,
     decode,
     encode_record,
     label_from,
     names_hold,
+    open_body,
     record_from,
     settled,
 )
-from auditor.intake.shapes import REFUSALS, Shape, Shapes, timely
+from auditor.intake.shapes import REFUSALS, Shapes, read_body
 from auditor.service.refusals import RequestError, too_large
 
 KIND = {media: kind for kind, media in MEDIA.items()}
 """How the journal calls a record that is written in some media type."""
+BODY = {MEDIA[single]: kind for kind, single in WHOLE.items()}
+"""How it calls a whole body of them."""
+MAX_BODY = 1 << 20
+"""Bytes of a body that is written as one frame: what damage to a frame may cost, and what a question about one of its
+records may have to read."""
 MAX_ROWS = 20_000
 """Rows in one body."""
 MAX_ROW = 4 << 20
@@ -50,24 +59,23 @@ class _Records(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     schema: str | None = None
 
 
-class _RawRecords(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    records: list[msgspec.Raw]
-    energy: list[msgspec.Raw] = []
-    tallies: list[msgspec.Raw] = []
-    schema: str | None = None
-
-
 class _RawLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     labels: list[msgspec.Raw]
     schema: str | None = None
 
 
 _typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Records), MSGPACK: msgspec.msgpack.Decoder(_Records)}
-_raw_records: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawRecords), MSGPACK: msgspec.msgpack.Decoder(_RawRecords)}
 _raw_labels: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawLabels), MSGPACK: msgspec.msgpack.Decoder(_RawLabels)}
 _record: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
 _shapes = {JSON: Shapes(), MSGPACK: Shapes()}
 """How the records of late bodies look; of use to the one thread that settles."""
+
+
+class Whole(NamedTuple):
+    """A body all of whose records look alike: its frame, (kind, payload), and what they are."""
+
+    frame: tuple[str, bytes]
+    records: Sequence[Any]
 
 
 @dataclass(slots=True)
@@ -78,6 +86,8 @@ class Batch:
     ----------
     rows : list of (index, record, frame)
         Records in the order of the body, with what goes into the journal: (kind, payload), as it came where it can.
+    whole : Whole, optional
+        Instead of rows: all of the body, as long as nothing is known against any of its records.
     frames : list of (kind, payload)
         What needs no settling: labels, energy readings, tallies.
     refused : list of dict
@@ -94,6 +104,20 @@ class Batch:
     labels: list[tuple[int, str]] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
     more: dict[str, Any] = field(default_factory=dict)
+    whole: Whole | None = None
+
+    def ids(self) -> list[str]:
+        """Of the records."""
+        if self.whole is not None:
+            return [record.id for record in self.whole.records]
+        return [record.id for _, record, _ in self.rows]
+
+    def take_apart(self) -> None:
+        """Make rows of what is whole."""
+        if self.whole is not None:
+            frame, records = self.whole
+            self.rows = list(zip(range(len(records)), records, cut(*frame), strict=True))
+            self.whole = None
 
     def refuse(self, index: int, identifier: Any, error: AuditorError) -> None:
         self.refused.append(refused_row(index, identifier, error))
@@ -109,10 +133,16 @@ def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, A
 
 def parse_records(body: bytes, media: str) -> Batch:
     """Records, with the energy readings and tallies that agents send along; RequestError when it is no such document."""
+    alike = _shapes[media].read(lambda shape: read_body(shape, BODY[media], body))
+    if alike is not None:
+        shape, found = alike
+        if len(body) <= MAX_BODY and len(found.records) <= MAX_ROWS and not found.energy and not found.tallies:
+            return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records))
     batch = Batch()
-    raw = _envelope(_raw_records[media], body, "records")
+    raw = _envelope(partial(open_body, media=media), body, "records")
     kind = KIND[media]
-    for index, (record, source) in enumerate(zip(_typed_records(body, media, raw.records), raw.records, strict=True)):
+    records = _typed_records(body, media) if alike is None else alike[1].records
+    for index, (record, source) in enumerate(zip(records or repeat(None), raw.records, strict=False)):
         if record is not None:
             batch.rows.append((index, record, (kind, bytes(source))))
         else:
@@ -130,7 +160,7 @@ def parse_records(body: bytes, media: str) -> Batch:
 def parse_labels(body: bytes, media: str, now: datetime) -> Batch:
     """Labels; one without a time is taken as given `now`."""
     batch = Batch()
-    for index, source in enumerate(_envelope(_raw_labels[media], body, "labels").labels):
+    for index, source in enumerate(_envelope(_raw_labels[media].decode, body, "labels").labels):
         data: Any = None
         try:
             data = _plain(source, media)
@@ -143,9 +173,9 @@ def parse_labels(body: bytes, media: str, now: datetime) -> Batch:
     return batch
 
 
-def _envelope(decoder: Any, body: bytes, name: str) -> Any:
+def _envelope(read: Callable[[bytes], Any], body: bytes, name: str) -> Any:
     try:
-        found = decoder.decode(body)
+        found = read(body)
     except (msgspec.DecodeError, ValueError) as error:
         raise RequestError(
             400, "bad_body", f"it does not decode: {error}", where="body", fix=f'send {{"{name}": [...]}}'
@@ -157,41 +187,16 @@ def _envelope(decoder: Any, body: bytes, name: str) -> Any:
     return found
 
 
-def _typed_records(body: bytes, media: str, sources: Sequence[msgspec.Raw]) -> Sequence[Any]:
-    """The records of a body; None for those that are to be looked at one by one, which may be all."""
-    shapes = _shapes[media]
-    found = shapes.read(lambda shape: _alike(shape, body, media))
-    if found is not None:
-        return found[1]
+def _typed_records(body: bytes, media: str) -> Sequence[Any]:
+    """The records of a body; None for those that are to be looked at one by one, nothing when all are."""
     try:
         records: list[wire.Record] = _typed[media].decode(body).records
     except REFUSALS:
-        return [None] * len(sources)
+        return []
     usual = [record if _usual(record) else None for record in records]
     if usual and usual[0] is not None:
-        shapes.learn(settled(usual[0]))
+        _shapes[media].learn(settled(usual[0]))
     return usual
-
-
-def _alike(shape: Shape, body: bytes, media: str) -> Sequence[Any] | None:
-    """The records of a body, when all of them have the shape."""
-    try:
-        rows: Sequence[Any] = _alike_decoder(shape, media).decode(body).records
-    except REFUSALS:
-        return None
-    return rows if all(map(timely, rows)) else None
-
-
-@lru_cache(maxsize=64)
-def _alike_decoder(shape: Shape, media: str) -> Any:
-    raw = list[msgspec.Raw]
-    kind = msgspec.defstruct(
-        "Alike",
-        [("records", list[shape.kind]), ("energy", raw, []), ("tallies", raw, []), ("schema", str | None, None)],  # type: ignore[name-defined]
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-    return msgspec.json.Decoder(kind) if media == JSON else msgspec.msgpack.Decoder(kind)
 
 
 def _usual(record: wire.Record) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from auditor.core.errors import RecordError, StoreError
 from auditor.intake import wire
-from auditor.intake.records import MEDIA, content_digest, read_record, settled
+from auditor.intake.records import MEDIA, WHOLE, content_digest, cut, read_record, settled
 from auditor.ports import IndexEntry
 from auditor.service.access import Principal
 from auditor.service.parsing import Batch, refused_row
@@ -87,23 +87,49 @@ class IndexAsker:
         self._rest_until = time.monotonic() + REST_S
 
 
+@dataclass(slots=True, eq=False)
+class _Written:
+    """A frame, the records in it and their model."""
+
+    frame: JournalFrame
+    ids: Sequence[str]
+    model: str
+    mark: int
+    parts: dict[str, JournalFrame] | None = None
+    """The frames that its records would be by themselves, once somebody has asked."""
+
+    def part(self, identifier: str) -> JournalFrame:
+        if self.frame[0] not in WHOLE:
+            return self.frame
+        if self.parts is None:
+            self.parts = dict(zip(self.ids, cut(*self.frame), strict=True))
+        return self.parts[identifier]
+
+
 class Recent:
     """Payloads written since the last drain, by id: the newest that fit."""
 
     def __init__(self, limit: int = RECENT) -> None:
         self.limit = limit
         self._bytes = 0
-        self._found: dict[str, tuple[JournalFrame, str]] = {}
-        self._order: deque[tuple[int, str, JournalFrame]] = deque()
+        self._found: dict[str, _Written] = {}
+        self._order: deque[_Written] = deque()
         self._mark = 0
 
     def get(self, identifier: str) -> tuple[JournalFrame, str] | None:
-        """What was written, and the model."""
-        return self._found.get(identifier)
+        """What was written, as a frame by itself, and the model."""
+        found = self._found.get(identifier)
+        return None if found is None else (found.part(identifier), found.model)
 
-    def add(self, identifier: str, frame: JournalFrame, model: str) -> None:
-        self._found[identifier] = (frame, model)
-        self._order.append((self._mark, identifier, frame))
+    def knows(self, ids: Sequence[str]) -> bool:
+        """Whether any of them was written."""
+        return not self._found.keys().isdisjoint(ids)
+
+    def add(self, ids: Sequence[str], frame: JournalFrame, model: str) -> None:
+        """A frame that holds these records, in this order."""
+        written = _Written(frame, ids, model, self._mark)
+        self._found.update(dict.fromkeys(ids, written))
+        self._order.append(written)
         self._bytes += len(frame[1])
         while self._bytes > self.limit:
             self._drop_oldest()
@@ -119,15 +145,15 @@ class Recent:
 
     def forget(self, mark: int) -> None:
         """What was added before the mark is in the index by now."""
-        while self._order and self._order[0][0] < mark:
+        while self._order and self._order[0].mark < mark:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        _, identifier, frame = self._order.popleft()
-        self._bytes -= len(frame[1])
-        kept = self._found.get(identifier)
-        if kept is not None and kept[0] is frame:
-            del self._found[identifier]
+        oldest = self._order.popleft()
+        self._bytes -= len(oldest.frame[1])
+        for identifier in oldest.ids:
+            if self._found.get(identifier) is oldest:
+                del self._found[identifier]
 
 
 @dataclass(slots=True)
@@ -141,7 +167,7 @@ class Settled:
 
 def ids_to_ask(batch: Batch, principal: Principal) -> list[str]:
     """Ids whose lines of the index matter: of records, and of labels when the key is not for all models."""
-    found = [record.id for _, record, _ in batch.rows]
+    found = batch.ids()
     if principal.models is not None:
         found += [identifier for _, identifier in batch.labels]
     return found
@@ -165,11 +191,19 @@ def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[st
     if batch.labels and principal.models is not None:
         _check_labels(batch, principal, recent, known)
     lines = known or {}
+    if batch.whole is not None:
+        ids = batch.ids()
+        if len(set(ids)) == len(ids) and lines.keys().isdisjoint(ids) and not recent.knows(ids):
+            recent.add(ids, batch.whole.frame, batch.whole.records[0].model.name)
+            done.frames.append(batch.whole.frame)
+            done.added = ids
+        else:
+            batch.take_apart()
     for index, record, frame in batch.rows:
         identifier = record.id
         lately = recent.get(identifier)
         if lately is None and identifier not in lines:
-            recent.add(identifier, frame, record.model.name)
+            recent.add((identifier,), frame, record.model.name)
             done.added.append(identifier)
             done.frames.append(frame)
         elif _same(record, frame, lately, lines.get(identifier)):

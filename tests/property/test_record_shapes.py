@@ -152,9 +152,9 @@ def outcome(found):
     whole.add(Segment(Path("a.seg"), found))
     whole.close()
     rows = sorted(
-        (identifier, digest, pile.model, frame)
+        (identifier, digest, pile.model, source)
         for pile in whole.piles
-        for identifier, digest, frame in zip(pile.ids, pile.digests, pile.frames, strict=True)
+        for identifier, digest, source in zip(pile.ids, pile.digests, pile.sources, strict=True)
     )
     tables = {}
     for model in sorted({pile.model for pile in whole.piles}):
@@ -186,6 +186,74 @@ def test_the_short_way_and_the_general_way_are_one(part, monkeypatch):
         monkeypatch.setattr(contents, "TOGETHER", 10**9)
         assert quick == outcome(found), seed
     assert taken > 800, "too few records took the short way for this to mean anything"
+
+
+def bodies(chance, found):
+    """The same records, with runs of them that can stand in one body put into one."""
+    packed = []
+    run = []
+    for frame in [*found, None]:
+        if frame is not None and frame.kind == "record" and _is_json(frame.payload) and len(run) < 12:
+            run.append(frame)
+            continue
+        if len(run) > 1 and chance.random() < 0.9:
+            body = b'{"records": [' + b", ".join(one.payload for one in run) + b"]}"
+            packed.append(Frame("records", body, run[0].offset))
+        else:
+            packed += run
+        run = []
+        if frame is not None:
+            packed.append(frame)
+    return tuple(packed)
+
+
+def _has_id(frame):
+    try:
+        data = (msgspec.json if frame.kind == "record" else msgspec.msgpack).decode(frame.payload)
+    except (msgspec.DecodeError, ValueError):
+        return False
+    return isinstance(data, dict) and isinstance(data.get("id"), str)
+
+
+def _is_json(payload):
+    try:
+        msgspec.json.decode(payload, type=msgspec.Raw)
+        return True
+    except (msgspec.DecodeError, ValueError):
+        return False
+
+
+def test_a_body_written_whole_holds_the_records_that_its_rows_would(monkeypatch):
+    monkeypatch.setattr(shapes, "_ENOUGH", 2)
+    monkeypatch.setattr(contents, "TOGETHER", 7)
+    taken = 0
+    real = shapes.read_body
+
+    def counted(shape, kind, body):
+        nonlocal taken
+        found = real(shape, kind, body)
+        taken += found is not None
+        return found
+
+    monkeypatch.setattr(contents, "read_body", counted)
+    for seed in range(240):
+        chance = random.Random(seed)
+        found = tuple(frame for frame in frames(seed) if _has_id(frame))  # others get one by their place
+        whole = bodies(chance, found)
+        first, second = outcome(found), outcome(whole)
+        assert sorted(row[:3] for row in first[0]) == sorted(row[:3] for row in second[0]), seed
+        assert first[1].keys() == second[1].keys()
+        for model, table in first[1].items():
+            assert _by_id(table) == _by_id(second[1][model]), seed
+        assert first[2] == second[2]
+        assert [(row["code"], row["id"]) for row in first[3]] == [(row["code"], row["id"]) for row in second[3]], seed
+    assert taken > 200
+
+
+def _by_id(table):
+    ids = table["id"][1]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    return {name: (kind, repr([values[place] for place in order])) for name, (kind, values) in table.items()}
 
 
 def test_records_that_do_not_look_alike_are_not_tried_for_ever(monkeypatch):

@@ -17,7 +17,7 @@ import pytest
 from auditor.core.errors import AuditorError, SegmentError
 from auditor.intake import shapes
 from auditor.intake.contents import Contents
-from auditor.intake.records import JSON, MEDIA, MSGPACK, content_digest
+from auditor.intake.records import JSON, MEDIA, MSGPACK, WHOLE, content_digest
 from auditor.ports import IndexEntry
 from auditor.segments import Frame, Segment, read_segment
 from auditor.service import parsing
@@ -170,12 +170,12 @@ def test_rolling_seals_and_forgetting_forgets_what_is_older(committer: Committer
 def test_recent_keeps_the_newest_that_fit() -> None:
     recent = Recent(100)
     for name in "abc":
-        recent.add(name, ("record", name.encode() * 40), "m")
+        recent.add([name], ("record", name.encode() * 40), "m")
     assert [recent.get(name) is not None for name in "abc"] == [False, True, True]
     recent.remove("b")
-    recent.add("b", ("record", b"x" * 10), "m")
+    recent.add(["b"], ("record", b"x" * 10), "m")
     mark = recent.mark()
-    recent.add("d", ("record", b"d" * 10), "m")
+    recent.add(["d"], ("record", b"d" * 10), "m")
     recent.forget(mark)
     assert [recent.get(name) is not None for name in "bcd"] == [False, False, True]
     recent.forget(recent.mark())
@@ -221,7 +221,7 @@ def test_another_spelling_of_what_the_index_knows_is_a_duplicate() -> None:
 
 @pytest.mark.parametrize("media", [JSON, MSGPACK])
 def test_bodies_of_records_that_look_alike_come_to_the_same(media: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A decoder of their own, all at once, and row by row: the same answers, and the same records at the drain."""
+    """Whole, by a decoder of their own, all at once, and row by row: the same answers, the same records at the drain."""
     good = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(8)]
     spoiled: list[dict[str, Any]] = [
         {},
@@ -242,50 +242,101 @@ def test_bodies_of_records_that_look_alike_come_to_the_same(media: str, monkeypa
         {"id": None},
     ]
     encode = msgspec.json.encode if media == JSON else msgspec.msgpack.encode
+    first = Frame(parsing.KIND[media], encode({**good[0], "id": "first"}), 0)
     if media == MSGPACK:
         spoiled += [{"latency_s": float("nan")}, {"inputs": [{**good[0]["inputs"][0], "descriptors": {"x": 1e400}}]}]
     spoiled.append({})
     bodies = [encode({"records": [*good[:4], {**good[4], **changes}, *good[5:]]}) for changes in spoiled]
-    real = parsing._alike
-    hits = 0
-
-    def alike(*arguments: Any) -> Any:
-        nonlocal hits
-        found = real(*arguments)
-        hits += found is not None
-        return found
+    wholes = 0
 
     def outcomes() -> list[Any]:
+        nonlocal wholes
         found = []
         for data, changes in zip(bodies, spoiled, strict=True):
-            batch = parse_records(data, media)
-            answer = settle(batch, ANYONE, Recent(), {}).answer
+            done = settle(parse_records(data, media), ANYONE, Recent(), {})
+            answer = done.answer
+            frames = tuple(Frame(*frame, index) for index, frame in enumerate(done.frames))
+            assert {frame.kind for frame in frames} <= {*MEDIA, *WHOLE}
+            wholes += sum(frame.kind in WHOLE for frame in frames)
             at_drain = Contents()
-            frames = tuple(Frame(*frame, index) for index, _, frame in batch.rows)
-            assert {frame.kind for frame in frames} <= set(MEDIA)
+            at_drain.add(Segment(Path("0.seg"), (first,)))  # shows it what they look like
             at_drain.add(Segment(Path("a.seg"), frames))
             at_drain.close()
             assert not at_drain.refused
             kept = {
-                frame.offset: digest
+                identifier: digest
                 for pile in at_drain.piles
-                for digest, (_, frame) in zip(pile.digests, pile.frames, strict=True)
+                for identifier, digest in zip(pile.ids, pile.digests, strict=True)
+                if changes != {"id": None} or len(identifier) == 2  # it was given an id by chance
             }
-            if changes == {"id": None}:
-                kept[4] = "it was given an id by chance"
             for row in answer["refused"]:
                 row["message"] = row["message"].split(" - at")[0]
             found.append((answer, kept))
         return found
 
-    monkeypatch.setattr(parsing, "_alike", alike)
     monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
     monkeypatch.setattr(shapes, "_ENOUGH", 10**9)
     expected = outcomes()
-    assert not hits
+    assert not wholes
     monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
     monkeypatch.setattr(shapes, "_ENOUGH", 1)
     assert outcomes() == expected
-    assert hits >= 1
-    monkeypatch.setattr(parsing, "_typed_records", lambda body, media, sources: [None] * len(sources))
+    assert wholes >= 1
+    monkeypatch.setattr(parsing, "MAX_BODY", 0)
     assert outcomes() == expected
+    monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
+    monkeypatch.setattr(parsing, "_typed_records", lambda body, media: [])
+    assert outcomes() == expected
+
+
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_a_body_that_was_written_whole_is_known_row_by_row(media: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "_ENOUGH", 1)
+    monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
+    encode = msgspec.json.encode if media == JSON else msgspec.msgpack.encode
+    rows = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(4)]
+    parse_records(encode({"records": rows}), media)
+    recent = Recent()
+    first = settle(parse_records(encode({"records": rows}), media), ANYONE, recent, {})
+    assert [kind for kind, _ in first.frames] == [parsing.BODY[media]]
+    assert (first.answer["accepted"], first.added) == (4, ["r0", "r1", "r2", "r3"])
+
+    again = settle(parse_records(encode({"records": rows[::-1]}), media), ANYONE, recent, {})
+    assert (again.frames, again.answer["duplicates"]) == ([], 4)
+    other = [rows[0], {**rows[1], "latency_s": 9.0}, {**rows[2], "id": "new"}]
+    mixed = settle(parse_records(encode({"records": other}), media), ANYONE, recent, {})
+    assert [kind for kind, _ in mixed.frames] == [parsing.KIND[media]]
+    assert (mixed.answer["accepted"], mixed.answer["duplicates"]) == (1, 1)
+    assert [(row["index"], row["code"]) for row in mixed.answer["refused"]] == [(1, "id_conflict")]
+
+    recent.remove("r3")  # as when the disk refused it
+    late = settle(parse_records(encode({"records": rows}), media), ANYONE, recent, {})
+    assert (late.answer["accepted"], late.answer["duplicates"]) == (1, 3)
+    twice = settle(parse_records(encode({"records": [rows[0]] * 2}), media), ANYONE, Recent(), {})
+    assert (twice.answer["accepted"], twice.answer["duplicates"]) == (1, 1)
+
+
+def test_a_row_of_a_whole_body_is_refused_alone_at_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(4)]
+    frames = [msgspec.json.encode({"records": rows}), msgspec.json.encode({"records": [{**rows[2], "latency_s": 9.0}]})]
+    broken = msgspec.json.encode({"records": [rows[0], {"id": "r9"}, {**rows[1], "id": "r8"}]})
+    for enough in (1, 10**9):
+        monkeypatch.setattr(shapes, "_ENOUGH", enough)
+        contents = Contents()
+        for place, payload in enumerate([*frames, broken]):
+            contents.add(Segment(Path("a.seg"), (Frame("records", payload, 100 * place),)))
+        contents.close()
+        assert sorted(name for pile in contents.piles for name in pile.ids) == ["r0", "r1", "r2", "r3", "r8"]
+        assert [(row.code, row.where, row.id) for row in contents.refused] == [
+            ("id_conflict", "a.seg:100", "r2"),
+            ("missing_key", "a.seg:200#1", "r9"),
+        ]
+        assert contents.duplicates == 1
+        (source,) = (
+            source
+            for pile in contents.piles
+            for name, source in zip(pile.ids, pile.sources, strict=True)
+            if name == "r3"
+        )
+        contents.refuse_conflict(source)
+        assert (contents.refused[-1].id, contents.refused[-1].where) == ("r3", "a.seg:0#3")

@@ -6,11 +6,11 @@ Variants take turns within a round; ratios are taken within a round, and the med
 has 25 numbers, a label and a group (900 bytes of JSON).
 
 - append: frames into a segment, 100 records an fsync.
-- drain: segments -> archive, index, dirty hours, on SQLite (one core), in CPU time against SQLAlchemy Core inserting the
-  same records as rows into SQLite (batches of 1000, one transaction): id, time and 25 figures with the record as JSON and
-  an index on the time, which is what can be searched and given back as the archive's files can; and, without a target,
-  the 27 bare columns. Both begin with ready Python values, the drain with bytes. By wall clock too: read that on a quiet
-  machine alone.
+- drain: segments of an agent -> archive, index, dirty hours, on SQLite (one core), in CPU time against SQLAlchemy Core
+  inserting the same records as rows into SQLite (batches of 1000, one transaction): id, time and 25 figures with the
+  record as JSON and an index on the time, which is what can be searched and given back as the archive's files can; and,
+  without a target, the 27 bare columns. Both begin with ready Python values, the drain with bytes. By wall clock too: read
+  that on a quiet machine alone. `of what was posted`: of the service's segments, bodies of 100 records.
 - index: lines of the record index into PostgreSQL, against SQLAlchemy Core executemany of the same (with `--postgres`, an
   empty database that may be written to).
 - read: 10 columns of a day, against `pandas.read_sql` of the same columns from SQLite; see archive.py for a million records.
@@ -140,16 +140,27 @@ def indexed(url: str, n: int) -> dict[str, float]:
     }
 
 
+def drained(home: Home, index: Path) -> tuple[float, float]:
+    store = SqlStore(f"sqlite:///{index}")
+    try:
+        return timed(HomeIntake(home, ParquetArchive(home.archive, home.quarantine), store).drain)
+    finally:
+        store.close()
+
+
 def one_round(rows: list[tuple[str, datetime, list[float]]], batches: list[Any], folder: Path) -> dict[str, float]:
     n = len(rows)
     home = Home(folder / "home")
     writer = SegmentWriter(home.spool / "bench")
     append, _ = timed(lambda: [writer.append(batch) for batch in batches])
     writer.close()
-    store = SqlStore(f"sqlite:///{folder}/index.db")
     archive = ParquetArchive(home.archive, home.quarantine)
-    drain, drain_cpu = timed(lambda: HomeIntake(home, archive, store).drain())
-    store.close()
+    drain, drain_cpu = drained(home, folder / "index.db")
+    posted = Home(folder / "posted")
+    writer = SegmentWriter(posted.journal / "bench")
+    writer.append([("records", b'{"records":[' + b",".join(body for _, body in batch) + b"]}") for batch in batches])
+    writer.close()
+    _, posted_cpu = drained(posted, folder / "posted.db")
 
     engine = create_engine(f"sqlite:///{folder}/rows.db")
     plain = [{"id": i, "time": format_time(t), **dict(zip(NAMES, v, strict=True))} for i, t, v in rows]
@@ -170,6 +181,7 @@ def one_round(rows: list[tuple[str, datetime, list[float]]], batches: list[Any],
         "append, records/s": n / append,
         "drain, records/s": n / drain,
         "drain, records/CPU s": n / drain_cpu,
+        "drain of what was posted, records/CPU s": n / posted_cpu,
         "SQLAlchemy inserts, records/s": n / sql,
         "SQLAlchemy inserts, records/CPU s": n / sql_cpu,
         "SQLAlchemy bare columns, records/CPU s": n / bare_cpu,

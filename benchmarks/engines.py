@@ -1,21 +1,25 @@
 """One window over many archived records, summarised by the local engine and by a Dask cluster: same bytes, what CPU time?
 
-    python benchmarks/engines.py [--records 1000000] [--days 10] [--rounds 3]
+    python benchmarks/engines.py [--records 1000000] [--days 10] [--rounds 5]
 
 The cluster is a real one on this machine: a scheduler and two worker processes. CPU time of the local engine is that of this
 process; of Dask, of this process (client and scheduler) and both workers together, their start-up (imports, a first window)
-left out. Workers run as Dask starts them, and as docs/howto/run-on-dask.md does: allowed to keep freed memory. The engines
-take turns, and the median over rounds is reported.
+left out. Workers run as Dask starts them, and as docs/howto/run-on-dask.md does: allowed to keep freed memory. What two
+processes cost without any cluster is measured beside them: each summarises half of the days and pickles its states, which
+nobody reads or merges. All take turns, and the median over rounds is reported.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import pickle
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,6 +44,8 @@ from auditor.summarise import fit_frame, summarise_hours
 from auditor.testing.factories import START
 
 TARGET = 1.3
+KEEPING = {"MALLOC_TRIM_THRESHOLD_": 268_435_456, "MALLOC_MMAP_THRESHOLD_": 33_554_432}
+"""Environment of workers that keep freed memory, as docs/howto/run-on-dask.md sets it."""
 Work = Callable[[], tuple[bytes, float, float]]
 NAMES = [f"c{i}" for i in range(10)]
 CHUNK = 25_000
@@ -84,12 +90,12 @@ def cpu_of(client: Any) -> float:
 
 @contextmanager
 def on_dask(
-    archive: ParquetArchive, frame: Frame, days: Sequence[datetime], *, trim: int
+    archive: ParquetArchive, frame: Frame, days: Sequence[datetime], *, variables: Mapping[str, int]
 ) -> Iterator[tuple[Work, Callable[[], float]]]:
     import dask as library
     from distributed import Client, LocalCluster
 
-    environment = {**library.config.get("distributed.nanny.pre-spawn-environ"), "MALLOC_TRIM_THRESHOLD_": trim}
+    environment = {**library.config.get("distributed.nanny.pre-spawn-environ"), **variables}
     with (
         library.config.set({"distributed.nanny.pre-spawn-environ": environment}),
         LocalCluster(
@@ -122,13 +128,44 @@ def on_local(archive: ParquetArchive, frame: Frame, days: Sequence[datetime]) ->
     return found, time.process_time() - cpu, time.perf_counter() - wall
 
 
-def compare(archive: ParquetArchive, frame: Frame, days: Sequence[datetime], rounds: int, trim: int) -> dict[str, Any]:
+@contextmanager
+def plain_pair(archive: ParquetArchive, frame: Frame, days: Sequence[datetime]) -> Iterator[Callable[[], float]]:
+    """CPU seconds of two processes that summarise half of the days each, at the same time."""
+    context = multiprocessing.get_context("spawn")
+    alone = [ProcessPoolExecutor(1, mp_context=context) for _ in range(2)]
+
+    def work() -> float:
+        halves = [pool.submit(half, archive, frame, days[place::2]) for place, pool in enumerate(alone)]
+        return sum(result.result() for result in halves)
+
+    try:
+        work()
+        yield work
+    finally:
+        for pool in alone:
+            pool.shutdown()
+
+
+def half(archive: ParquetArchive, frame: Frame, days: Sequence[datetime]) -> float:
+    cpu = time.process_time()
+    for day in days:
+        pickle.dumps(summarise(archive, frame, day), protocol=pickle.HIGHEST_PROTOCOL)
+    return time.process_time() - cpu
+
+
+def compare(
+    archive: ParquetArchive, frame: Frame, days: Sequence[datetime], rounds: int, variables: Mapping[str, int]
+) -> dict[str, Any]:
     """Medians over rounds in which the local engine and a cluster take turns."""
-    pairs = []
+    pairs, plain = [], []
     window(local.PLUGIN, archive, frame, days[:1])
-    with on_dask(archive, frame, days, trim=trim) as (cluster, resting):
+    with (
+        on_dask(archive, frame, days, variables=variables) as (cluster, resting),
+        plain_pair(archive, frame, days) as both,
+    ):
         for _ in range(rounds):
             pairs.append((on_local(archive, frame, days), cluster()))
+            plain.append(both())
         upkeep = resting()
     median = statistics.median
     return {
@@ -138,6 +175,7 @@ def compare(archive: ParquetArchive, frame: Frame, days: Sequence[datetime], rou
         "local, wall s": median(mine[2] for mine, _ in pairs),
         "dask, CPU s": median(theirs[1] for _, theirs in pairs),
         "dask, wall s": median(theirs[2] for _, theirs in pairs),
+        "two plain processes, CPU s": median(plain),
         "dask at rest, CPU s a second": upkeep,
         "dask over local, CPU": median(theirs[1] / mine[1] for mine, theirs in pairs),
     }
@@ -147,7 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     days = [START + timedelta(days=day) for day in range(args.days)]
     with tempfile.TemporaryDirectory() as folder:
@@ -155,8 +193,8 @@ def main() -> None:
         fill(archive, args.records, args.days)
         frame = fit_frame(archive.read("bench", Span(days[0], days[0] + DAY)))
         found = {
-            name: compare(archive, frame, days, args.rounds, trim)
-            for name, trim in (("as Dask starts workers", 65_536), ("keeping freed memory", 268_435_456))
+            name: compare(archive, frame, days, args.rounds, variables)
+            for name, variables in (("as Dask starts workers", {}), ("keeping freed memory", KEEPING))
         }
     for name, figures in found.items():
         print(name)

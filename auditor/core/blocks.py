@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,8 @@ def segment_moments(x: Floats, valid: NDArray[np.bool_], first: Ints, size: Ints
 
     The same to the last bit for a segment by itself and among others.
     """
-    n = np.add.reduceat(valid.astype(np.int64), first, axis=1)
     whole = bool(valid.all())
+    n = size if whole else np.add.reduceat(valid.astype(np.int64), first, axis=1)
     filled = x if whole else np.where(valid, x, 0.0)
     mean = np.add.reduceat(filled, first, axis=1) / np.maximum(n, 1)
     deviation = filled - (mean if len(first) == 1 else np.repeat(mean, size, axis=1))
@@ -143,6 +144,21 @@ class NumericBlock(Mapping[str, NumericState]):
         mean, m2, low, high = self.moments[:, index].tolist()
         return NumericState(bins, self.counts[first:last], Moments(int(self.n[index]), mean, m2, low, high))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As narrow as bins and counts allow, a fifth of the bytes: an engine sends blocks from process to process."""
+        by_column = np.bincount(self.places >> _BIN_BITS, minlength=len(self.names))
+        bins = self.places & ((1 << _BIN_BITS) - 1)
+        lowest = bins.min(initial=1 << _BIN_BITS)
+        return _block, (
+            self.names,
+            by_column,
+            int(lowest),
+            _narrow(bins - lowest),
+            _narrow(self.counts),
+            self.n,
+            self.moments,
+        )
+
     @staticmethod
     def of(columns: Mapping[str, NumericState]) -> NumericBlock:
         """A block of these columns; a block as it is."""
@@ -186,6 +202,26 @@ class NumericBlock(Mapping[str, NumericState]):
         column = self.places >> _BIN_BITS
         places = self.places + ((place[column] - column) << _BIN_BITS)
         return NumericBlock(names, places, self.counts, n, moments)
+
+
+def _block(
+    names: tuple[str, ...],
+    by_column: Ints,
+    lowest: int,
+    bins: NDArray[Any],
+    counts: NDArray[Any],
+    n: Ints,
+    moments: Floats,
+) -> NumericBlock:
+    """The block that was sent."""
+    places = np.repeat((np.arange(len(names)) << _BIN_BITS) + lowest, by_column)
+    places += bins
+    return NumericBlock(names, places, counts.astype(np.int64), n, moments)
+
+
+def _narrow(x: Ints) -> NDArray[Any]:
+    """The same numbers, none of them negative, in the narrowest type that holds them."""
+    return x.astype(np.min_scalar_type(int(x.max(initial=0))))
 
 
 def merge_numeric(blocks: Sequence[NumericBlock]) -> NumericBlock:

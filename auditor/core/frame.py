@@ -123,6 +123,9 @@ class Grid:
     def _cells(self) -> _Cells:
         return _Cells.of(self.edges)
 
+    def __getstate__(self) -> dict[str, Floats]:
+        return {"edges": self.edges, "values": self.values}  # cells are eight times as large, and soon made again
+
     def value(self, bins: Ints) -> Floats:
         """What a value in each of these bins counts as."""
         return self.values[bins]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -53,20 +55,19 @@ class DaskEngine:
             `library_missing` without dask.
         """
         client = self._client()
+        import cloudpickle  # Dask's own way of sending functions, those of a script included
+
         try:
+            packed = cloudpickle.dumps(function)
             direct = _within_reach(client)
             rest = iter(items)
-            waiting = deque(self._submit(client, function, item) for item in islice(rest, AHEAD))
+            waiting = deque(_submit(client, packed, item) for item in islice(rest, AHEAD))
             while waiting:
                 result = client.gather(waiting.popleft(), direct=direct)
-                waiting.extend(self._submit(client, function, item) for item in islice(rest, 1))
-                yield result
+                waiting.extend(_submit(client, packed, item) for item in islice(rest, 1))
+                yield pickle.loads(result)  # noqa: S301 - written by our own worker
         finally:
             client.close()
-
-    def _submit(self, client: Any, function: Callable[[A], B], item: A) -> Any:
-        # Not by content: the same item may have other rows behind it next time.
-        return client.submit(function, item, pure=False, retries=RETRIES)
 
     def _client(self) -> Any:
         if not self.address:
@@ -88,6 +89,23 @@ class DaskEngine:
                 where=self.address,
                 fix="start it, or correct the address",
             ) from error
+
+
+def _submit(client: Any, packed: bytes, item: A) -> Any:
+    # Not by content: the same item may have other rows behind it next time.
+    return client.submit(_done, packed, item, pure=False, retries=RETRIES)
+
+
+def _done(packed: bytes, item: Any) -> bytes:
+    """What a worker does for one item. Its result travels as one block: states would be looked at array by array."""
+    return pickle.dumps(_unpacked(packed)(item), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Callable[[Any], Any]:
+    """The function, once a worker and not once an item: what it works out (the cells of a frame's grids) it keeps."""
+    function: Callable[[Any], Any] = pickle.loads(packed)  # noqa: S301 - written by our own client
+    return function
 
 
 def _within_reach(client: Any) -> bool:

@@ -34,6 +34,16 @@ def archive(tmp_path):
     return found
 
 
+class Counted:
+    """Says which process it ran in, and how often this very object was called."""
+
+    calls = 0
+
+    def __call__(self, item):
+        self.calls += 1
+        return os.getpid(), self.calls
+
+
 SPANS = [Span(START + i * DAY, START + (i + 1) * DAY) for i in range(3)]
 
 
@@ -67,6 +77,10 @@ def test_a_real_dask_cluster_gives_the_same_and_survives_a_lost_worker(archive):
         warnings.simplefilter("ignore")
         engine = registry.load("engines", "dask").configure(address=cluster.scheduler_address)
         assert read_ids(engine, archive) == read_ids(registry.load("engines", "local"), archive)
+        counted = list(engine.map(Counted(), range(8)))
+        for process in {process for process, _ in counted}:  # one function a worker, whatever it keeps
+            calls = sorted(call for found, call in counted if found == process)
+            assert calls == list(range(1, len(calls) + 1))
         results = engine.map(partial(archive.read, MODEL), SPANS * 20)
         first = [next(results).n]
         os.kill(next(iter(cluster.workers.values())).process.process.pid, signal.SIGKILL)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from auditor.core.blocks import NumericBlock
 from auditor.core.codec import decode_state, encode_state, state_digest
 from auditor.core.errors import StoreError
+from auditor.core.frame import Frame
 from auditor.core.state import Energy, Tally, WindowState, empty_state
 from auditor.core.window import DAY, HOUR, Span
 from auditor.summarise import fit_frame, summarise, summarise_hours
@@ -119,3 +122,28 @@ def _seconds(call: object) -> float:
     began = time.perf_counter()
     call()  # type: ignore[operator]
     return time.perf_counter() - began
+
+
+def test_what_engines_send_is_the_same_and_narrow(day: list[WindowState]) -> None:
+    unfitted = summarise(make_rows(400, 2), Frame("digits"), Span(START, START + DAY))
+    for state in [*day, *unfitted, empty_state("digits", Span(START, START + DAY), "f")]:
+        sent = NumericBlock.of(state.numeric)
+        back = pickle.loads(pickle.dumps(sent))
+        assert back.names == sent.names
+        for part in ("places", "counts", "n", "moments"):
+            one, other = getattr(back, part), getattr(sent, part)
+            assert one.dtype == other.dtype, part
+            assert one.tobytes() == other.tobytes(), part
+        assert encode_state(pickle.loads(pickle.dumps(state))) == encode_state(state)
+    wide = sum(block.places.nbytes + block.counts.nbytes for block in (NumericBlock.of(state.numeric) for state in day))
+    assert sum(len(pickle.dumps(NumericBlock.of(state.numeric))) for state in day) < wide / 2
+
+
+def test_a_frame_is_sent_without_what_follows_from_it() -> None:
+    rows = make_rows(400, 1)
+    frame = fit_frame(rows)
+    before = len(pickle.dumps(frame))
+    for grid in frame.grids.values():
+        assert grid._cells.edges is grid.edges
+    assert len(pickle.dumps(frame)) == before
+    assert pickle.loads(pickle.dumps(frame)).digest == frame.digest

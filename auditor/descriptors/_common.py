@@ -44,6 +44,8 @@ def figure(value: Any) -> float | None:
     """
     if value is None:
         return None
+    if value == 0:  # many are
+        return float(value)
     plain = float(_FORM % value)
     return plain if plain - plain == 0.0 else None  # inf - inf and nan - nan are nan
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from auditor.core.errors import DescribeError
 from auditor.core.record import Scalar
 from auditor.descriptors._common import category, figure, number, refuse_type, share
-from auditor.descriptors._language import language_of, main_script
-from auditor.descriptors._lexicons import COMMON_ENGLISH, NEGATIVE, POSITIVE, TOXIC
+from auditor.descriptors._language import ENGLISH_VOTES, language_of, main_script, surely_english
+from auditor.descriptors._lexicons import COMMON_ENGLISH, NEGATIVE, POSITIVE, TELLING_LETTERS, TOXIC
 from auditor.descriptors._personal import personal_counts
 from auditor.ports import DescriptorColumn
 
@@ -83,8 +83,7 @@ class TextDescriptor:
         look = _ascii_look(part) or _look(part)
         words, n = look.words, len(look.words)
         kinds = Counter(words)
-        script = main_script(look.letters)
-        language = language_of(words, kinds, look.letters, script) if words else None
+        language, english = _language(look, kinds) if words else (None, _NO_ENGLISH)
         sentences = max(1, _sentences(part)) if words else 0
         figures: dict[str, Scalar] = {
             # Whole numbers of at most 7 digits are figures already.
@@ -93,14 +92,14 @@ class TextDescriptor:
             "sentences": float(sentences),
             "word_length": figure(share(sum(map(len, words)) + look.shrunk, n)),
             "sentence_length": figure(share(n, sentences)),
-            "upper_share": figure(share(look.upper, sum(look.letters.values()))),
+            "upper_share": figure(share(look.upper, look.alphabetic)),
             "digit_share": figure(share(look.digits, len(part))),
             "punctuation_share": figure(share(look.other, len(part))),
-            **_english(kinds, n, sentences, language == "en"),
+            **_english_figures(kinds, n, sentences, english if language == "en" else None),
             "repetition": figure(_repetition(words)),
             "word_entropy": figure(_entropy(kinds, n)),
             **personal_counts(part, look.digits),
-            "script": script,
+            "script": look.script,
             "language": language,
         }
         return figures
@@ -115,18 +114,32 @@ class _Look(NamedTuple):
         In lower case.
     shrunk : int
         Characters of the words as they are written, beyond those of `words`.
-    letters : dict of str to int
-        Lower-case letters with their counts; those of ASCII may all be counted as one of them.
-    upper, digits, other : int
-        Capitals, digits, and characters that are neither letters, digits nor space.
+    script : str or None
+        Of most letters.
+    letters : mapping of str to int
+        Lower-case letters with their counts; those of ASCII may be left out.
+    alphabetic, upper, digits, other : int
+        Letters, capitals, digits, and characters that are neither letters, digits nor space.
     """
 
     words: list[str]
     shrunk: int
-    letters: dict[str, int]
+    script: str | None
+    letters: Mapping[str, int]
+    alphabetic: int
     upper: int
     digits: int
     other: int
+
+
+class _English(NamedTuple):
+    """Syllables of the common English words of a text, and its other words, with how often each occurs."""
+
+    syllables: int
+    rare: list[tuple[str, int]]
+
+
+_NO_ENGLISH = _English(0, [])
 
 
 def _text_of(value: Any) -> str:
@@ -159,7 +172,9 @@ def _ascii_look(text: str) -> _Look | None:
     return _Look(
         folded.split(),
         0,
-        {"a": total} if total else {},
+        "Latin" if total else None,
+        {},
+        total,
         len(plain) - len(plain.translate(None, _UPPER)) if total else 0,
         len(marks) - other,
         other,
@@ -175,9 +190,10 @@ def _look(text: str) -> _Look:
     written = _WORD.findall(_HAN.sub(lambda match: f" {match.group()} ", text) if _HAN.search(text) else text)
     words = [word.lower() for word in written]
     letters: dict[str, int] = {}
-    upper = digits = other = 0
+    total = upper = digits = other = 0
     for character, count in Counter(text).items():
         if character.isalpha():
+            total += count
             upper += count * character.isupper()
             low = character.lower()[0]
             letters[low] = letters.get(low, 0) + count
@@ -185,7 +201,8 @@ def _look(text: str) -> _Look:
             digits += count
         elif not character.isspace():
             other += count
-    return _Look(words, sum(map(len, written)) - sum(map(len, words)), letters, upper, digits, other)
+    shrunk = sum(map(len, written)) - sum(map(len, words))
+    return _Look(words, shrunk, main_script(letters), letters, total, upper, digits, other)
 
 
 def _sentences(text: str) -> int:
@@ -193,16 +210,37 @@ def _sentences(text: str) -> int:
     return len((_SENTENCE_END if wide else _WESTERN_END).findall(text))
 
 
-def _english(kinds: Mapping[str, int], n: int, sentences: int, english: bool) -> dict[str, Scalar]:
-    """What only English lexicons and the English formula of Flesch (1948) can say; syllables are groups of vowels."""
-    if not english:
-        return dict.fromkeys(("readability", "sentiment", "toxic_share", "rare_word_share"))
-    syllables = mood = toxic = rare = 0
+def _language(look: _Look, kinds: Mapping[str, int]) -> tuple[str, _English]:
+    """The language of a text with words; and its words as English has them, which most texts are: found in one go."""
+    if look.script != "Latin":
+        return language_of(look.words, look.letters, look.script), _NO_ENGLISH
+    syllables = 0
+    votes = others = 0.0
+    rare = []
     for word, count in kinds.items():
-        known = _COMMON.get(word)
+        known = _KNOWN.get(word)
         if known is None:
-            rare += count
-        syllables += count * (known or _syllables(word))
+            rare.append((word, count))
+            continue
+        beats, for_english, for_other = known
+        if beats:
+            syllables += count * beats
+        else:
+            rare.append((word, count))
+        votes += count * for_english
+        others += count * for_other
+    sure = surely_english(votes, others) and TELLING_LETTERS.keys().isdisjoint(look.letters)
+    language = "en" if sure else language_of(look.words, look.letters, look.script)
+    return language, _English(syllables, rare)
+
+
+def _english_figures(kinds: Mapping[str, int], n: int, sentences: int, english: _English | None) -> dict[str, Scalar]:
+    """What only English lexicons and the English formula of Flesch (1948) can say; syllables are groups of vowels."""
+    if english is None:
+        return dict.fromkeys(("readability", "sentiment", "toxic_share", "rare_word_share"))
+    syllables, rare = english
+    mood = toxic = 0
+    syllables += sum(count * _syllables(word) for word, count in rare)
     if not _TELLING.isdisjoint(kinds):
         mood = sum(count * ((word in POSITIVE) - (word in NEGATIVE)) for word, count in kinds.items())
         toxic = sum(count for word, count in kinds.items() if word in TOXIC)
@@ -210,7 +248,7 @@ def _english(kinds: Mapping[str, int], n: int, sentences: int, english: bool) ->
         "readability": figure(206.835 - 1.015 * n / sentences - 84.6 * syllables / n),
         "sentiment": figure(mood / n),
         "toxic_share": figure(toxic / n),
-        "rare_word_share": figure(rare / n),
+        "rare_word_share": figure(sum(count for _, count in rare) / n),
     }
 
 
@@ -236,7 +274,11 @@ def _surprise(count: int) -> float:
     return _SURPRISES[count] if count < len(_SURPRISES) else count * math.log2(count)
 
 
-_COMMON = {word: _syllables(word) for word in COMMON_ENGLISH}
+_KNOWN = {
+    word: (_syllables(word) if word in COMMON_ENGLISH else 0, *ENGLISH_VOTES.get(word, (0.0, 0.0)))
+    for word in COMMON_ENGLISH | ENGLISH_VOTES.keys()
+}
+"""Syllables of a word, none when it is no common English one; and its votes: for English, and for another language."""
 _TELLING = POSITIVE | NEGATIVE | TOXIC
 _SURPRISES = [0.0, *(count * math.log2(count) for count in range(1, 256))]
 PLUGIN = TextDescriptor()

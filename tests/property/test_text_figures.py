@@ -74,7 +74,7 @@ def syllables(word):
 
 def language(words, letters, script):
     if script != "Latin":
-        return language_of(words, Counter(words), letters, script)
+        return language_of(words, letters, script)
     votes = {}
     for word in words:
         for name, weight in _WEIGHTS.get(word, ()):

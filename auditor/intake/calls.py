@@ -38,10 +38,19 @@ _GROUP = "auditor.group."
 NAMES = (*dialects.NAMES, "auditor.", "user.id", "enduser.id", "error.type", "service.name")
 """How the names of attributes begin that are read here."""
 _KIND = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
+LONG = 256
+"""Characters from which on a text is remembered as seen."""
+MAX_SEEN = 1024
 _FIRST_CHUNK = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
 
+Seen = dict[tuple[str, str | None], Input]
+"""Inputs that were long texts, by name and commitment: what comes again with every call, as system prompts do, is
+described once. Like records, it holds nothing of the texts."""
 
-def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes) -> Record | None:
+
+def record_of(
+    span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes, seen: Seen | None = None
+) -> Record | None:
     """The record of one span, yet to be held to the contract's limits; None when it is not the call of a model.
 
     Parameters
@@ -50,6 +59,8 @@ def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes)
         By modality.
     salt : bytes
         Of commitments.
+    seen : Seen, optional
+        Long texts that came before, of the same describers and salt; new ones are added.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def record_of(span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes)
         id=f"{span.trace}-{span.id}",
         time=from_us(span.start_ns // 1000),
         model=_model(call, said),
-        inputs=_inputs(call, descriptors, salt),
+        inputs=_inputs(call, descriptors, salt, {} if seen is None else seen),
         output=_output(call, span, descriptors),
         groups={
             key.removeprefix(_GROUP): str(value)[:2000]
@@ -91,7 +102,7 @@ def _model(call: Call, said: Mapping[str, Any]) -> Model:
     return Model(name=name[:200], version=(call.version or call.model or "")[:200])
 
 
-def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes) -> list[Input]:
+def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes, seen: Seen) -> list[Input]:
     if call.operation == "embeddings" and call.vectors:
         payloads = [
             Payload(
@@ -112,7 +123,24 @@ def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes) -> l
         text = "\n\n".join(call.documents)
         error = None if call.documents else "not_captured"
         payloads.append(Payload(name="documents", value=text or None, modality="text", scores=call.scores, error=error))
-    return [_described(payload, descriptors, salt) for payload in payloads]
+    return [
+        _once(payload, descriptors, salt, seen)
+        if payload.modality == "text" and payload.value is not None and len(payload.value) >= LONG
+        else _described(payload, descriptors, salt)
+        for payload in payloads
+    ]
+
+
+def _once(payload: Payload, descriptors: Mapping[str, Descriptor], salt: bytes, seen: Seen) -> Input:
+    if payload.scores is not None:  # they are not the text's
+        return _described(payload, descriptors, salt)
+    key = payload.name, commitment(payload.value, salt)
+    found = seen.get(key)
+    if found is None:
+        if len(seen) >= MAX_SEEN:
+            seen.clear()
+        found = seen[key] = _described(payload, descriptors, salt)
+    return found
 
 
 def _described(payload: Payload, descriptors: Mapping[str, Descriptor], salt: bytes) -> Input:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from auditor.core.errors import AuditorError, RecordError
 from auditor.intake import otlp
-from auditor.intake.calls import NAMES, record_of
+from auditor.intake.calls import NAMES, Seen, record_of
 from auditor.intake.records import JSON, encode_record
 from auditor.service import documents
 from auditor.service.bodies import media_type, read_body
@@ -20,6 +20,7 @@ from auditor.service.state import Service
 def trace_routes(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter()
+    seen: Seen = {}  # of the describing thread
     anything = {"type": "object", "description": "ExportTraceServiceRequest of the OTLP specification"}
     binary = {"type": "string", "format": "binary"}
     done = documents.answers({"type": "object"}, *documents.WRITE)
@@ -42,7 +43,7 @@ def trace_routes(service: Service) -> APIRouter:
             body = await read_body(request, share, service.settings.service.body_bytes)
             loop = asyncio.get_running_loop()
             # Describing pictures takes a while: it has a thread of its own, and the event loop goes on.
-            records, refused = await loop.run_in_executor(service.describing, _described, body, media, service)
+            records, refused = await loop.run_in_executor(service.describing, _described, body, media, service, seen)
             del body
             result = await service.write(lambda: _batch(records, refused), request.scope["principal"], len(records))
         refused = result["refused"]
@@ -52,14 +53,14 @@ def trace_routes(service: Service) -> APIRouter:
     return router
 
 
-def _described(body: bytes, media: str, service: Service) -> tuple[bytes, list[dict[str, Any]]]:
+def _described(body: bytes, media: str, service: Service, seen: Seen) -> tuple[bytes, list[dict[str, Any]]]:
     """The spans' records as a body of `POST /v1/records`, empty without any; and the spans that can be none."""
     descriptors, salt = service.describers()
     records = []
     refused = []
     for index, span in enumerate(otlp.read_spans(body, media, NAMES)):
         try:
-            record = record_of(span, descriptors, salt=salt)
+            record = record_of(span, descriptors, salt=salt, seen=seen)
             if record is not None:
                 records.append(encode_record(record))
         except AuditorError as error:

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from auditor.bootstrap import descriptors
 from auditor.core.errors import RecordError
-from auditor.intake.calls import record_of
+from auditor.intake.calls import MAX_SEEN, Seen, record_of
 from auditor.intake.otlp import JSON, PROTOBUF, Span, answer, read_spans
 from auditor.intake.records import encode_record, read_record
 from auditor.intake.wire import Record, Tokens
@@ -384,3 +384,34 @@ def test_answers() -> None:
     response = ExportTraceServiceResponse.FromString(answer(PROTOBUF, 2, "why"))
     assert (response.partial_success.rejected_spans, response.partial_success.error_message) == (2, "why")
     assert json_format.Parse(answer(JSON, 2, "why"), ExportTraceServiceResponse()) == response
+
+
+def test_a_long_text_that_comes_again_is_described_once() -> None:
+    class Counting:
+        version, calls = "1", 0
+
+        def describe(self, value: Any, *, rate: float | None = None) -> dict[str, float]:
+            self.calls += 1
+            return {"chars": float(len(value))}
+
+    plugin: Any = Counting()
+    seen: Seen = {}
+
+    def told(system: str, asked: str, salt: bytes = SALT) -> Any:
+        messages = [{"role": role, "content": text} for role, text in (("system", system), ("user", asked))]
+        attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+        span = Span("a", "b", "", START, START, {**attributes, "gen_ai.input.messages": json.dumps(messages)})
+        return taken(record_of(span, {"text": plugin}, salt=salt, seen=seen)).inputs
+
+    rules = "Be careful. " * 50
+    first, again = told(rules, "Why?"), told(rules, "How?")
+    assert first[0] == again[0]
+    assert first[0].descriptors == {"chars": 600.0}
+    assert plugin.calls == 3, "the rules, and two questions"
+    assert told("Be quick. " * 60, rules)[1].name == "prompt", "the same text in another place is another input"
+    assert plugin.calls == 5
+    assert told(rules, rules, b"pepper")[0].commitment != first[0].commitment
+    assert "careful" not in str(seen)
+    for number in range(MAX_SEEN):
+        told(f"{number} {rules}", "x")
+    assert len(seen) <= MAX_SEEN

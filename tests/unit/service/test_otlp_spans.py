@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from auditor.bootstrap import descriptors
 from auditor.core.errors import RecordError
 from auditor.intake.calls import MAX_SEEN, Seen, record_of
-from auditor.intake.otlp import JSON, PROTOBUF, Span, answer, read_spans
+from auditor.intake.otlp import JSON, PROTOBUF, Span, _message, _plain_spans, _spans, answer, read_spans
 from auditor.intake.records import encode_record, read_record
 from auditor.intake.wire import Record, Tokens
 
@@ -359,6 +359,63 @@ def test_json_and_protobuf_are_the_same_span() -> None:
     span.start_time_unix_nano, span.end_time_unix_nano, span.name = one.start_ns, one.end_ns, one.name
     (other,) = read_spans(message.SerializeToString(), PROTOBUF)
     assert (other.trace, other.id, other.start_ns) == (one.trace, one.id, one.start_ns)
+
+
+SPELLINGS: list[Any] = [
+    {"stringValue": "x"},
+    {"stringValue": ""},
+    {"intValue": "0"},
+    {"intValue": -7},
+    {"intValue": "9223372036854775807"},
+    {"intValue": "9223372036854775808"},
+    {"intValue": "1_0"},
+    {"intValue": 1.0},
+    {"doubleValue": 5},
+    {"doubleValue": 0.0},
+    {"doubleValue": "NaN"},
+    {"boolValue": False},
+    {"boolValue": None},
+    {"bytesValue": "AAEC"},
+    {"string_value": "x"},
+    {"somethingNew": 1},
+    {},
+    None,
+    {"arrayValue": {}},
+    {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "3"}, {}]}},
+    {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}},
+]
+
+
+@pytest.mark.parametrize("value", SPELLINGS)
+@pytest.mark.parametrize(
+    "of_span", [{}, {"traceId": "0A"}, {"trace_id": "0a"}, {"startTimeUnixNano": START}, {"kind": 3}]
+)
+def test_the_short_way_through_json_leads_where_protobufs_does(value: Any, of_span: dict[str, Any]) -> None:
+    data = export()
+    span = data["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span["attributes"].append({"key": "v", "value": value})
+    span["events"] = [{"name": "exception", "timeUnixNano": str(START), "attributes": [{"key": "v", "value": value}]}]
+    del span["someFutureField"]
+    span.update(of_span)
+    body = json.dumps(data).encode()
+    try:
+        wanted: Any = list(_spans(_message(body, JSON), ""))
+    except RecordError:
+        wanted = None
+    short = _plain_spans(body, "")
+    assert str(short) in (str(wanted), "None")
+    if value and next(iter(value)) in ("stringValue", "doubleValue", "arrayValue") and "trace_id" not in of_span:
+        assert (short is None) == (value == {"doubleValue": "NaN"}), "usual spellings take it"
+    try:
+        assert str(read_spans(body, JSON)) == str(wanted)
+    except RecordError:
+        assert wanted is None
+
+
+def test_only_attributes_that_are_wanted_are_read() -> None:
+    for spelled in (export(), {"resourceSpans": [{**export()["resourceSpans"][0], "schemaUrl": "x"}]}):
+        (span,) = read_spans(json.dumps(spelled).encode(), JSON, ("n", "serv"))
+        assert (span.attributes, span.resource) == ({"n": 270}, {"service.name": "helpdesk"})
 
 
 @pytest.mark.parametrize(

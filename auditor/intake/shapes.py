@@ -153,7 +153,10 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
         found: Any = _body_decoder(shape, kind)(body)
     except REFUSALS:
         return None
-    return found if found.records and all(map(timely, found.records)) else None
+    times = [row.time for row in found.records]
+    if {time.tzinfo for time in times} != {UTC} or not (EARLIEST <= min(times) and max(times) < LATEST):
+        return None
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -76,6 +76,7 @@ class Whole(NamedTuple):
 
     frame: tuple[str, bytes]
     records: Sequence[Any]
+    ids: list[str]
 
 
 @dataclass(slots=True)
@@ -109,13 +110,13 @@ class Batch:
     def ids(self) -> list[str]:
         """Of the records."""
         if self.whole is not None:
-            return [record.id for record in self.whole.records]
+            return self.whole.ids
         return [record.id for _, record, _ in self.rows]
 
     def take_apart(self) -> None:
         """Make rows of what is whole."""
         if self.whole is not None:
-            frame, records = self.whole
+            frame, records, _ = self.whole
             self.rows = list(zip(range(len(records)), records, cut(*frame), strict=True))
             self.whole = None
 
@@ -137,7 +138,8 @@ def parse_records(body: bytes, media: str) -> Batch:
     if alike is not None:
         shape, found = alike
         if len(body) <= MAX_BODY and len(found.records) <= MAX_ROWS and not found.energy and not found.tallies:
-            return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records))
+            ids = [record.id for record in found.records]
+            return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records, ids))
     batch = Batch()
     raw = _envelope(partial(open_body, media=media), body, "records")
     kind = KIND[media]

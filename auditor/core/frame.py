@@ -6,8 +6,9 @@ inputs are compared with each other. Its digest names it; states of different fr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import factorial
 from typing import Any
@@ -75,7 +76,7 @@ class ColumnSpec:
 
 _FEW_VALUES = 4096
 _FEW_EDGES = 110
-_BLOCK = 1 << 15
+_BLOCK = 1 << 16
 """Values looked at together, so that what is made of them stays in cache."""
 
 
@@ -96,28 +97,40 @@ class Grid:
 
     def index(self, x: Floats) -> Ints:
         """Bin of each value, shape (n,); x must be finite."""
+        if self._small(x):
+            return self._search(x)
         found = np.empty(len(x), np.int64)
-        for start, bins in self._blocks(x):
+        for start, block, bins in self._blocks(x):
+            unsure = np.flatnonzero(bins == self._cells.unsure)
+            bins[unsure] = self._search(block[unsure])
             found[start : start + len(bins)] = bins
         return found
 
     def count(self, x: Floats) -> Ints:
         """Values by bin, shape (b,); x must be finite. As `np.bincount` of `index`, without an array as long as x."""
-        counts = np.zeros(len(self.edges) + 1, np.int64)
-        for _, bins in self._blocks(x):
-            counts += np.bincount(bins, minlength=len(counts))
-        return counts
+        if self._small(x):
+            return np.bincount(self._search(x), minlength=len(self.edges) + 1)
+        counts = np.zeros(len(self.edges) + 2, np.int64)
+        for _, block, bins in self._blocks(x):
+            found = np.bincount(bins, minlength=len(counts))
+            counts += found
+            if found[-1]:
+                unsure = block[np.flatnonzero(bins == self._cells.unsure)]
+                counts += np.bincount(self._search(unsure), minlength=len(counts))
+        return counts[:-1]
 
-    def _blocks(self, x: Floats) -> Iterator[tuple[int, Ints]]:
-        """Places of blocks of values, and the bins of each; they hold until the next block."""
-        if len(x) < _FEW_VALUES or len(self.edges) < _FEW_EDGES:
-            yield 0, np.searchsorted(self.edges, x, side="right").astype(np.int64, copy=False)
-            return
-        room = np.empty((2, min(_BLOCK, len(x))))
-        found = np.empty(len(room[0]), np.int64)
+    def _small(self, x: Floats) -> bool:
+        return len(x) < _FEW_VALUES or len(self.edges) < _FEW_EDGES
+
+    def _search(self, x: Floats) -> Ints:
+        return np.searchsorted(self.edges, x, side="right").astype(np.int64, copy=False)
+
+    def _blocks(self, x: Floats) -> Iterator[tuple[int, Floats, Ints]]:
+        """Places of blocks of values, the values, and their bins or `unsure`; the bins hold until the next block."""
+        room, found = np.empty((2, min(_BLOCK, len(x)))), np.empty(min(_BLOCK, len(x)), np.int64)
         for start in range(0, len(x), _BLOCK):
             block = x[start : start + _BLOCK]
-            yield start, self._cells.index(block, room[:, : len(block)], found[: len(block)])
+            yield start, block, self._cells.index(block, room[:, : len(block)], found[: len(block)])
 
     @cached_property
     def _cells(self) -> _Cells:
@@ -132,75 +145,102 @@ class Grid:
 
 
 _WHOLE = 2.0**52
-"""Added to a number from 0 to 2**32, it leaves the nearest whole number in the lowest bits of the sum."""
+"""Floats from here to its double are whole numbers, and their lowest 52 bits say by how much they exceed it."""
+_CELL = 32
+"""Bits of a place that say where in its cell it lies; those above say which cell."""
+_INSIDE = (1 << _CELL) - 2
+"""Those bits but for the lowest, so that only where a place is that of the cell's edge the sum's lower bits are all 0."""
+_FIRST = int(np.float64(_WHOLE).view(np.int64)) >> _CELL
+_LOW_HALF = int(sys.byteorder == "big")
 _MARGINS = (0.0, 0.01, 0.012, 0.015, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.25)
 """Shares of the edges at either end that are tried as the tails, which the first and the last cell take in."""
+_SHORT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """Equal cells over the bulk of a grid's edges, which say of most values at once between which edges they lie.
 
-    The cell of a value never falls as the value rises, so edges in lower cells lie below it and edges in higher cells above:
-    only an edge in its own cell has to be looked at. Exactly what a search among all edges finds, ten times as fast.
+    The place of a value, which is a cell and 32 bits of where in that cell, never falls as the value rises: edges at lower
+    places lie below the value and edges at higher places above. A value at the same place as its cell's edge is compared
+    with it; one in a cell with several edges is `unsure` and has to be searched for. So the bins are exactly those that a
+    search among all edges finds, over ten times as fast.
 
     Attributes
     ----------
     scale, offset : float
-        Cell of x is the whole number nearest to x * scale + offset, less 2**52 and cut off to [0, cells).
+        Place of x is x * scale + offset, less 2**52, as a whole number.
     edges : ndarray of float64
         Those of the grid.
-    below : ndarray of int64, shape (cells,)
-        Edges in lower cells.
-    edge : ndarray of float64, shape (cells,)
-        The edge in it; infinite where there is none, NaN where there are several and its values have to be searched for.
+    table : ndarray of int64, shape (cells,)
+        By cell, what added to the place in it has the bin in its upper bits: there, how many edges lie in lower cells, and in
+        the lower 32 bits the two's complement of the place of its own edge, so that places from there on carry one. A cell
+        without an edge has 1 there, which never carries; one with several has `unsure` in the upper bits.
+    unsure : int
+        One more than the last bin.
     """
 
     scale: float
     offset: float
     edges: Floats
-    below: Ints
-    edge: Floats
+    table: Ints
+    unsure: int
 
     @staticmethod
     def of(edges: Floats) -> _Cells:
         """Cells over the stretch that leaves the fewest edges, which stand for about the same mass each, in shared cells."""
-        size = 1 << (8 * len(edges) - 1).bit_length()
-        none = np.empty(0)
-        found, fewest = _Cells(0.0, _WHOLE, edges, np.zeros(size, np.int64), none), len(edges)
-        for margin in _MARGINS:
-            low, high = (float(edges[round(q * (len(edges) - 1))]) for q in (margin, 1 - margin))
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                scale = float(np.divide(size - 1, high - low))
-                offset = _WHOLE - low * scale
-            cells = _Cells(scale, offset, edges, found.below, none)
-            if np.isfinite(scale) and np.isfinite(offset):
-                shared = int((np.diff(cells.place(edges)) == 0).sum())
-                found, fewest = (cells, shared) if shared < fewest else (found, fewest)
-        counts = np.bincount(found.place(edges), minlength=size)
-        below = np.cumsum(counts) - counts
-        edge = np.where(counts == 0, np.inf, edges[np.minimum(below, len(edges) - 1)])
-        return _Cells(found.scale, found.offset, edges, below, np.where(counts > 1, np.nan, edge))
+        size, unsure = 1 << (8 * len(edges) - 1).bit_length(), len(edges) + 1
+        none = np.zeros(size, np.int64)
 
-    def place(self, x: Floats, out: Floats | None = None) -> Ints:
-        """Cell of each value; never falls as the value rises."""
+        def over(below: float, above: float) -> tuple[int, _Cells]:
+            """Edges in shared cells, and the cells, when these shares of the edges are the tails."""
+            low, high = (float(edges[round(q * (len(edges) - 1))]) for q in (below, 1 - above))
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                scale = float(np.divide((size - 1) * 2.0**_CELL, high - low))
+                offset = _WHOLE - low * scale
+            if not (np.isfinite(scale) and np.isfinite(offset)):
+                return len(edges), _Cells(0.0, _WHOLE, edges, none, unsure)
+            cells = _Cells(scale, offset, edges, none, unsure)
+            return int((np.diff(cells._place(edges)[1].clip(0, size - 1)) == 0).sum()), cells
+
+        found = {(q, q): over(q, q) for q in _MARGINS}
+        tail = min(found, key=lambda tails: found[tails][0])[0]
+        # One tail can be much shorter than the other.
+        found |= {tails: over(*tails) for tails in ((_SHORT, tail), (tail, _SHORT))}
+        cells = min(found.values(), key=lambda each: each[0])[1]
+        inside, cell = cells._place(edges)
+        counts = np.bincount(cell.clip(0, size - 1), minlength=size)
+        below = np.cumsum(counts) - counts
+        # The first and the last cell take in what lies beyond them, whose place in the cell means nothing.
+        alone = counts == 1
+        alone[[0, -1]] = False
+        table = np.where((counts > 0) & ~alone, unsure, below) << _CELL
+        table += np.where(alone, (1 << _CELL) - (inside[np.minimum(below, len(edges) - 1)] & _INSIDE), 1)
+        return replace(cells, table=table)
+
+    def _place(self, x: Floats, room: Floats | None = None) -> tuple[Ints, Ints]:
+        """Place of each value, of which only the lowest 32 bits are meant, and its cell, yet to be cut off to [0, cells)."""
+        at, cell = np.empty((2, len(x))) if room is None else room
         with np.errstate(over="ignore"):
-            at = np.multiply(x, self.scale, out=out)
+            np.multiply(x, self.scale, out=at)
         at += self.offset
-        np.clip(at, _WHOLE, _WHOLE + len(self.below) - 1, out=at)
-        cell = at.view(np.int64)
-        cell &= 0xFFFF_FFFF
-        return cell
+        # The bits of positive floats rise with the floats; those of negative ones are negative.
+        inside, cell = at.view(np.int64), cell.view(np.int64)
+        np.right_shift(inside, _CELL, out=cell)
+        cell -= _FIRST
+        return inside, cell
 
     def index(self, x: Floats, room: Floats, found: Ints) -> Ints:
-        """Number of edges at or below each value, in `found`; `room` of shape (2, n) is written over."""
-        cell, edge = self.place(x, room[0]), room[1]
-        self.edge.take(cell, out=edge, mode="clip")
-        self.below.take(cell, out=found, mode="clip")
-        found += x >= edge
-        several = np.flatnonzero(np.isnan(edge))
-        if len(several):
-            found[several] = np.searchsorted(self.edges, x[several], side="right")
+        """Number of edges at or below each value, or `unsure`, in `found`; `room` of shape (2, n) is written over."""
+        inside, cell = self._place(x, room)
+        self.table.take(cell, out=found, mode="clip")
+        inside &= _INSIDE
+        found += inside
+        rest = found.view(np.uint32)[_LOW_HALF::2]
+        tied = np.empty(0, np.int64) if rest.min() else np.flatnonzero(rest == 0)
+        found >>= _CELL
+        if len(tied):
+            found[tied] -= x[tied] < self.edges[found[tied] - 1]
         return found
 
 

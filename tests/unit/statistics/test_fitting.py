@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from auditor.core.frame import GRID_BINS, LogGrid
+from auditor.core.frame import GRID_BINS, Grid, LogGrid
 from auditor.core.state import VectorState
 from auditor.statistics.grids import fit_grid
 from auditor.statistics.projections import fit_projection
@@ -69,8 +69,24 @@ def test_neighbouring_floats_are_told_apart() -> None:
         lambda rng, n: np.where(rng.random(n) < 0.5, 1e-8, 1e8) + rng.normal(size=n),
         lambda rng, n: rng.choice([-1e300, 1e300], n) * rng.random(n),
         lambda rng, n: rng.random(n) * 5e-322,
+        lambda rng, n: rng.random(n) * 1e-300,
+        lambda rng, n: 1.7e9 + rng.random(n) * 1e-3,
+        lambda rng, n: rng.integers(0, 50_000, n).astype(float),
+        lambda rng, n: 2.0**53 + 2 * rng.integers(0, 5_000, n),
     ],
-    ids=["normal", "rounded", "heavy tails", "half zero", "two scales", "huge", "subnormal"],
+    ids=[
+        "normal",
+        "rounded",
+        "heavy tails",
+        "half zero",
+        "two scales",
+        "huge",
+        "subnormal",
+        "tiny",
+        "far off",
+        "whole",
+        "neighbours",
+    ],
 )
 def test_looking_bins_up_finds_what_searching_finds(draw: Callable[[np.random.Generator, int], np.ndarray]) -> None:
     """Values on an edge, next to one, zeros of both signs and values beyond the grid among them."""
@@ -81,6 +97,45 @@ def test_looking_bins_up_finds_what_searching_finds(draw: Callable[[np.random.Ge
     expected = np.searchsorted(grid.edges, x, side="right")
     assert np.array_equal(grid.index(x), expected)
     assert np.array_equal(grid.count(x), np.bincount(expected, minlength=len(grid.values)))
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    number=st.integers(110, 700),
+    centre=st.sampled_from([0.0, 1.0, -1e8, 1e300]) | NUMBERS,
+    spread=st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
+    width=st.sampled_from([5e-324, 1e-290, 1e-12, 1.0, 1e12, 1e307]),
+    ulps=st.integers(0, 40),
+)
+def test_any_edges_are_looked_up_as_they_are_searched(
+    seed: int, number: int, centre: float, spread: float, width: float, ulps: int
+) -> None:
+    """Edges from evenly spaced to spread over many orders of magnitude, and values a few floats away from them."""
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        edges = np.unique(centre + width * rng.normal(size=number) * 10 ** (spread * rng.normal(size=number)))
+    edges = edges[np.isfinite(edges)]
+    if len(edges) < 110:
+        edges = np.unique(np.concatenate([edges, np.arange(110.0)]))
+    grid = Grid(edges, np.zeros(len(edges) + 1))
+    close = edges[rng.integers(0, len(edges), 5000)]
+    for _ in range(ulps):
+        close = np.nextafter(close, np.where(rng.random(len(close)) < 0.5, -np.inf, np.inf))
+    x = np.concatenate([close[np.isfinite(close)], edges, edges / 2, [0.0, -0.0, 5e-324, 1.8e308 / 2, -1.7e308]])
+    expected = np.searchsorted(edges, x, side="right")
+    assert np.array_equal(grid.index(x), expected)
+    assert np.array_equal(grid.count(x), np.bincount(expected, minlength=len(edges) + 1))
+
+
+def test_looking_bins_up_takes_none_one_or_many_blocks_of_values() -> None:
+    rng = np.random.default_rng(6)
+    grid = fit_grid(rng.normal(size=20_000))
+    for n in (0, 1, 4095, 4096, 65_536, 65_537, 200_000):
+        x = rng.normal(size=n)
+        expected = np.searchsorted(grid.edges, x, side="right")
+        assert np.array_equal(grid.index(x), expected)
+        assert np.array_equal(grid.count(x), np.bincount(expected, minlength=len(grid.values)))
 
 
 def test_an_empty_column_has_no_grid() -> None:

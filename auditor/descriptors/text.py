@@ -24,7 +24,8 @@ _SENTENCE_END = re.compile(r"[.!?…。！？।؟]+(?=\s|$|[\"'”»)])|[。！
 _WESTERN_END = re.compile(r"[.!?…।؟](?=[\s\"'”»)]|\Z)")
 """The same where no full-width mark is: a run of marks ends a sentence at its last one."""
 _FULL_WIDTH = re.compile(r"[。！？]")
-_VOWELS = re.compile(r"[aeiouy]+")
+_SYLLABLE = re.compile(r"[aeiouy]++(?!(?<=[^le]e)\Z)")
+"""A group of vowels, but for a silent e at the end (not `le`, not `ee`)."""
 _HAN = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]")
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -253,10 +254,7 @@ def _english_figures(kinds: Mapping[str, int], n: int, sentences: int, english: 
 
 
 def _syllables(word: str) -> int:
-    groups = len(_VOWELS.findall(word))
-    if groups > 1 and word.endswith("e") and not word.endswith(("le", "ee")):
-        groups -= 1
-    return max(1, groups)
+    return len(_SYLLABLE.findall(word)) or 1
 
 
 def _repetition(words: Sequence[str]) -> float | None:

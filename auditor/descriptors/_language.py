@@ -80,7 +80,7 @@ def language_of(words: Iterable[str], letters: Mapping[str, int], script: str | 
 
     Latin script: function words vote, each shared one with the inverse of the number of languages that share it, and
     telling letters vote once each; the winner needs one full vote and a fifth more than the runner-up. Letters of ASCII
-    may be missing from `letters` there: they tell nothing.
+    tell nothing: they may stand in `letters` as one.
     """
     if script == "Cyrillic":
         return _cyrillic(letters)

@@ -81,7 +81,7 @@ class TextDescriptor:
         """Figures by column; DescribeError for what is no text. The empty text has lengths of 0 and no shares."""
         text = _text_of(value)
         part = text[:MAX_CHARACTERS]
-        look = _ascii_look(part) or _look(part)
+        look = _look(part)
         words, n = look.words, len(look.words)
         kinds = Counter(words)
         language, english = _language(look, kinds) if words else (None, _NO_ENGLISH)
@@ -117,8 +117,8 @@ class _Look(NamedTuple):
         Characters of the words as they are written, beyond those of `words`.
     script : str or None
         Of most letters.
-    letters : mapping of str to int
-        Lower-case letters with their counts; those of ASCII may be left out.
+    letters : dict of str to int
+        Lower-case letters with their counts, all those of ASCII as one.
     alphabetic, upper, digits, other : int
         Letters, capitals, digits, and characters that are neither letters, digits nor space.
     """
@@ -126,7 +126,7 @@ class _Look(NamedTuple):
     words: list[str]
     shrunk: int
     script: str | None
-    letters: Mapping[str, int]
+    letters: dict[str, int]
     alphabetic: int
     upper: int
     digits: int
@@ -154,56 +154,47 @@ def _text_of(value: Any) -> str:
     raise refuse_type(value, "text")
 
 
-def _ascii_look(text: str) -> _Look | None:
-    """As `_look`, at a fraction of the cost, of a text whose letters, digits and spaces are all ASCII; None for another."""
-    if _MARK in text:
-        return None
-    if not text.isascii():
-        if any(map(_matters, set(_NOT_ASCII.findall(text)))):
-            return None
-        text = text.replace(_CURLY, _MARK)
-    plain = text.encode("ascii", "replace")
+def _look(text: str) -> _Look:
+    """What is ASCII is counted as bytes, all at once, and the rest character by character."""
+    plain = text.encode("ascii", "ignore")
+    rest = plain.translate(None, _LETTERS)
+    marks = rest.translate(None, _SPACES)
+    total = len(plain) - len(rest)
+    upper = len(plain) - len(plain.translate(None, _UPPER)) if total else 0
+    other = len(marks.translate(None, _DIGITS))
+    digits = len(marks) - other
+    letters = {"a": total} if total else {}
+    foreign = False
+    if len(plain) < len(text):
+        for character, count in Counter(_NOT_ASCII.findall(text)).items():
+            foreign = foreign or character.isalnum()
+            if character.isalpha():
+                total += count
+                upper += count * character.isupper()
+                low = character.lower()[0]
+                letters[low] = letters.get(low, 0) + count
+            elif character.isdigit():
+                digits += count
+            elif not character.isspace():
+                other += count
+    words, shrunk = _foreign_words(text) if foreign or _MARK in text else (_words(text), 0)
+    return _Look(words, shrunk, main_script(letters), letters, total, upper, digits, other)
+
+
+def _words(text: str) -> list[str]:
+    """Words in lower case, of a text all of whose letters and digits are ASCII."""
+    plain = text.replace(_CURLY, _MARK).encode("ascii", "replace")
     folded = plain.translate(_FOLD).decode()
     if "'" in folded or _MARK in folded:
         folded = _OUTSIDE.sub(" ", folded)
-    rest = plain.translate(None, _LETTERS)
-    total = len(plain) - len(rest)
-    marks = rest.translate(None, _SPACES)
-    other = len(marks.translate(None, _DIGITS))
-    return _Look(
-        folded.split(),
-        0,
-        "Latin" if total else None,
-        {},
-        total,
-        len(plain) - len(plain.translate(None, _UPPER)) if total else 0,
-        len(marks) - other,
-        other,
-    )
+    return folded.split()
 
 
-def _matters(character: str) -> bool:
-    return character.isalnum() or character.isspace()
-
-
-def _look(text: str) -> _Look:
-    """What any text is made of, character by character."""
+def _foreign_words(text: str) -> tuple[list[str], int]:
+    """Words of any text in lower case, and how many characters they are shorter than they are written."""
     written = _WORD.findall(_HAN.sub(lambda match: f" {match.group()} ", text) if _HAN.search(text) else text)
     words = [word.lower() for word in written]
-    letters: dict[str, int] = {}
-    total = upper = digits = other = 0
-    for character, count in Counter(text).items():
-        if character.isalpha():
-            total += count
-            upper += count * character.isupper()
-            low = character.lower()[0]
-            letters[low] = letters.get(low, 0) + count
-        elif character.isdigit():
-            digits += count
-        elif not character.isspace():
-            other += count
-    shrunk = sum(map(len, written)) - sum(map(len, words))
-    return _Look(words, shrunk, main_script(letters), letters, total, upper, digits, other)
+    return words, sum(map(len, written)) - sum(map(len, words))
 
 
 def _sentences(text: str) -> int:

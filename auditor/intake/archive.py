@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.core import gate
@@ -36,6 +38,8 @@ A = TypeVar("A")
 RECORDS = "records"
 LABELS = "labels"
 _TRIES = 10
+_ALTERED = "it is not the file that was written: its SHA-256 is another one"
+_READ = 1 << 20
 
 
 class ParquetArchive:
@@ -133,17 +137,46 @@ class ParquetArchive:
         return self._merge(model, folder, names if len(names) > 1 else [], compaction.new_id(closed=True))
 
     def _merge(self, model: str, folder: str, names: Sequence[str], merged: str) -> int:
-        tables = {name: self._table(f"{folder}/{name}") for name in names}
-        whole = {name: table for name, table in tables.items() if table is not None}
-        if len(whole) < 2:
-            return 0
-        data = parts.encode(compaction.merge(list(whole.values()), whole, model))
-        self._place.write(f"{folder}/merge-{merged}.parquet", data)
-        self._finish(folder)
-        return len(whole)
+        left = list(names)
+        while len(left) > 1:
+            try:
+                with ExitStack() as stack:
+                    files = {name: self._opened(stack, folder, name) for name in left}
+                    with self._place.writer(f"{folder}/merge-{merged}.parquet") as sink:
+                        compaction.merge(files, model, sink)
+            except compaction.UnreadableError as found:
+                path, cause = f"{folder}/{found.name}", found.__cause__
+                assert isinstance(cause, Exception)
+                self._set_apart(path, cause, None, None)
+                left.remove(found.name)
+            else:
+                self._finish(folder)
+                return len(left)
+        return 0
+
+    def _opened(self, stack: ExitStack, folder: str, name: str) -> pq.ParquetFile:
+        """A part to be merged, held against its checksum."""
+        path = f"{folder}/{name}"
+        try:
+            source = stack.enter_context(self._place.source(path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        with compaction.reading(name):
+            expected = None if self._checksums is None else self._checksums.part(path)
+            if expected is not None and _digest(source)[0] != expected.sha256:
+                raise ValueError(_ALTERED)
+            source.seek(0)
+            return parts.opened(source)
 
     def _finish(self, folder: str) -> None:
-        compaction.finish(self._place, folder, self._forget, lambda path: self._remember(path, self._place.read(path)))
+        compaction.finish(self._place, folder, self._forget, self._arrived)
+
+    def _arrived(self, path: str) -> None:
+        if self._checksums is not None:
+            with self._place.source(path) as source:
+                self._checksums.put_part(ArchivePart(path, *_digest(source)))
 
     def _write(self, path: str, data: bytes) -> None:
         """Put a file in place with its checksum. In between it has none: a file that is written again is never blamed."""
@@ -310,7 +343,7 @@ class ParquetArchive:
             if expected is not None:
                 data = source.read_buffer() if hasattr(source, "read_buffer") else pa.py_buffer(source.read())
                 if hashlib.sha256(data).hexdigest() != expected.sha256:
-                    raise ValueError("it is not the file that was written: its SHA-256 is another one")
+                    raise ValueError(_ALTERED)
                 source = pa.BufferReader(data)
         return parts.read(source, columns, span, threads=threads)
 
@@ -399,6 +432,15 @@ def _again(read: Callable[[], A]) -> A:
         except FileNotFoundError:
             continue
     return read()
+
+
+def _digest(source: Any) -> tuple[str, int]:
+    """SHA-256 and size of a file, read piece by piece."""
+    found, size = hashlib.sha256(), 0
+    while data := source.read(_READ):
+        found.update(data)
+        size += len(data)
+    return found.hexdigest(), size
 
 
 def _without_empty(table: pa.Table) -> pa.Table:

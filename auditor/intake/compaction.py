@@ -3,17 +3,25 @@
 A merge is written as `merge-<id>.parquet`, whose foot names the parts that it replaces. From the moment it is there it
 counts, and they do not. Then they are removed, and it gets its name `part-<id>.parquet`; what was cut short is finished
 by the next call. At rest each record stands in exactly one `part-*.parquet`.
+
+Parts are merged by stretches of time, and written group by group, so that the memory of a merge does not grow with its day.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from auditor.core.identity import uuid7
 from auditor.intake import parts
@@ -28,7 +36,13 @@ AT_ONCE = 8
 LARGEST = 64 << 20
 """Files of this size, bytes, are large enough: they are not merged again before their day is over."""
 MOST = 256 << 20
-"""Bytes of files that are merged in one go: a merge holds them in memory, unpacked."""
+"""Bytes of files that are merged in one go."""
+FILES = 512
+"""Files that are merged, and so open, at once."""
+STRETCH = parts.GROUP_ROWS
+"""Rows of a stretch of time that are put in order together."""
+HELD = 64 << 20
+"""Unpacked bytes that are kept from one stretch for the next; what is more is read again."""
 REPLACES = b"auditor.replaces"
 
 
@@ -95,10 +109,11 @@ def choose(sizes: Mapping[str, int], *, closed: bool) -> list[str]:
 
 def _within(sizes: Mapping[str, int]) -> list[str]:
     """The smallest of these that fit into memory together; none, unless there are at least two."""
-    chosen, total = [], 0
+    chosen: list[str] = []
+    total = 0
     for name in sorted(sizes, key=lambda name: (sizes[name], name)):
         total += sizes[name]
-        if total > MOST:
+        if total > MOST or len(chosen) == FILES:
             break
         chosen.append(name)
     return chosen if len(chosen) > 1 else []
@@ -108,27 +123,148 @@ def new_id(*, closed: bool) -> str:
     return f"{WHOLE_DAY if closed else ''}{uuid7()}"
 
 
-def merge(tables: Sequence[pa.Table], replaces: Iterable[str], model: str) -> pa.Table:
-    """The rows of all tables in the order of their times, then ids; each id once."""
-    whole = joined(tables)
-    if pc.count_distinct(whole["id"]).as_py() < whole.num_rows:
-        _, first = np.unique(whole["id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
-        whole = whole.take(pa.array(np.sort(first)))
-    return whole.replace_schema_metadata({**parts.metadata(model), REPLACES.decode(): json.dumps(sorted(replaces))})
+class UnreadableError(Exception):
+    """A part does not read; `name` says which, the cause why."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Errors of reading that part; what goes wrong with the merged file is another matter."""
+    try:
+        yield
+    except parts.UNREADABLE as error:
+        raise UnreadableError(name) from error
+
+
+def merge(files: Mapping[str, pq.ParquetFile], model: str, sink: BinaryIO) -> None:
+    """Write the rows of all files, in the order of their times, then ids; each id once.
+
+    Raises
+    ------
+    UnreadableError
+        For a file that does not read: what was written by then is worth nothing.
+    """
+    schemas = [file.schema_arrow for file in files.values()]
+    kinds = _kinds(schemas)
+    empty = pa.concat_tables([_aligned(schema.empty_table(), kinds) for schema in schemas], promote_options="default")
+    says = {**parts.metadata(model), REPLACES.decode(): json.dumps(sorted(files))}
+    with parts.writer(sink, empty.schema.with_metadata(says)) as out:
+        waiting = empty
+        for pieces in _stretches(files):
+            aligned = [_aligned(piece, kinds) for piece in pieces]
+            waiting = pa.concat_tables(
+                [waiting, _in_order(pa.concat_tables([empty, *aligned], promote_options="default"))]
+            )
+            while waiting.num_rows >= parts.GROUP_ROWS:
+                out.write_table(waiting.slice(0, parts.GROUP_ROWS))
+                waiting = waiting.slice(parts.GROUP_ROWS)
+        out.write_table(waiting)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """A group of rows of a file, and the times of its first and last row, microseconds."""
+
+    name: str
+    file: pq.ParquetFile
+    index: int
+    first: int
+    last: int
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        with reading(self.name):
+            return self.file.read_row_group(self.index, columns=columns, use_threads=False)
+
+
+def _stretches(files: Mapping[str, pq.ParquetFile]) -> Iterator[list[pa.Table]]:
+    """Rows of all files by stretches of time: of each stretch what every group of rows has in it; each id once."""
+    groups, bounds, twice = _looked_through(files)
+    seen: set[str] = set()
+    held: dict[_Group, pa.Table] = {}
+    for begin, end in pairwise(bounds):
+        pieces, kept, size = [], {}, 0
+        for group in groups:
+            if group.first < end and group.last >= begin:
+                table = held.pop(group, None)
+                table = group.read() if table is None else table
+                pieces.append(parts.cut(table, begin, end))
+                if group.last >= end and size + table.nbytes <= HELD:
+                    kept[group] = table
+                    size += table.nbytes
+        held = kept
+        yield _first_of(pieces, twice, seen) if len(twice) else pieces
+
+
+def _looked_through(files: Mapping[str, pq.ParquetFile]) -> tuple[list[_Group], list[int], NDArray[np.int64]]:
+    """All groups of rows, the bounds of the stretches, and the hashes that more than one row's id has."""
+    groups, times, hashes = [], [], []
+    for name, file in files.items():
+        for index in range(file.num_row_groups):
+            found = _Group(name, file, index, 0, 0).read(["id", "time"])
+            if found.num_rows:
+                time = found["time"].cast(pa.int64()).to_numpy()
+                groups.append(_Group(name, file, index, int(time.min()), int(time.max())))
+                times.append(time)
+                hashes.append(_hashes(found))
+    if not groups:
+        return [], [], np.empty(0, np.int64)
+    every = np.sort(np.concatenate(times))
+    bounds = [*np.unique(every[::STRETCH]).tolist(), int(every[-1]) + 1]
+    return groups, bounds, _repeated(np.concatenate(hashes))
+
+
+def _hashes(table: pa.Table) -> NDArray[np.int64]:
+    """Of each id, good for this process."""
+    return np.fromiter(map(hash, table["id"].to_pylist()), np.int64, table.num_rows)
+
+
+def _repeated(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those that are there more than once, rising."""
+    values = np.sort(values)
+    return np.unique(values[1:][values[1:] == values[:-1]])
+
+
+def _first_of(pieces: Sequence[pa.Table], twice: NDArray[np.int64], seen: set[str]) -> list[pa.Table]:
+    """The pieces of a stretch without the rows whose id was seen, in it or before, in a row that comes first."""
+    whole: list[tuple[int, str, int, int]] = []
+    keep = [np.ones(piece.num_rows, bool) for piece in pieces]
+    for number, piece in enumerate(pieces):
+        (places,) = np.nonzero(np.isin(_hashes(piece), twice))
+        few = piece.select(["id", "time"]).take(pa.array(places))
+        rows = zip(few["time"].cast(pa.int64()).to_pylist(), few["id"].to_pylist(), places.tolist(), strict=True)
+        whole += [(time, name, number, place) for time, name, place in rows]
+    for _, name, number, place in sorted(whole):
+        if name in seen:
+            keep[number][place] = False
+        seen.add(name)
+    return [piece.filter(pa.array(rows)) for piece, rows in zip(pieces, keep, strict=True)]
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
     """The rows of all tables in the order of their times, then ids."""
+    kinds = _kinds([table.schema for table in tables])
+    return _in_order(pa.concat_tables([_aligned(table, kinds) for table in tables], promote_options="default"))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    table = table.combine_chunks()
+    if (np.diff(table["time"].cast(pa.int64()).to_numpy()) > 0).all():  # as a replay and one agent write them
+        return table
+    return table.take(pc.sort_indices(table, [("time", "ascending"), ("id", "ascending")]))
+
+
+def _kinds(schemas: Sequence[pa.Schema]) -> dict[str, list[pa.DataType]]:
+    """The types that each column has in any of them."""
     kinds: dict[str, list[pa.DataType]] = defaultdict(list)
-    for table in tables:
-        for field in table.schema:
+    for schema in schemas:
+        for field in schema:
             if field.type not in kinds[field.name]:
                 kinds[field.name].append(field.type)
-    whole = pa.concat_tables([_aligned(table, kinds) for table in tables], promote_options="default")
-    whole = whole.combine_chunks()
-    if (np.diff(whole["time"].cast(pa.int64()).to_numpy()) > 0).all():  # as a replay and one agent write them
-        return whole
-    return whole.take(pc.sort_indices(whole, [("time", "ascending"), ("id", "ascending")]))
+    return kinds
 
 
 def _aligned(table: pa.Table, kinds: Mapping[str, list[pa.DataType]]) -> pa.Table:

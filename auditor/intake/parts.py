@@ -31,17 +31,22 @@ def encode(table: pa.Table) -> bytes:
     are split by place instead (exponents together), which packs tighter and unpacks faster.
     """
     buffer = io.BytesIO()
-    pq.write_table(
-        table,
-        buffer,
+    with writer(buffer, table.schema) as file:
+        file.write_table(table, row_group_size=GROUP_ROWS)
+    return buffer.getvalue()
+
+
+def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writes a file such as `encode` makes, table by table; each table begins a group of rows."""
+    return pq.ParquetWriter(
+        sink,
+        schema,
         compression="zstd",
-        row_group_size=GROUP_ROWS,
-        use_dictionary=[field.name for field in table.schema if pa.types.is_string(field.type) and field.name != "id"],
-        use_byte_stream_split=[name for field in table.schema if (name := _figures(field)) is not None],
+        use_dictionary=[field.name for field in schema if pa.types.is_string(field.type) and field.name != "id"],
+        use_byte_stream_split=[name for field in schema if (name := _figures(field)) is not None],
         write_statistics=["time"],
         write_page_checksum=True,
     )
-    return buffer.getvalue()
 
 
 def schema(source: Any) -> pa.Schema:
@@ -54,15 +59,22 @@ def read(source: Any, columns: list[str] | None = None, span: Span | None = None
 
     One thread unless asked for more: files are small, and an engine that wants more processes has them.
     """
-    file = pq.ParquetFile(source, page_checksum_verification=True)
+    file = opened(source)
     if span is None:
         table = file.read(columns=columns, use_threads=threads)
     else:
         groups = _groups(file, to_us(span.start), to_us(span.end))
-        table = _cut(file.read_row_groups(groups, columns=columns, use_threads=threads), span)
+        table = cut(
+            file.read_row_groups(groups, columns=columns, use_threads=threads), to_us(span.start), to_us(span.end)
+        )
     if "id" in table.column_names and table["id"].type != pa.string():
         raise ValueError("the ids are no strings")
     return table
+
+
+def opened(source: Any) -> pq.ParquetFile:
+    """The file, to be read group by group; raises one of `UNREADABLE`, as its reading does."""
+    return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
 
 
 def _groups(file: pq.ParquetFile, start: int, end: int) -> list[int]:
@@ -84,9 +96,10 @@ def _groups(file: pq.ParquetFile, start: int, end: int) -> list[int]:
     return found
 
 
-def _cut(table: pa.Table, span: Span) -> pa.Table:
+def cut(table: pa.Table, start: int, end: int) -> pa.Table:
+    """The rows whose times lie in [start, end), microseconds."""
     time = table["time"].cast(pa.int64()).to_numpy()
-    inside = (time >= to_us(span.start)) & (time < to_us(span.end))
+    inside = (time >= start) & (time < end)
     return table if inside.all() else table.filter(pa.array(inside))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from auditor.segments import fsync_folder
 
@@ -28,6 +31,10 @@ class Place(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Put a whole file in place: readers see the old one or the new one; durable on return."""
+        ...
+
+    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """As `write`, for what is written bit by bit: it is in place when the block ends well, else nothing is."""
         ...
 
     def remove(self, path: str) -> None:
@@ -72,13 +79,22 @@ class LocalPlace:
         return pa.OSFile(str(Path(self.root, path)))
 
     def write(self, path: str, data: bytes) -> None:
+        with self.writer(path) as file:
+            file.write(data)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
         target = Path(self.root, path)
         _make_folder(target.parent)
         partial = target.with_name(f".{target.name}.partial")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         partial.replace(target)
         fsync_folder(target.parent)
 
@@ -131,6 +147,15 @@ class RemotePlace:
         fs, base = self._fs
         fs.makedirs(f"{base}/{PurePosixPath(path).parent}", exist_ok=True)
         fs.pipe_file(f"{base}/{path}", data)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        fs, base = self._fs
+        with tempfile.NamedTemporaryFile() as file:
+            yield file  # type: ignore[misc]
+            file.flush()
+            fs.makedirs(f"{base}/{PurePosixPath(path).parent}", exist_ok=True)
+            fs.put_file(file.name, f"{base}/{path}")
 
     def remove(self, path: str) -> None:
         fs, base = self._fs

@@ -1,15 +1,20 @@
 """Small archive files become one: the same rows at every moment, whatever interrupts; and a file that was altered is found."""
 
+import io
 import itertools
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from auditor.core.record import Input
-from auditor.core.window import DAY, HOUR, Span
-from auditor.intake import compaction
+from auditor.core.window import DAY, HOUR, Span, to_us
+from auditor.intake import compaction, parts
 from auditor.intake.archive import ParquetArchive
+from auditor.intake.columns import TIME
 from auditor.store.memory import MemoryStore
 from auditor.testing.factories import MODEL, START, make_record
 from auditor.testing.synthetic import make_records
@@ -99,7 +104,7 @@ class Failing:
 
     def __getattr__(self, name):
         found = getattr(self._place, name)
-        if name not in ("write", "remove", "rename"):
+        if name not in ("write", "writer", "remove", "rename"):
             return found
 
         def change(*args):
@@ -198,3 +203,114 @@ def test_a_span_reads_its_rows_alone_and_a_scan_is_plain_arrow(archive):
     found = dict(zip(table["id"].to_pylist(), table[path].to_pylist(), strict=True))
     np.testing.assert_array_equal([found[name] for name in rows.ids], rows.numeric[path])
     assert archive.scan("nobody", hour, [path]).num_rows == 0
+
+
+def naive(tables):
+    """All rows in memory, in order, each id once: what a merge must give, whatever its stretches."""
+    whole = compaction.joined(tables)
+    _, first = np.unique(whole["id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
+    return whole.take(pa.array(np.sort(first)))
+
+
+def part_of(rng, columns, size, ids):
+    """A part as drains write them: rows by time, few times, some rows that another part has too."""
+    found = {
+        "id": pa.array([f"r{number}" for number in rng.integers(0, ids, size)]),
+        "time": pa.array(to_us(START) + 1_000_000 * rng.integers(0, 40, size)).cast(TIME),
+        "sampling": pa.array(np.ones(size)),
+    }
+    kinds = {
+        "number": pa.array(rng.normal(size=size)),
+        "word": pa.array(rng.choice(["a", "b"], size)),
+        "pair": pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=2 * size).astype(np.float32)), 2),
+        "triple": pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=3 * size).astype(np.float32)), 3),
+    }
+    found |= {path: kinds[kind] for path, kind in columns.items()}
+    table = pa.table(found)
+    return table.take(pc.sort_indices(table, [("time", "ascending"), ("id", "ascending")]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_merging_by_stretches_gives_what_merging_in_memory_does(seed, monkeypatch):
+    monkeypatch.setattr(parts, "GROUP_ROWS", 16)
+    monkeypatch.setattr(compaction, "STRETCH", 10)
+    monkeypatch.setattr(compaction, "HELD", 2000 * (seed % 2))
+    rng = np.random.default_rng(seed)
+    choices = [{"x": "number"}, {"x": "word", "y": "pair"}, {"y": "triple", "x": "number"}, {"y": "pair"}, {}]
+    tables = [
+        part_of(rng, choices[int(rng.integers(len(choices)))], int(rng.integers(1, 60)), 60 if seed < 4 else 10**9)
+        for _ in range(5)
+    ]
+    files = {str(place): parts.opened(pa.BufferReader(parts.encode(table))) for place, table in enumerate(tables)}
+    read = [file.read() for file in files.values()]
+    sink = io.BytesIO()
+    compaction.merge(files, MODEL, sink)
+    merged = parts.opened(pa.BufferReader(sink.getvalue()))
+    expected = parts.opened(pa.BufferReader(parts.encode(naive(read))))
+    assert merged.read().equals(expected.read())
+    assert merged.schema_arrow.remove_metadata().equals(expected.schema_arrow.remove_metadata())
+    groups = [file.metadata.row_group(i).num_rows for file in (merged,) for i in range(file.num_row_groups)]
+    assert groups == [expected.metadata.row_group(i).num_rows for i in range(expected.num_row_groups)]
+
+
+def test_the_memory_of_a_merge_does_not_grow_with_the_day(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "GROUP_ROWS", 4000)
+    monkeypatch.setattr(compaction, "STRETCH", 4000)
+    monkeypatch.setattr(compaction, "HELD", 1 << 20)
+
+    def peak(folder, count):
+        archive = ParquetArchive(tmp_path / folder, tmp_path / "quarantine", checksums=MemoryStore())
+        rng = np.random.default_rng(0)
+        for place in range(count):
+            moments = to_us(START) + 1_000_000 * place + np.arange(4000)
+            table = {
+                "id": pa.array([f"{place}-{row}" for row in range(4000)]),
+                "time": pa.array(moments).cast(TIME),
+                "sampling": pa.array(np.ones(4000)),
+                **{f"inputs.x.descriptors.c{c}": pa.array(rng.normal(size=4000)) for c in range(24)},
+            }
+            archive.put([(MODEL, pa.table(table))], f"s{place:03d}")
+        usual = pa.default_memory_pool()
+        counted = pa.proxy_memory_pool(usual)
+        pa.set_memory_pool(counted)
+        try:
+            assert archive.tidy(MODEL, TODAY, closed=True) == count
+        finally:
+            pa.set_memory_pool(usual)
+        return counted.max_memory()
+
+    few, many = peak("few", 8), peak("many", 32)
+    assert many < 1.3 * few
+    assert many < 32 * 4000 * 25 * 8 / 3, "far less than the day"
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_part_that_does_not_read_is_set_aside_and_the_others_are_merged(tmp_path, checked):
+    archive = ParquetArchive(
+        tmp_path / "archive", tmp_path / "quarantine", checksums=MemoryStore() if checked else None
+    )
+    fill(archive, parts=3, n=300)
+    before = set(archive.read(MODEL, SPAN).ids)
+    hurt = sorted((tmp_path / "archive").rglob("part-*.parquet"))[1]
+    gone = set(pq.read_table(hurt)["id"].to_pylist())
+    data = bytearray(hurt.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    hurt.write_bytes(data)
+    assert archive.compact(MODEL, TODAY) == 2
+    (name,) = files(tmp_path / "archive")
+    assert name.startswith("part-day-")
+    assert set(archive.read(MODEL, SPAN).ids) == before - gone
+    assert len(archive.damage()) == 1
+
+
+def test_a_merge_that_fails_leaves_no_trace(archive, tmp_path, monkeypatch):
+    fill(archive, parts=2, n=40)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compaction, "_in_order", full)
+    with pytest.raises(OSError, match="No space"):
+        archive.compact(MODEL, TODAY)
+    assert not [path for path in (tmp_path / "archive").rglob("*") if "merge" in path.name]
+    assert archive.read(MODEL, SPAN).n == 40

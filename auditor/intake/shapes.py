@@ -154,7 +154,7 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
     except REFUSALS:
         return None
     times = [row.time for row in found.records]
-    if {time.tzinfo for time in times} != {UTC} or not (EARLIEST <= min(times) and max(times) < LATEST):
+    if {time.tzinfo for time in times} != {UTC} or not (min(times) >= EARLIEST and max(times) < LATEST):
         return None
     return found
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,11 +174,12 @@ def test_a_dask_cluster_on_one_machine(run: Run, tmp_path: Path) -> None:
     run("auditor ingest calls.csv")
     (script,) = blocks("run-on-dask", "sh")
     *cluster, audit = script.replace("8786", "18786").strip().splitlines()
+    there = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     started = []
     try:
         for line in cluster:
             with (tmp_path / "log").open("ab") as log:
-                started.append(subprocess.Popen(shlex.split(line.rstrip(" &")), stdout=log, stderr=log))
+                started.append(subprocess.Popen(shlex.split(line.rstrip(" &")), stdout=log, stderr=log, env=there))
             time.sleep(3)
         run(audit)
     finally:

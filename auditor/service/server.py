@@ -135,6 +135,7 @@ def _config(service: Service) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody asks where a request came from: keys say who sent it
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_S,
         backlog=512,

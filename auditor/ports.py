@@ -321,6 +321,13 @@ class Queries(Protocol):
     """Reads for dashboard, reports, policies and HTTP. Always the newest revision of a window, unless asked otherwise."""
 
     def models(self) -> Sequence[ModelSummary]: ...
+    def versions(self, model: str, span: Span) -> Mapping[str, datetime]:
+        """Named versions with summarised records in the span, oldest first: the start of the first hour that has one.
+
+        That hour may lie before the span; of a day of which only a roll-up is left, it is the day.
+        """
+        ...
+
     def runs(self, model: str, span: Span | None = None) -> Sequence[AuditRun]:
         """By window start."""
         ...

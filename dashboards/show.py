@@ -38,7 +38,7 @@ def header(title: str, question: str, evidence: Evidence) -> None:
     st.title(title)
     st.caption(question)
     last = f"last audited window {words.window(evidence.last)}" if evidence.last else "no audited window"
-    versions = f" {safe(words.listing(evidence.versions, most=3))}" if evidence.versions else ""
+    versions = f", {safe(words.versions(evidence.first_seen))}" if evidence.first_seen else ""
     st.markdown(
         f"**{safe(evidence.model)}**{versions} · {last} · "
         f"{words.plural(sum(run.records for run in evidence.runs), 'record')} in "
@@ -63,6 +63,7 @@ def story(told: Story, evidence: Evidence) -> None:
             st.badge(told.alert.severity, color="gray")
         for name, text in (
             ("What changed", told.what),
+            *([("In plain words", told.plainly)] if told.plainly else []),
             ("Since when", told.since),
             ("How sure", told.sure),
             ("What next", told.next),

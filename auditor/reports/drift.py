@@ -7,7 +7,7 @@ from datetime import datetime
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
-from auditor.reports import parts, words
+from auditor.reports import distances, parts, words
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
@@ -16,20 +16,6 @@ from auditor.reports.stories import stories
 FAMILIES = ("drift", "input", "alignment", "capture")
 HEADLINE = "drift.ks"
 """The distance that stands for a column in drawings; others are in the tables."""
-
-
-SHORT = {
-    "drift.ks": "KS",
-    "drift.psi": "PSI",
-    "drift.jensen_shannon": "Jensen-Shannon",
-    "drift.wasserstein": "Wasserstein",
-    "drift.mmd2": "MMD²",
-    "drift.frechet": "Fréchet",
-    "drift.kid": "KID",
-    "drift.domain_auc": "domain AUC",
-    "drift.e_value": "e-value",
-}
-"""The distances as the table of columns calls them."""
 
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
@@ -55,8 +41,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             parts.capture_section(evidence),
         ],
         method=(
-            "A distance of 0 means that window and baseline have the same distribution, 1 that they do not overlap. "
-            "Chance alone keeps it above 0: with few records, more so.",
+            "Chance alone keeps a KS, Jensen-Shannon or Wasserstein distance and a PSI above 0: with few records, more so.",
         ),
     )
 
@@ -88,7 +73,7 @@ def _summary(evidence: Evidence) -> list[str]:
         top = max(known, key=lambda m: m.value or 0.0)
         sentences.append(
             f"In the last window ({parts.last_window(evidence)}) {words.plural(len(known), 'column')} had a figure; the "
-            f"furthest from its baseline is {words.subject(top.attributes)}, {words.figure(top)}."
+            f"furthest from its baseline is {words.subject(top.attributes)}, {words.figure(top)}. {distances.says(top)}"
         )
     elif figures:
         sentences.append(f"In the last window no column had a figure: {words.reason(figures[0].reason)}.")
@@ -130,17 +115,18 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
     rows = tuple(
         (
             words.column_of(main.attributes) or "all columns together",
-            f"{words.value(main)} ({_name(main)})" if main.value is not None else words.value(main),
+            f"{words.value(main)} ({distances.name(main.metric)})" if main.value is not None else words.value(main),
             words.chance(main.p_value) if main.p_value is not None else "no p-value",
-            "; ".join(f"{_name(m)} {words.value(m)}" for m in mine if _beside(m, main)) or "–",
+            "; ".join(f"{distances.name(m.metric)} {words.value(m)}" for m in mine if _beside(m, main)) or "–",
             f"{main.n:,}",
             main.note or "–",
         )
         for main, mine in lines
     )
     return Table(
-        caption=f"Last window, {parts.last_window(evidence)}. By chance alone: how often unchanged data would look as different.",
-        columns=("Column", "Distance", "By chance alone", "Other distances", "n", "In figures"),
+        caption=f"Last window, {parts.last_window(evidence)}. By chance alone: how often unchanged data would look as different. "
+        "What each figure compares: at the end of this report.",
+        columns=("Column", "Distance", "By chance alone", "Other figures", "n", "In figures"),
         numeric=("n",),
         rows=rows,
     )
@@ -154,10 +140,6 @@ def _beside(m: Measurement, main: Measurement) -> bool:
 def _headline(figures: list[Measurement]) -> Measurement:
     """The figure that stands for a column: the distance of the drawings, else one with a p-value, else the first."""
     return min(figures, key=lambda m: (m.metric != HEADLINE, m.p_value is None))
-
-
-def _name(m: Measurement) -> str:
-    return SHORT.get(m.metric) or m.metric.removeprefix("drift.").replace("_", " ")
 
 
 def _missing(evidence: Evidence) -> Section | None:
@@ -190,7 +172,13 @@ def _alignment(evidence: Evidence) -> Section | None:
 
     drawing = parts.trends(evidence, figures, "Agreement between inputs", label=label, marks=marks, limits=limits)
     rows = tuple(
-        (words.subject(m.attributes), words.metric_name(m.metric), words.figure(m), words.how_sure(m))
+        (
+            words.subject(m.attributes),
+            words.metric_name(m.metric),
+            words.figure(m),
+            distances.says(m),
+            words.how_sure(m),
+        )
         for m in evidence.latest("alignment.")
     )
     return Section(
@@ -201,6 +189,6 @@ def _alignment(evidence: Evidence) -> Section | None:
             "for example. These figures look at the pairs.",
         ),
         drawings=(drawing,) if drawing else (),
-        tables=(Table(columns=("Pair", "Figure", "Last window", "How sure"), rows=rows),),
+        tables=(Table(columns=("Pair", "Figure", "Last window", "In plain words", "How sure"), rows=rows),),
         measurements=tuple(figures),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
 from auditor.reports import parts, vocabulary, words
-from auditor.reports.evidence import Evidence, gather
-from auditor.reports.model import Report, Section, Table
+from auditor.reports.evidence import EARLIER, Evidence, gather
+from auditor.reports.model import Report, Section, Spread, Table
 from auditor.reports.rules import Rules
 
 FAMILIES = ("energy", "carbon", "capture")
@@ -74,6 +75,45 @@ def weighted_mean(measurements: Sequence[Measurement]) -> float | None:
     return sum(value * n for value, n in known) / count if count else None
 
 
+def spread(evidence: Evidence, figure: Measurement) -> Spread:
+    """The last window's energy per answer beside that of the windows before it.
+
+    Only windows of the same meter and method, since other meters count other joules.
+    """
+    meters = {m.end: m.note for m in (*evidence.before, *_per_call(evidence)) if "input" not in m.attributes}
+
+    def same(m: Measurement) -> bool:
+        mine, own = ((x.how, meters.get(x.end), x.method, dict(x.attributes)) for x in (figure, m))
+        return m.value is not None and mine == own
+
+    earlier = tuple(filter(same, evidence.before))
+    begun = {v: at for v, at in evidence.first_seen.items() if earlier and earlier[0].start < at < figure.start}
+    return Spread(figure=figure, earlier=earlier, begun=begun)
+
+
+def spread_cells(spread: Spread) -> tuple[str, str, str, str]:
+    """Of the earlier windows: their number, median, lowest and highest figure."""
+    if not spread.earlier:
+        return ("none measured in this way", "–", "–", "–")
+    ordered = sorted(spread.earlier, key=lambda m: m.value or 0.0)
+    low, high = (f"{words.value(m)} ({words.window(m.span)})" for m in (ordered[0], ordered[-1]))
+    number = f"{len(ordered)}{_among(spread)}"
+    return (number, words.quantity(median(spread.values), spread.figure.unit), low, high)
+
+
+def spread_text(spread: Spread) -> str:
+    """What stood in earlier windows, in a sentence: median, range and number, or that there are none."""
+    if not spread.earlier:
+        return "No earlier window of this length was measured in this way."
+    _, middle, low, high = spread_cells(spread)
+    count = words.plural(len(spread.earlier), "earlier window")
+    return f"In {count}: median {middle}, lowest {low}, highest {high}{_among(spread)}."
+
+
+def _among(spread: Spread) -> str:
+    return f"; among them {words.versions(spread.begun)}" if spread.begun else ""
+
+
 def _per_call(evidence: Evidence) -> list[Measurement]:
     return [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
 
@@ -91,10 +131,15 @@ def _summary(evidence: Evidence) -> list[str]:
     ]
     last = figures[-1]
     if last.value is not None:
-        sentences.append(f"In the last window ({parts.last_window(evidence)}) it was {words.figure(last)}.")
+        sentences.append(
+            f"In the last window ({parts.last_window(evidence)}) it was {words.figure(last)}. "
+            f"{spread_text(spread(evidence, last))}"
+        )
     ratio = evidence.latest("energy.per_inference.ratio")
     if ratio and ratio[0].value is not None:
-        sentences.append(f"That is {words.number(ratio[0].value)} times what an answer used in the baseline.")
+        sentences.append(
+            f"The last window's figure is {words.number(ratio[0].value)} times what an answer used in the baseline."
+        )
     sentences.append(carbon_sentence(evidence))
     return sentences
 
@@ -145,12 +190,23 @@ def _per_answer(evidence: Evidence) -> Section:
     drawing = parts.trends(
         evidence, figures, f"Energy per answer ({parts.how_words(figures)})", label=label, marks=marks, limits=limits
     )
+    spreads = [spread(evidence, m) for m in evidence.latest("energy.per_inference") if m.value is not None]
+    rows = tuple((label(s.figure), words.value(s.figure), *spread_cells(s)) for s in spreads)
+    table = Table(
+        caption=f"Last window, {parts.last_window(evidence)}, beside at most {EARLIER} earlier windows of the same length, meter "
+        "and method.",
+        columns=("What", "Last window", "Earlier windows", "Median", "Lowest", "Highest"),
+        rows=rows,
+    )
+    behind = {m.id: m for m in (*figures, *(m for s in spreads for m in s.earlier))}
     return Section(
         id="per-answer",
         title="Energy per answer",
         text=() if figures else ("No energy was counted in the period.",),
+        tables=(table,) if rows else (),
         drawings=(drawing,) if drawing else (),
-        measurements=tuple(figures),
+        spreads=tuple(spreads),
+        measurements=tuple(behind.values()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -36,6 +36,10 @@ class Evidence:
         The newest verdict of each control x slice x input at the end of the span, gravest first.
     alerts : tuple of Alert
         Those that were open at some time in the span, as they stood at its end: open ones first, then newest first.
+    first_seen : mapping of str to datetime
+        By model version with records in the span, oldest first: the hour in which it was first seen.
+    before : tuple of Measurement
+        Energy per answer of the windows before the last one and as long as it, at most `EARLIER`, whatever the span.
     """
 
     model: str
@@ -49,6 +53,8 @@ class Evidence:
     artifacts: tuple[Artifact, ...]
     baselines: tuple[Baseline, ...]
     rules: Rules = field(default_factory=Rules)
+    first_seen: Mapping[str, datetime] = field(default_factory=dict)
+    before: tuple[Measurement, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Measurement]:
@@ -84,12 +90,6 @@ class Evidence:
     def open_alerts(self) -> tuple[Alert, ...]:
         """Alerts that were open when the period ended."""
         return tuple(alert for alert in self.alerts if is_open(alert, self.span.end))
-
-    @cached_property
-    def versions(self) -> tuple[str, ...]:
-        """Model versions with figures of their own in the period, in order of appearance."""
-        seen = dict.fromkeys(m.version for m in self.measurements if m.version is not None)
-        return tuple(version for version in seen if version) or tuple(self.summary.versions if self.summary else ())
 
     def of(self, metric: str, *, by_version: bool = False, **attributes: str) -> list[Measurement]:
         """Measurements of a metric (or of a family: a name that ends in `.`), by audited window.
@@ -207,6 +207,8 @@ def absences(measurements: Iterable[Measurement]) -> list[Measurement]:
 
 LONGEST_RULE = timedelta(days=92)
 """How far before the period a figure may begin that a rule of the period looked at."""
+EARLIER = 28
+"""How many windows before the last one a figure is laid beside."""
 
 
 def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None) -> Evidence:
@@ -223,11 +225,12 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
     if wanted:  # rules that look further back than the period begins
         earlier = queries.measurements(model, span=Span(span.start - LONGEST_RULE, span.end), all_versions=True)
         measurements = [m for m in earlier if m.id in wanted] + measurements
+    runs = tuple(queries.runs(model, span))
     return Evidence(
         model=model,
         span=span,
         summary=summary,
-        runs=tuple(queries.runs(model, span)),
+        runs=runs,
         measurements=tuple(measurements),
         verdicts=tuple(verdicts),
         current=tuple(current),
@@ -235,7 +238,15 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
         artifacts=tuple(queries.artifacts(model, span=span)),
         baselines=tuple(item for item in queries.baselines(model) if item.span.end <= span.end),
         rules=rules or Rules(),
+        first_seen=queries.versions(model, span),
+        before=_before(queries, model, runs[-1].span) if runs else (),
     )
+
+
+def _before(queries: Queries, model: str, last: Span) -> tuple[Measurement, ...]:
+    span = Span(last.start - EARLIER * last.duration, last.start)
+    found = queries.measurements(model, metric="energy.per_inference", span=span)
+    return tuple(m for m in found if m.span.duration == last.duration)
 
 
 def audited_span(queries: Queries, model: str, *, back: timedelta | None = None) -> Span:

@@ -115,7 +115,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
         said = "could not be evaluated" if verdict.verdict is Word.ERROR else "is undecided"
         yield Gap(
             code=code,
-            text=f"{evidence.rules.title(verdict)}{_place(verdict)} {said}: {words.reason(code)}"
+            text=f"“{evidence.rules.title(verdict)}”{_place(verdict)} {said}: {words.reason(code)}"
             f"{f' (n = {verdict.n:,})' if verdict.n else ''}.",
             fix=_FIX.get(code, ""),
             articles=tuple((ref.src, ref.at) for ref in verdict.refs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.measurement import Measurement
@@ -60,6 +61,8 @@ class Story:
     alert: Alert
     title: str
     what: str
+    plainly: str
+    """What the deciding figure's value says, where it is one of change; else empty."""
     since: str
     sure: str
     next: str
@@ -140,6 +143,35 @@ Drawing = Trends | Intervals | Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A figure beside the same figure of earlier windows that are as long and were measured in the same way."""
+
+    figure: Measurement
+    earlier: tuple[Measurement, ...]
+    """Those with a value, by window."""
+    begun: Mapping[str, datetime] = field(default_factory=dict)
+    """Model versions first seen among them: a range over two versions is the measure of neither."""
+
+    @property
+    def values(self) -> list[float]:
+        return [m.value for m in self.earlier if m.value is not None]
+
+    def as_json(self) -> dict[str, Any]:
+        values = self.values
+        return {
+            "measurement": self.figure.id,
+            "windows": len(values),
+            "median": median(values) if values else None,
+            "lowest": min(values, default=None),
+            "highest": max(values, default=None),
+            "unit": self.figure.unit,
+            "how": str(self.figure.how),
+            "begun": {version: format_time(at) for version, at in self.begun.items()},
+            "earlier": [m.id for m in self.earlier],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A part of a report. `text` are paragraphs; measurements and verdicts are what they rest on."""
 
@@ -151,6 +183,8 @@ class Section:
     stories: tuple[Story, ...] = ()
     tables: tuple[Table, ...] = ()
     drawings: tuple[Drawing, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    """Figures beside those of earlier windows."""
     brief: bool = False
     """Whether resolved alerts are told in a line each."""
     cards: bool = True
@@ -165,12 +199,14 @@ class Section:
             "text": list(self.text),
             "measurements": [m.as_json() for m in self.measurements],
             "verdicts": [v.as_json() for v in self.verdicts],
+            "spreads": [s.as_json() for s in self.spreads],
             "alerts": [
                 {
                     "alert": s.alert.as_json(),
                     "also": [alert.as_json() for alert in s.also],
                     "title": s.title,
                     "what_changed": s.what,
+                    "in_plain_words": s.plainly,
                     "since_when": s.since,
                     "how_sure": s.sure,
                     "next": s.next,
@@ -191,7 +227,8 @@ class Report:
     span: Span
     generated: datetime
     engine: str
-    versions: tuple[str, ...]
+    first_seen: Mapping[str, datetime]
+    """Model versions of the period, oldest first, each with the hour in which it was first seen."""
     baseline: str
     """The baseline in words."""
     records: int
@@ -217,7 +254,8 @@ class Report:
             "title": self.title,
             "statement": STATEMENT,
             "model": self.model,
-            "versions": list(self.versions),
+            "versions": list(self.first_seen),
+            "first_seen": {version: format_time(at) for version, at in self.first_seen.items()},
             "start": format_time(self.span.start),
             "end": format_time(self.span.end),
             "baseline": self.baseline,

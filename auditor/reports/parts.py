@@ -10,7 +10,7 @@ from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
 from auditor.core.words import MODALITIES
-from auditor.reports import vocabulary, words
+from auditor.reports import distances, vocabulary, words
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
@@ -33,6 +33,7 @@ def report(
 ) -> Report:
     """The report around its own sections; sections that are None are left out."""
     kept = tuple(section for section in sections if section is not None)
+    behind = [m for section in kept for m in section.measurements]
     return Report(
         kind=kind,
         title=title,
@@ -41,7 +42,7 @@ def report(
         span=evidence.span,
         generated=generated,
         engine=__version__,
-        versions=evidence.versions,
+        first_seen=evidence.first_seen,
         baseline=baseline_text(evidence),
         records=sum(run.records for run in evidence.runs),
         windows=len(evidence.runs),
@@ -50,16 +51,15 @@ def report(
         summary=tuple(summary),
         sections=kept,
         rules=evidence.rules,
-        method=(*method, *methods(m for section in kept for m in section.measurements), *_ALWAYS),
+        method=(*method, *distances.explained(behind), *methods(behind), *_ALWAYS),
     )
 
 
 _ALWAYS = (
     "Times are UTC. A window holds the records from its first moment up to, but not including, its last.",
+    "A version is first seen in the earliest summarised hour that has a record of it; it may have served before.",
     "A p-value says how often data that had not changed would look at least as different; it is given as such a "
     "frequency. It is not the probability that nothing changed, and it says nothing about how large a change is.",
-    "A KS distance is the largest difference between the shares of records that lie under one value, in the window and in the "
-    "baseline: 0 means the same distribution, 1 that they do not overlap.",
     "An interval covers the true value in the stated share of cases. n is the number of records behind a figure.",
     "Where a figure is absent, its reason stands in its place: an absence is never counted as a zero or as a pass.",
     "Every figure has an id, its method and the method's version in the JSON and CSV forms of this report.",

@@ -44,13 +44,18 @@ _COLUMNS = (
 
 
 def to_csv(report: Report) -> str:
-    """The gap register, then one line for each measurement that the report rests on; absent numbers are empty cells."""
+    """The gap register, the versions, one line for each measurement that the report rests on, and what earlier windows said.
+
+    Absent numbers are empty cells.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerow({"kind": "statement", "note": vocabulary.STATEMENT})
     for gap in report.gaps:
         writer.writerow({"kind": "gap", "reason": gap.code, "note": _cell(gap.text)})
+    for version, at in report.first_seen.items():
+        writer.writerow({"kind": "version", "version": _cell(version), "start": format_time(at), "note": "first seen"})
     for m in report.measurements:
         interval = m.interval
         writer.writerow(
@@ -79,6 +84,26 @@ def to_csv(report: Report) -> str:
                 "method_version": m.method.version,
                 "note": _cell(m.note),
                 "id": m.id,
+            }
+        )
+    for spread in (spread for section in report.sections for spread in section.spreads):
+        told, figure = spread.as_json(), spread.figure
+        writer.writerow(
+            {
+                "kind": "earlier_windows",
+                "metric": figure.metric,
+                "value": told["median"],
+                "unit": figure.unit,
+                "reason": "" if told["windows"] else "no_earlier_window",
+                "n": told["windows"],
+                "lower": told["lowest"],
+                "upper": told["highest"],
+                "how": str(figure.how),
+                "start": format_time(spread.earlier[0].start) if spread.earlier else "",
+                "end": format_time(spread.earlier[-1].end) if spread.earlier else "",
+                "attributes": json.dumps(dict(sorted(figure.attributes.items())), ensure_ascii=False),
+                "note": "median, lowest and highest of n earlier windows",
+                "id": figure.id,
             }
         )
     return out.getvalue()

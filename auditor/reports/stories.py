@@ -13,7 +13,7 @@ from auditor.core.window import Span
 from auditor.core.words import HEAD
 from auditor.policy.decision import is_e_value
 from auditor.policy.explain import rarity
-from auditor.reports import vocabulary, words
+from auditor.reports import distances, vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
 
@@ -40,6 +40,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
         alert=alert,
         title=headline(evidence, alert),
         what=_what(evidence, alert, verdict, behind),
+        plainly=distances.says(behind[0]) if behind else "",
         since=_since(evidence, alert, verdict),
         sure=_sure(evidence, alert, behind),
         next=evidence.rules.next(alert) or vocabulary.NEXT.get(alert.kind, vocabulary.NEXT["policy"]),

@@ -35,7 +35,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: flo
 
 def trends(drawing: Trends) -> str:
     """One line a series over shared windows; a gap in the line is a window without a number."""
-    left, right, row, top = 205.0, 570.0, 34.0, 8.0
+    left, right, row, top = 205.0, 560.0, 34.0, 8.0
     count = len(drawing.windows)
     step = (right - left) / max(count - 1, 1)
     parts: list[str] = []
@@ -65,7 +65,7 @@ def trends(drawing: Trends) -> str:
             value = trend.values[mark]
             at = y(value) if value is not None else base + 28
             parts.append(f'<circle cx="{left + mark * step:.1f}" cy="{at:.1f}" r="2.8" fill="{ALARM}"/>')
-        parts.append(_text(right + 10, base + 20, _shorten(trend.last, 24)))
+        parts.append(_text(right + 10, base + 20, _shorten(trend.last, 26)))
     bottom = top + len(drawing.rows) * row + 14
     if drawing.windows:
         parts.append(_text(left, bottom, words.day(drawing.windows[0].start), colour=QUIET, size=10))

@@ -12,7 +12,7 @@ from auditor.core.catalogue import REASONS
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Ref, Verdict
 from auditor.core.window import Span
-from auditor.core.words import HEAD, span_of
+from auditor.core.words import HEAD
 from auditor.core.words import chance as chance
 from auditor.core.words import column as column
 from auditor.core.words import column_of as column_of
@@ -24,8 +24,10 @@ from auditor.core.words import listing as listing
 from auditor.core.words import metric_name as metric_name
 from auditor.core.words import moment as moment
 from auditor.core.words import number as number
+from auditor.core.words import percent as percent
 from auditor.core.words import plural as plural
 from auditor.core.words import quantity as quantity
+from auditor.core.words import span_of as span_of
 from auditor.core.words import window as window
 from auditor.policy.explain import WHY
 from auditor.policy.explain import figure as said_by
@@ -134,6 +136,11 @@ def how_sure(m: Measurement | None) -> str:
         parts.append(HOW[m.how])
     sentence = "; ".join(parts)
     return sentence[0].upper() + sentence[1:] + "."
+
+
+def versions(first_seen: Mapping[str, datetime]) -> str:
+    """`version 1.4.0, first seen 2 Mar 2026; version 2.0.0, first seen 27 Mar 2026`."""
+    return "; ".join(f"version {name}, first seen {day(at)}" for name, at in first_seen.items())
 
 
 def window_ending(end: datetime, windows: Sequence[Span]) -> str:

@@ -16,7 +16,7 @@ from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Verdict
-from auditor.core.window import Baseline, Span
+from auditor.core.window import HOUR, Baseline, Span
 from auditor.ports import ArchivePart, IndexEntry, ModelSummary
 from auditor.store import rules
 
@@ -138,6 +138,14 @@ class MemoryStore:
         measured = {(m.model, m.version) for a in self._audits.values() for m in a.measurements if m.version}
         runs = [audit.run for audit in self._newest()]
         return rules.summaries(rules.totals(self._index.values()), runs, versions | measured)
+
+    def versions(self, model: str, span: Span) -> Mapping[str, datetime]:
+        return rules.first_seen(
+            (state.version, hour, span.start - HOUR < hour < span.end)
+            for (name, hour), (_, kept) in self._hours.items()
+            for state in kept
+            if name == model and state.version and state.n
+        )
 
     def runs(self, model: str, span: Span | None = None) -> Sequence[AuditRun]:
         found = (audit.run for audit in self._newest(model))

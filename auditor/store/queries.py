@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, exists, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, case, exists, func, select
 
 from auditor.core.artifact import Artifact
 from auditor.core.command import Command
 from auditor.core.measurement import Measurement
 from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert, Verdict
-from auditor.core.window import Baseline, Span
+from auditor.core.window import DAY, HOUR, Baseline, Span
 from auditor.ports import ModelSummary
 from auditor.store import convert, rules, tables
 from auditor.store.database import Database
+from auditor.store.rollups import DAY_UNIT
 from auditor.store.schema import ensure
 
 T = TypeVar("T")
@@ -57,6 +58,19 @@ class SqlQueries:
                 query = select(table.c.model, table.c.version).where(table.c.version.is_not(None)).distinct()
                 versions.update((model, version) for model, version in connection.execute(query))
         return rules.summaries(indexed, runs, versions)
+
+    def versions(self, model: str, span: Span) -> Mapping[str, datetime]:
+        """By version, when it was first seen; see ports.Queries."""
+        hourly, rolled = tables.states, tables.rollups
+        lone = rolled.c.alone.is_(True), rolled.c.unit == DAY_UNIT
+        found: list[tuple[str, datetime, bool]] = []
+        with self._database.reading() as connection:
+            for table, at, length, where in ((hourly, hourly.c.hour, HOUR, ()), (rolled, rolled.c.start, DAY, lone)):
+                inside = case((and_(at > span.start - length, at < span.end), 1), else_=0)
+                query = select(table.c.version, func.min(at), func.max(inside)).group_by(table.c.version)
+                seen = query.where(table.c.model == model, table.c.version != "", table.c.n > 0, *where)
+                found += [(name, first, bool(there)) for name, first, there in connection.execute(seen)]
+        return rules.first_seen(found)
 
     def runs(self, model: str, span: Span | None = None) -> Sequence[AuditRun]:
         """By window start."""

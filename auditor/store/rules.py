@@ -194,6 +194,17 @@ def command_order(command: Command) -> Any:
     return command.at, command.id
 
 
+def first_seen(found: Iterable[tuple[str, datetime, bool]]) -> dict[str, datetime]:
+    """From (version, time of a record, whether one is in the span): versions of the span, each with its earliest time."""
+    first: dict[str, datetime] = {}
+    there = set()
+    for version, at, inside in found:
+        first[version] = min(at, first.get(version, at))
+        if inside:
+            there.add(version)
+    return {version: at for at, version in sorted((first[version], version) for version in there)}
+
+
 def summaries(
     indexed: Mapping[str, tuple[int, str, str]], runs: Sequence[AuditRun], versions: Iterable[tuple[str, str]]
 ) -> list[ModelSummary]:

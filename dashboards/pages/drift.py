@@ -10,7 +10,7 @@ import streamlit as st
 
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
-from auditor.reports import parts, words
+from auditor.reports import distances, parts, words
 from auditor.reports.discoveries import discoveries
 from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
 from auditor.reports.evidence import Evidence
@@ -66,7 +66,7 @@ def one_input(
     if furthest is not None:
         st.caption(
             f"Furthest from the baseline: {words.subject(furthest.attributes)} on {words.window(furthest.span)}, {words.figure(furthest)}. "
-            f"{words.how_sure(furthest)}"
+            f"{distances.says(furthest)} {words.how_sure(furthest)}"
             + (
                 " Shown: the ten columns furthest from the baseline, and every one with a mark."
                 if len(columns) > 10

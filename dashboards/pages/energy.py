@@ -7,7 +7,7 @@ import streamlit as st
 
 from auditor.core.measurement import Measurement
 from auditor.reports import parts, words
-from auditor.reports.energy import FAMILIES, carbon_sentence, total, weighted_mean, wh_per_1000
+from auditor.reports.energy import FAMILIES, carbon_sentence, spread, spread_text, total, weighted_mean, wh_per_1000
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
 
@@ -49,6 +49,13 @@ def headline(evidence: Evidence, figures: list[Measurement]) -> None:
         st.metric("Last window against the baseline", text, border=True, help=f"Last window: {said}.")
         carbon_text = words.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
         st.metric("Carbon of the period", carbon_text, border=True, help="Location-based, all energy counted.")
+    last = figures[-1]
+    if last.value is not None:
+        st.caption(
+            show.safe(
+                f"Last window: {words.quantity(last.value, 'J')} per answer. {spread_text(spread(evidence, last))}"
+            )
+        )
 
 
 def over_time(evidence: Evidence, figures: list[Measurement]) -> None:

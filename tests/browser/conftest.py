@@ -19,6 +19,7 @@ from auditor.bootstrap import init_home
 from auditor.core.artifact import Artifact
 from auditor.core.identity import digest
 from auditor.core.measurement import Method
+from auditor.core.window import HOUR, Span
 
 HERE = Path(__file__).parent
 
@@ -54,6 +55,12 @@ def fill(folder: Path) -> Path:
     frame = Frame(history.MODEL)
     baseline = replace(history.baseline(), frame=frame.digest)
     store.pin(baseline, frame, empty_state(history.MODEL, baseline.span, baseline.frame))
+    for version, start in (("1.4.0", baseline.span.start), ("1.5.0", history.START + 24 * history.DAY)):
+        hours = [start + day * history.DAY for day in range(4 * 7)] if version == "1.4.0" else [start]
+        seen = [
+            replace(empty_state(history.MODEL, Span(at, at + HOUR), frame.digest), version=version, n=1) for at in hours
+        ]
+        store.put_states(history.MODEL, hours, frame.digest, seen)
     for audit in history.audits(evidently=file):
         store.commit(audit)
     store.close()

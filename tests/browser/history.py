@@ -321,13 +321,23 @@ class Shelf:
             ModelSummary(name=MODEL, versions=("1.4.0", "1.5.0"), first=first, last=last, records=400 * len(self.made))
         ]
 
+    def versions(self, model, span):
+        first = {}
+        for m in (m for a in self.made for m in a.measurements if m.version):
+            first.setdefault(m.version, (m.start, []))[1].append(span.covers(m.span))
+        if "1.4.0" in first and self.pinned:
+            first["1.4.0"] = (self.pinned[0].span.start, first["1.4.0"][1])
+        return {version: at for version, (at, there) in first.items() if any(there)}
+
     def runs(self, model, span=None):
         return [a.run for a in self.made if model == MODEL and (span is None or span.covers(a.run.span))]
 
     def measurements(self, model, *, metric=None, span=None, version=None, all_versions=False):
-        return [
-            m for a in self.made for m in a.measurements if model == MODEL and (span is None or span.covers(m.span))
-        ]
+        def wanted(m):
+            named = metric is None or (m.metric.startswith(metric) if metric.endswith(".") else m.metric == metric)
+            return named and (all_versions or m.version == version) and (span is None or span.covers(m.span))
+
+        return [m for a in self.made for m in a.measurements if model == MODEL and wanted(m)]
 
     def verdicts(self, model, *, control=None, span=None):
         return [v for a in self.made for v in a.verdicts if span is None or span.covers(a.run.span)]

@@ -52,7 +52,7 @@ def test_format_follows_the_name_of_the_file(filled_home, tmp_path, capsys):
     out = tmp_path / "energy.csv"
     assert main(["report", "energy", "--home", str(filled_home), "-o", str(out), "--json"]) == 0
     rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
-    assert {row["kind"] for row in rows} == {"statement", "gap", "measurement"}
+    assert {row["kind"] for row in rows} == {"statement", "gap", "version", "measurement", "earlier_windows"}
     said = json.loads(capsys.readouterr().out)
     assert said["schema"] == "auditor.report-file/1"
     assert said["file"] == str(out)

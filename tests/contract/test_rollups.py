@@ -74,6 +74,10 @@ def test_a_window_has_the_same_bytes_from_hours_days_and_months(store: SqlStore,
         merge_window(plain.states(MODEL, Span(T0, T0 + DAY), frame.digest), february).n
     ]
     assert bytes_of(store, february, frame, small=False) == bytes_of(plain, february, frame)
+    seen, exact = (one.versions(MODEL, february) for one in (store, plain))
+    assert list(seen) == list(exact) == ["0.0", "1.0"]
+    assert seen["0.0"] == floor_to(exact["0.0"], DAY), "of a day that is rolled up, the day"
+    assert seen["1.0"] == exact["1.0"]
     last = Span(T0 + (DAYS - 2) * DAY, T0 + DAYS * DAY)
     assert len(store.states(MODEL, last, frame.digest)) > 2
     assert store.hours(MODEL, february, frame.digest) == plain.hours(MODEL, february, frame.digest)

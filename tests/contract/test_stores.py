@@ -543,6 +543,22 @@ def test_models_are_known_from_their_records_before_any_audit(store: Store) -> N
     assert (second.name, second.records, tuple(second.versions)) == ("n", 1, ())
 
 
+def test_versions_of_a_span_say_when_each_was_first_seen(store: Store) -> None:
+    hours = hours_of(*range(40))
+    kinds = {0: ("1", None), 1: ("1", ""), 30: ("1", "2"), 39: ("3",)}
+    states = [hourly(hour, version) for hour, versions in kinds.items() for version in versions]
+    store.put_states("m", hours, "f", [*states, hourly(5, "idle", n=0)])
+
+    def seen(first: int, last: int) -> list[tuple[str, int]]:
+        found = store.versions("m", Span(T0 + first * HOUR, T0 + last * HOUR))
+        return [(version, (at - T0) // HOUR) for version, at in found.items()]
+
+    assert seen(24, 48) == [("1", 0), ("2", 30), ("3", 39)]
+    assert seen(24, 39) == [("1", 0), ("2", 30)]
+    assert seen(2, 24) == []
+    assert store.versions("n", Span(T0, T0 + DAY)) == {}
+
+
 def test_a_model_without_index_is_known_from_its_audits(store: Store) -> None:
     for day, revision in ((1, 1), (0, 1), (0, 2)):
         store.commit(audit_of(day_run(day, revision, records=100 + revision)))

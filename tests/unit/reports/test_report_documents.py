@@ -263,7 +263,7 @@ def test_csv_begins_with_the_gaps_and_leaves_absent_cells_empty(reports):
     kinds = [row["kind"] for row in rows]
     assert kinds[0] == "statement"
     assert kinds[1] == "gap"
-    assert kinds == sorted(kinds, key=["statement", "gap", "measurement"].index)
+    assert kinds == sorted(kinds, key=["statement", "gap", "version", "measurement"].index)
     absent = [row for row in rows if row["kind"] == "measurement" and row["status"] != "ok"]
     assert absent
     assert all(row["value"] == "" and row["reason"] for row in absent)

@@ -13,6 +13,7 @@ from auditor import registry
 from auditor.cli import parser
 from auditor.core.catalogue import REASONS
 from auditor.core.record import MODALITIES
+from auditor.reports.distances import MEANINGS
 from auditor.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -72,6 +73,8 @@ def metrics_page() -> str:
             parts.append(f"\n## {family}\n\n| metric | unit | attributes | worse | meaning |\n|---|---|---|---|---|\n")
         attributes = ", ".join(f"`{key}`" for key in spec.attributes)
         parts.append(f"| `{name}` | `{spec.unit}` | {attributes} | {spec.worse} | {spec.meaning} |\n")
+    parts.append("\n## Figures of change in plain words\n\nReports and dashboard add what the value at hand says.\n\n")
+    parts.extend(f"- {text}\n" for text in dict.fromkeys(meaning.general for meaning in MEANINGS.values()))
     parts.append("\n## Why a number is absent\n\n| reason | meaning |\n|---|---|\n")
     parts.extend(f"| `{code}` | {meaning} |\n" for code, meaning in sorted(REASONS.items()))
     return "".join(parts)

@@ -42,7 +42,7 @@ MAX_COLUMNS = 2000
 before it fills the archive with columns."""
 TOGETHER = 2048
 """Records that become columns together, about: few enough to stay in the processor's cache meanwhile."""
-
+_TOO_DEEP = "(nested too deeply to be shown)"
 
 Source = tuple[str, Frame, int]
 """A record's segment, its frame and its place among the frame's records."""
@@ -140,6 +140,7 @@ class Contents:
         self._shapes = Shapes()
         self._once: set[bytes] = set()
         self._columns: dict[str, set[str]] = {}
+        self._opened: tuple[Frame, list[tuple[str, bytes]]] | None = None
 
     def add(self, segment: Segment) -> None:
         """Parse every frame of a segment."""
@@ -194,7 +195,7 @@ class Contents:
 
     def refuse_conflict(self, source: Source) -> None:
         """The same id stands for other content, in the index or earlier in the batch."""
-        record = _read(source)
+        record = self._read(source)
         self.refused.append(
             Refused(
                 "id_conflict",
@@ -244,12 +245,24 @@ class Contents:
         if found is not None:
             self._take(*found, source)
             return
-        record = _read(source)
+        record = self._read(source)
         if record.id not in self._digests:
             self._check_columns(record)
         if self._take(record.model.name, record, source):
             # The columns of what it looks like are let in by now: its shape need not be asked about them again.
             self._shapes.learn(record)
+
+    def _read(self, source: Source) -> wire.Record:
+        _, frame, place = source
+        kind, payload = self._rows(frame)[place] if frame.kind in WHOLE else (frame.kind, frame.payload)
+        # A record without an id must get the same one each time the batch is read.
+        return read_record(payload, media=MEDIA[kind], default_id=digest(_where(source))[:32])
+
+    def _rows(self, frame: Frame) -> list[tuple[str, bytes]]:
+        """The rows of a whole body. The last body is remembered: where one row is asked for, its neighbours follow."""
+        if self._opened is None or self._opened[0] is not frame:
+            self._opened = frame, cut(frame.kind, frame.payload)
+        return self._opened[1]
 
     def _pile_large(self) -> None:
         for key in [key for key, heap in self._heaps.items() if len(heap.rows) >= TOGETHER]:
@@ -304,28 +317,21 @@ class Contents:
         return True
 
     def _refuse(self, error: AuditorError, source: Source) -> None:
-        _, frame, _ = source
-        try:
-            data = decode(frame.payload, MEDIA.get(frame.kind, JSON))
-        except RecordError:
-            data = frame.payload.decode("utf-8", "backslashreplace")
-        identifier = data.get("id") if isinstance(data, dict) else None
+        shown = _shown(source[1])
+        identifier = shown.get("id") if isinstance(shown, dict) else None
         self.refused.append(
-            Refused(
-                error.code,
-                str(error),
-                _where(source),
-                identifier if isinstance(identifier, str) else None,
-                without_sensitive(data),
-            )
+            Refused(error.code, str(error), _where(source), identifier if isinstance(identifier, str) else None, shown)
         )
 
 
-def _read(source: Source) -> wire.Record:
-    _, frame, place = source
-    kind, payload = cut(frame.kind, frame.payload)[place] if frame.kind in WHOLE else (frame.kind, frame.payload)
-    # A record without an id must get the same one each time the batch is read.
-    return read_record(payload, media=MEDIA[kind], default_id=digest(_where(source))[:32])
+def _shown(frame: Frame) -> Any:
+    """What is written of a refused frame."""
+    try:
+        return without_sensitive(decode(frame.payload, MEDIA.get(WHOLE.get(frame.kind, frame.kind), JSON)))
+    except RecursionError:
+        return _TOO_DEEP
+    except RecordError as error:
+        return _TOO_DEEP if error.code == "too_deep" else frame.payload.decode("utf-8", "backslashreplace")
 
 
 def _where(source: Source) -> str:

@@ -52,9 +52,13 @@ def open_body(body: bytes, media: str) -> Body:
 
 
 def cut(kind: str, payload: bytes) -> list[tuple[str, bytes]]:
-    """The records of a whole body, as frames by themselves."""
+    """The records of a whole body, as frames by themselves; RecordError `bad_body` when it is no such body."""
     single = WHOLE[kind]
-    return [(single, bytes(row)) for row in open_body(payload, MEDIA[single]).records]
+    try:
+        rows = open_body(payload, MEDIA[single]).records
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise RecordError("bad_body", f"it does not decode: {error}", where="body", fix="send valid bytes") from error
+    return [(single, bytes(row)) for row in rows]
 
 
 def decode(body: bytes, media: str = JSON) -> Any:
@@ -186,8 +190,11 @@ def read_label(payload: bytes, *, now: datetime | None = None) -> core.Label:
 
 
 def without_sensitive(data: Any) -> Any:
-    """What may be written of a refused row: `sensitive` keeps its features' names, never their values."""
+    """What may be written of a refused row, or body of them: `sensitive` keeps its features' names, never their values."""
     if isinstance(data, dict):
+        rows = data.get("records")
+        if isinstance(rows, list):
+            data = data | {"records": [without_sensitive(row) for row in rows]}
         return {
             key: sorted(map(str, value)) if key == "sensitive" and isinstance(value, dict) else _finite(value)
             for key, value in data.items()

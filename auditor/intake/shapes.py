@@ -148,7 +148,10 @@ def read(shape: Shape, kind: str, payload: bytes) -> Any:
 
 
 def read_body(shape: Shape, kind: str, body: bytes) -> Any:
-    """A whole body (`records.Body`) all of whose records have that shape, or None; there is at least one."""
+    """A whole body (`records.Body`) all of whose records have that shape, or None; there is at least one.
+
+    What it does not speak of at all, energy or tallies, is UNSET.
+    """
     try:
         found: Any = _body_decoder(shape, kind)(body)
     except REFUSALS:
@@ -161,10 +164,11 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
 
 @lru_cache(maxsize=64)
 def _body_decoder(shape: Shape, kind: str) -> Callable[[bytes], Any]:
-    raw = list[msgspec.Raw]
+    raw = list[msgspec.Raw] | msgspec.UnsetType
+    more = [("energy", raw, msgspec.UNSET), ("tallies", raw, msgspec.UNSET), ("schema", str | None, None)]
     found = msgspec.defstruct(
         "AlikeBody",
-        [("records", list[shape.kind]), ("energy", raw, []), ("tallies", raw, []), ("schema", str | None, None)],  # type: ignore[name-defined]
+        [("records", list[shape.kind]), *more],  # type: ignore[name-defined]
         forbid_unknown_fields=True,
         gc=False,
     )

@@ -137,7 +137,9 @@ def parse_records(body: bytes, media: str) -> Batch:
     alike = _shapes[media].read(lambda shape: read_body(shape, BODY[media], body))
     if alike is not None:
         shape, found = alike
-        if len(body) <= MAX_BODY and len(found.records) <= MAX_ROWS and not found.energy and not found.tallies:
+        # Where there are readings or tallies, be it none of them, a key that stands twice may hide what nobody has read.
+        alone = found.energy is msgspec.UNSET and found.tallies is msgspec.UNSET
+        if alone and len(body) <= MAX_BODY and len(found.records) <= MAX_ROWS:
             ids = [record.id for record in found.records]
             return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records, ids))
     batch = Batch()

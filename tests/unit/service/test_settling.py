@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from auditor.core.errors import AuditorError, SegmentError
+from auditor.intake import contents as contents_module
 from auditor.intake import shapes
 from auditor.intake.contents import Contents
 from auditor.intake.records import JSON, MEDIA, MSGPACK, WHOLE, content_digest
@@ -340,3 +341,70 @@ def test_a_row_of_a_whole_body_is_refused_alone_at_the_drain(monkeypatch: pytest
         )
         contents.refuse_conflict(source)
         assert (contents.refused[-1].id, contents.refused[-1].where) == ("r3", "a.seg:0#3")
+
+
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_what_nobody_has_read_is_not_kept_whole(media: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of two equal keys counts: what stood under the first must not reach the drain, which it could stop."""
+    monkeypatch.setattr(shapes, "_ENOUGH", 1)
+    monkeypatch.setattr(parsing, "_shapes", {media: shapes.Shapes()})
+    encode = msgspec.json.encode if media == JSON else msgspec.msgpack.encode
+    rows = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(4)]
+    plain = encode({"records": rows})
+    parse_records(plain, media)
+    assert parse_records(plain, media).whole is not None
+    deep = 900
+    hidden = (
+        plain[:-1] + b',"energy":' + b"[" * deep + b"]" * deep + b',"energy":[]}'
+        if media == JSON
+        else b"\x83" + plain[1:] + b"\xa6energy" + b"\x91" * deep + b"\xc0" + b"\xa6energy\x90"
+    )
+    batch = parse_records(hidden, media)
+    assert batch.whole is None
+    assert [frame for _, _, frame in batch.rows] == [(parsing.KIND[media], encode(row)) for row in rows]
+
+
+def test_a_whole_body_that_contradicts_at_the_drain_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row at a time it would take minutes."""
+    monkeypatch.setattr(shapes, "_ENOUGH", 1)
+    rows = [make_record(id=f"r{i}", latency_s=i / 8).as_json() for i in range(50)]
+    bodies = [[{**rows[0], "id": "first"}], rows, [{**row, "latency_s": 9.0} for row in rows]]
+    opened = []
+    real = contents_module.cut
+    monkeypatch.setattr(contents_module, "cut", lambda kind, payload: opened.append(1) or real(kind, payload))
+    contents = Contents()
+    frames = [Frame("records", msgspec.json.encode({"records": body}), index) for index, body in enumerate(bodies)]
+    contents.add(Segment(Path("a.seg"), tuple(frames)))
+    contents.close()
+    assert [(row.code, row.id) for row in contents.refused] == [("id_conflict", f"r{i}") for i in range(50)]
+    assert len(opened) == 2, "the first body, of a shape yet unknown, and the one that contradicts"
+
+
+_DEEP = b"[" * 2000 + b"]" * 2000
+_HALF = b"[" * 700 + b"]" * 700
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("records", b'{"records": [{"id": "a"'),
+        ("records", b"[]"),
+        ("records", b'{"records": %b}' % _DEEP),
+        ("records", b'{"records": [{"id": "a", "x": %b}]}' % _HALF),
+        ("record", b'{"id": "a", "x": %b}' % _HALF),
+        ("label", b'{"id": "a", "x": %b}' % _HALF),
+        ("energy", _HALF),
+        ("packed-records", b"\xc1"),
+        ("records", b'{"newer": 1, "records": [{"id": "a", "sensitive": {"age": "Methuselah"}}]}'),
+        ("packed-records", msgspec.msgpack.encode({"x": 1, "records": [{"sensitive": {"age": "Methuselah"}}]})),
+    ],
+)
+def test_a_frame_that_says_nothing_sensible_is_set_aside_alone(kind: str, payload: bytes) -> None:
+    """Such frames others write; the drain goes on, and what is sensitive in them is not written."""
+    good = make_record(id="good").as_json()
+    contents = Contents()
+    contents.add(Segment(Path("a.seg"), (Frame(kind, payload, 0), Frame("record", json.dumps(good).encode(), 9))))
+    contents.close()
+    assert [pile.ids for pile in contents.piles] == [["good"]]
+    assert len(contents.refused) == 1
+    assert "Methuselah" not in json.dumps(contents.refused[0].as_json())

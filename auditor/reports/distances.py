@@ -182,7 +182,7 @@ MEANINGS: dict[str, Meaning] = {
     "drift.psi": Meaning(
         "PSI",
         "PSI (population stability index) adds up how far the shares of ten bins, or of the categories, moved: 0 means not at "
-        "all, and there is no upper end; 0.1 is often called small and 0.25 large, but few records reach that by chance alone.",
+        "all, and there is no upper end; 0.1 is often called small and 0.25 large, but with few records chance alone reaches that.",
         _psi,
     ),
     "drift.jensen_shannon": Meaning(

@@ -40,7 +40,7 @@ def header(title: str, question: str, evidence: Evidence) -> None:
     last = f"last audited window {words.window(evidence.last)}" if evidence.last else "no audited window"
     versions = f", {safe(words.versions(evidence.first_seen))}" if evidence.first_seen else ""
     st.markdown(
-        f"**{safe(evidence.model)}**{versions} · {last} · "
+        f"**{safe(evidence.model)}**{versions}  \n{last[0].upper()}{last[1:]} · "
         f"{words.plural(sum(run.records for run in evidence.runs), 'record')} in "
         f"{words.plural(len(evidence.runs), 'window')} of {words.window(evidence.span)} (UTC)"
     )

@@ -165,7 +165,7 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
 @lru_cache(maxsize=64)
 def _body_decoder(shape: Shape, kind: str) -> Callable[[bytes], Any]:
     raw = list[msgspec.Raw] | msgspec.UnsetType
-    more = [("energy", raw, msgspec.UNSET), ("tallies", raw, msgspec.UNSET), ("schema", str | None, None)]
+    more = [("energy", raw, msgspec.UNSET), ("tallies", raw, msgspec.UNSET), ("schema", wire.Name | None, None)]
     found = msgspec.defstruct(
         "AlikeBody",
         [("records", list[shape.kind]), *more],  # type: ignore[name-defined]

@@ -359,9 +359,12 @@ def test_what_nobody_has_read_is_not_kept_whole(media: str, monkeypatch: pytest.
         if media == JSON
         else b"\x83" + plain[1:] + b"\xa6energy" + b"\x91" * deep + b"\xc0" + b"\xa6energy\x90"
     )
-    batch = parse_records(hidden, media)
-    assert batch.whole is None
-    assert [frame for _, _, frame in batch.rows] == [(parsing.KIND[media], encode(row)) for row in rows]
+    talkative = encode({"records": rows, "schema": "what the patient said. " * 20})
+    for body in (hidden, talkative):
+        batch = parse_records(body, media)
+        assert batch.whole is None
+        assert [frame for _, _, frame in batch.rows] == [(parsing.KIND[media], encode(row)) for row in rows]
+    assert parse_records(encode({"records": rows, "schema": "auditor.record/1"}), media).whole is not None
 
 
 def test_a_whole_body_that_contradicts_at_the_drain_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:

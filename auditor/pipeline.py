@@ -34,6 +34,7 @@ from auditor.core.window import (
     format_time,
     parse_duration,
     parse_time,
+    silences,
     to_us,
 )
 from auditor.deliver import deliver
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
 class AuditReport:
     """What one call of `audit` did: audits by window, what intake took, what was damaged, which sinks failed.
 
-    `exact` holds each figure beside the one from the archive's rows, when that was asked for.
+    `exact` holds each figure beside the one from the archive's rows, when that was asked for. `passed_over` are stretches
+    of silence, by model, whose windows were left out.
     """
 
     audits: list[Audit] = field(default_factory=list)
@@ -63,6 +65,7 @@ class AuditReport:
     damaged: list[Damage] = field(default_factory=list)
     failed_sinks: dict[str, str] = field(default_factory=dict)
     exact: list[Exact] | None = None
+    passed_over: list[tuple[str, Span]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +174,16 @@ class Pipeline:
         With `exact`, each figure is recomputed from the archive's rows as well, and both are reported.
 
         Without `since`, from the last audited window (the first record, when none) on, and windows that late data
-        changed; without `until`, to the last window that closed `watermark` before `now`.
+        changed; without `until`, to the last window that closed `watermark` before `now`. Of a silence of more than
+        two months, the middle is left out then: one record of a clock that was wrong may lie decades back.
         """
         report = AuditReport(intake=self.take_in(), exact=[] if exact else None)
         report.damaged += report.intake.damaged
         for name in self._models(model):
             pinned = self.store.baseline(name)
-            for span in self._due(name, now, since, until):
+            due, passed_over = self._due(name, now, since, until)
+            report.passed_over += [(name, silence) for silence in passed_over]
+            for span in due:
                 if progress:
                     progress(name, span)
                 audit = self._audit_window(name, span, pinned, now)
@@ -201,7 +207,11 @@ class Pipeline:
             )
         return [model]
 
-    def _due(self, model: str, now: datetime, since: datetime | None, until: datetime | None) -> Iterator[Span]:
+    def _due(
+        self, model: str, now: datetime, since: datetime | None, until: datetime | None
+    ) -> tuple[list[Span], list[Span]]:
+        """Windows to audit, and silences that are passed over."""
+        asked = since is not None
         step = self.settings.audit.step
         runs = self.store.runs(model)
         late: set[Span] = set()
@@ -216,8 +226,11 @@ class Pipeline:
             since = max((run.span.end for run in runs), default=None) or self._first(model)
         if until is None:
             until = floor_to(now - parse_duration(self.settings.audit.watermark), step)
-        ahead = set(Span(since, until).tiles(step)) if since is not None and since < until else set()
-        yield from sorted(late | ahead)
+        if since is None or since >= until:
+            return sorted(late), []
+        ahead = Span(since, until)
+        passed_over = [] if asked else silences(self.archive.days(model), ahead)
+        return sorted(late.union(*(stretch.tiles(step) for stretch in ahead.without(passed_over)))), passed_over
 
     def _first(self, model: str) -> datetime | None:
         return next((summary.first for summary in self.store.models() if summary.name == model), None)

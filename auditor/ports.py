@@ -195,6 +195,10 @@ class Archive(Protocol):
         """Rows of the span with their labels, in the order of their ids; damaged files are set aside and counted."""
         ...
 
+    def days(self, model: str) -> Sequence[datetime]:
+        """Beginnings of the days that have records, oldest first."""
+        ...
+
     def find(self, record_id: str) -> Record | None: ...
 
     def damage(self) -> Sequence[Damage]:

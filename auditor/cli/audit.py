@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         print_json("audit", summary(report, len(still_open)))
     else:
         _tell(report, list(still_open))
+    for model, silence in report.passed_over:
+        note(f"{model}: no record in {silence}; those windows are left out unless --since and --until ask for them")
     for damage in report.damaged:
         note(f"damaged: {damage.what}; {damage.where}; set aside in quarantine, the rest was processed")
     for sink, why in report.failed_sinks.items():

@@ -23,7 +23,7 @@ from auditor.core import record as core
 from auditor.core.errors import StoreError
 from auditor.core.identity import slug
 from auditor.core.rows import Rows
-from auditor.core.window import DAY, Span, floor_to, from_us, to_us
+from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
 from auditor.intake import compaction, parts, wire
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
@@ -203,6 +203,10 @@ class ParquetArchive:
                 if name is not None:
                     found.append(name)
         return sorted(found)
+
+    def days(self, model: str) -> Sequence[datetime]:
+        """Beginnings of the days that have records, oldest first."""
+        return [parse_time(day.rpartition("day=")[2]) for day in self._days(_folder(model))]
 
     def read(self, model: str, span: Span) -> Rows:
         """Rows of the span with their labels, in the order of their ids; see `ports.Archive`."""

@@ -169,6 +169,8 @@ class Scheduler:
                 opened,
                 resolved,
             )
+        for model, silence in report.passed_over:
+            _log.warning("auditor: %s: no record in %s; those windows were left out", model, silence)
         for sink, why in report.failed_sinks.items():
             _log.warning("auditor: sink %s failed: %s; the store holds the audit", sink, why)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class Shelf:
         ]
         filled = [part for part in found if part.n]
         return filled[0] if filled else nothing(1).take([])  # type: ignore[arg-type]
+
+    def days(self, model: str) -> Sequence[datetime]:
+        return []
 
     def find(self, record_id: str) -> None:
         return None

@@ -345,7 +345,7 @@ class Agent:
         return Worker(recorder, self._accounts, self._notes, self._load)
 
     def _load(self, recorder: Recorder, accounts: Accounts) -> Parts:
-        with lifecycle.loading:
+        with lifecycle.loading():
             return self._assemble(recorder, accounts)
 
     def _assemble(self, recorder: Recorder, accounts: Accounts) -> Parts:

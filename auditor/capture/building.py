@@ -47,7 +47,7 @@ class Describers(Mapping[str, "Descriptor"]):
 
 def _load(modality: str) -> Descriptor | PluginError:
     try:
-        with lifecycle.loading:
+        with lifecycle.loading():
             from auditor import registry
 
             plugin: Descriptor = registry.load("descriptors", modality)

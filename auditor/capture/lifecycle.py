@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,11 +19,9 @@ EXIT_S = 1.75
 """What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
 
 LOADING_S = 1.0
-"""What a fork waits at most for modules that are just being loaded."""
+"""What a fork, or another agent's worker, waits at most for modules that are just being loaded."""
 
-loading = threading.RLock()
-"""Held while the worker loads modules: a child that is forked meanwhile would find them half loaded, for good."""
-
+_loading = threading.RLock()
 _agents: dict[int, weakref.ref[Agent]] = {}
 _installed = False
 _finalized_pid = 0
@@ -51,24 +51,44 @@ def watch_child_exit() -> None:
         util.Finalize(None, _close_at_exit, exitpriority=10)
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """For the time that a worker loads modules: a child that is forked meanwhile would find them half loaded, for good.
+
+    Whoever waits for another one's modules does not wait for ever, and loads its own beside them then.
+    """
+    let_go = _hold()
+    try:
+        yield
+    finally:
+        let_go()
+
+
+def _hold() -> Callable[[], None]:
+    return _loading.release if _loading.acquire(timeout=LOADING_S) else _nothing
+
+
+def _nothing() -> None: ...
+
+
 def living() -> list[Agent]:
     """The agents that still exist."""
     return [agent for agent in (reference() for reference in list(_agents.values())) if agent is not None]
 
 
 def _wait_for_loading() -> None:
-    _waited.append(loading.acquire(timeout=LOADING_S))
+    _waited.append(_loading.acquire(timeout=LOADING_S))
 
 
 def _go_on() -> None:
     if _waited.pop():
-        loading.release()
+        _loading.release()
 
 
 def _renew_in_child() -> None:
     """A child starts with empty queues, new locks and a session of its own."""
-    global loading
-    loading = threading.RLock()
+    global _loading
+    _loading = threading.RLock()
     _waited.clear()
     for agent in living():
         agent._renew()

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import auditor
+from auditor.capture import lifecycle
 from auditor.core.gate import parse_record, parse_tally
 from auditor.segments import adoptable, read_segment
 
@@ -201,3 +202,26 @@ def test_children_of_multiprocessing_deliver_before_they_leave(tmp_path: Path, m
     found = frames(tmp_path)
     assert sum(kind == "record" for _, kind, _ in found) == 3
     assert sum(parse_tally(data).closed for _, kind, data in found if kind == "tally") == 3
+
+
+def test_an_agent_that_loads_for_ever_holds_up_no_other_one(make_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "LOADING_S", 0.05)
+    go_on, inside = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        with lifecycle.loading():
+            inside.set()
+            go_on.wait(20)
+
+    other = threading.Thread(target=stuck)
+    other.start()
+    try:
+        assert inside.wait(5)
+        agent = make_agent()
+        assert agent.watch(lambda text: text)("x") == "x"
+        assert agent.flush(5)
+    finally:
+        go_on.set()
+        other.join()
+    with lifecycle.loading():
+        pass

@@ -19,8 +19,8 @@ import auditor
 from auditor.capture.transport import MemoryTransport
 
 ROOM = str(Path(auditor.__file__).parent / "capture")
-PLAIN = ("try:", "raise", "return result", "return self", "return item", "while True:")
-"""Statements that evaluate nothing which could fail."""
+PLAIN = ("try:", "raise", "return result", "return self", "return item", "while True:", "let_go()")
+"""Statements that evaluate nothing which could fail; the last lets go of a lock that is held."""
 HOSTS = (
     "result = function(*args, **kwargs)",
     "return await awaited(function(*args, **kwargs), started(site, args, kwargs))",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -110,7 +111,8 @@ def test_calls_of_an_instrumented_client_are_records(
 
 
 def test_contents_are_nowhere_in_the_home(served: Any, exported: dict[str, list[Any]]) -> None:
-    for path in served.home.rglob("*"):
-        if path.is_file():
-            data = path.read_bytes()
-            assert not [secret for secret in SECRETS if secret in data], path
+    for folder, _, names in os.walk(served.home):  # the service takes folders away meanwhile
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                data = path.read_bytes()
+                assert not [secret for secret in SECRETS if secret in data], path

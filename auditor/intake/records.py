@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -33,21 +33,26 @@ CANONICAL = msgspec.json.Encoder(order="deterministic")
 """Writes a record in the one spelling of which its digest is taken."""
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What `POST /v1/records` takes, each row as it came."""
-
-    records: list[msgspec.Raw]
-    energy: list[msgspec.Raw] = []
-    tallies: list[msgspec.Raw] = []
-    schema: str | None = None
+Row = TypeVar("Row")
+Schema = TypeVar("Schema")
 
 
-_bodies: dict[str, Any] = {JSON: msgspec.json.Decoder(Body), MSGPACK: msgspec.msgpack.Decoder(Body)}
+class Body(msgspec.Struct, Generic[Row, Schema], forbid_unknown_fields=True, gc=False):
+    """What `POST /v1/records` takes. What it does not speak of at all, energy or tallies, is UNSET."""
+
+    records: list[Row]
+    energy: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    tallies: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    schema: Schema | None = None
 
 
-def open_body(body: bytes, media: str) -> Body:
+RawBody = Body[msgspec.Raw, str]
+_bodies: dict[str, Any] = {JSON: msgspec.json.Decoder(RawBody), MSGPACK: msgspec.msgpack.Decoder(RawBody)}
+
+
+def open_body(body: bytes, media: str) -> RawBody:
     """Its rows; whatever msgspec raises for what is no such document."""
-    found: Body = _bodies[media].decode(body)
+    found: RawBody = _bodies[media].decode(body)
     return found
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 from msgspec.structs import FieldInfo, astuple, fields
 
 from auditor.intake import columns, wire
-from auditor.intake.records import CANONICAL, EARLIEST, LATEST
+from auditor.intake.records import CANONICAL, EARLIEST, LATEST, Body
 
 REFUSALS = (msgspec.DecodeError, ValueError, RecursionError)
 """What a decoder raises for a document that it does not take."""
@@ -148,10 +148,7 @@ def read(shape: Shape, kind: str, payload: bytes) -> Any:
 
 
 def read_body(shape: Shape, kind: str, body: bytes) -> Any:
-    """A whole body (`records.Body`) all of whose records have that shape, or None; there is at least one.
-
-    What it does not speak of at all, energy or tallies, is UNSET.
-    """
+    """A whole body (`records.Body`) all of whose records have that shape, or None; there is at least one."""
     try:
         found: Any = _body_decoder(shape, kind)(body)
     except REFUSALS:
@@ -164,14 +161,7 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
 
 @lru_cache(maxsize=64)
 def _body_decoder(shape: Shape, kind: str) -> Callable[[bytes], Any]:
-    raw = list[msgspec.Raw] | msgspec.UnsetType
-    more = [("energy", raw, msgspec.UNSET), ("tallies", raw, msgspec.UNSET), ("schema", wire.Name | None, None)]
-    found = msgspec.defstruct(
-        "AlikeBody",
-        [("records", list[shape.kind]), *more],  # type: ignore[name-defined]
-        forbid_unknown_fields=True,
-        gc=False,
-    )
+    found = Body[shape.kind, wire.Name]  # type: ignore[name-defined]
     return msgspec.json.Decoder(found).decode if kind == "records" else msgspec.msgpack.Decoder(found).decode
 
 

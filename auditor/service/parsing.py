@@ -27,6 +27,7 @@ from auditor.intake.records import (
     MEDIA,
     MSGPACK,
     WHOLE,
+    Body,
     cut,
     decode,
     encode_record,
@@ -52,19 +53,13 @@ MAX_ROW = 4 << 20
 """Bytes of one row: more than 65 536 numbers and a thousand descriptors need."""
 
 
-class _Records(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    records: list[wire.Record]
-    energy: list[msgspec.Raw] = []
-    tallies: list[msgspec.Raw] = []
-    schema: str | None = None
-
-
 class _RawLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     labels: list[msgspec.Raw]
     schema: str | None = None
 
 
-_typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Records), MSGPACK: msgspec.msgpack.Decoder(_Records)}
+_Typed = Body[wire.Record, str]
+_typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Typed), MSGPACK: msgspec.msgpack.Decoder(_Typed)}
 _raw_labels: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawLabels), MSGPACK: msgspec.msgpack.Decoder(_RawLabels)}
 _record: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
 _shapes = {JSON: Shapes(), MSGPACK: Shapes()}

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.capture import Agent as Agent
-    from auditor.capture.canary import Canaries as Canaries
+    from auditor.agent import Agent as Agent
+    from auditor.agent.canary import Canaries as Canaries
     from auditor.core.errors import AuditorError as AuditorError
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"Agent": "auditor.capture", "AuditorError": "auditor.core.errors", "Canaries": "auditor.capture.canary"}
+_PUBLIC = {"Agent": "auditor.agent", "AuditorError": "auditor.core.errors", "Canaries": "auditor.agent.canary"}
 __all__ = ["Agent", "AuditorError", "Canaries", "__version__"]
 
 

@@ -9,8 +9,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from auditor import registry
+from auditor.audit.pipeline import Pipeline
 from auditor.core.errors import ConfigurationError
-from auditor.pipeline import Pipeline
 from auditor.settings import FILE, Home, Settings
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import auditor
-from auditor.capture.transport import MemoryTransport
+from auditor.agent.transport import MemoryTransport
 
 TARGETS = {
     "small, not chosen": {"p50": 0.20, "p99": 0.25},

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from common import keep
 
+from auditor.audit.summarise import fit_frame, summarise_hours
 from auditor.core.blocks import Moments, NumericState
 from auditor.core.codec import decode_state, encode_state
 from auditor.core.frame import Frame
@@ -39,7 +40,6 @@ from auditor.core.rows import Rows
 from auditor.core.state import CategoricalState, WindowState, merge_all
 from auditor.core.window import HOUR, to_us
 from auditor.drift import domain_classifier, frechet, kernel, univariate
-from auditor.summarise import fit_frame, summarise_hours
 from auditor.testing.factories import START
 
 LEVELS = (3, 8, 20, 50, 200)

@@ -58,9 +58,9 @@ def mmd(rounds: int) -> dict[str, float]:
     import numpy as np
     from alibi_detect.cd import MMDDrift
 
+    from auditor.audit.summarise import fit_frame, summarise_hours
     from auditor.core.state import merge_all
     from auditor.drift import kernel
-    from auditor.summarise import fit_frame, summarise_hours
 
     sys.path.insert(0, str(Path(__file__).parent))
     from drift import HOUR, START, as_rows

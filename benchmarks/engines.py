@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 from common import keep
 
+from auditor.audit.summarise import fit_frame, summarise_hours
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
 from auditor.core.identity import digest
@@ -41,7 +42,6 @@ from auditor.core.window import DAY, HOUR, Span
 from auditor.engines import dask, local
 from auditor.intake import wire
 from auditor.intake.archive import ParquetArchive
-from auditor.summarise import fit_frame, summarise_hours
 from auditor.testing.factories import START
 
 TARGET = 1.3

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.capture import shield
-from auditor.capture.transport import MemoryTransport
+from auditor.agent import shield
+from auditor.agent.transport import MemoryTransport
 
 
 class PostgresServer:

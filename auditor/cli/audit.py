@@ -11,10 +11,10 @@ from auditor.cli.common import add_common, note, print_json, settings_for, table
 from auditor.core.window import format_time, parse_time
 
 if TYPE_CHECKING:
+    from auditor.audit.pipeline import AuditReport
+    from auditor.audit.recompute import Exact
     from auditor.core.run import Audit
     from auditor.core.verdict import Alert
-    from auditor.pipeline import AuditReport
-    from auditor.recompute import Exact
 
 
 def register(commands: Any) -> None:

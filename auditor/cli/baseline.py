@@ -46,9 +46,9 @@ def register(commands: Any) -> None:
 
 def run_pin(args: argparse.Namespace) -> int:
     """Take in spool and journal, then pin; beside a running service, tell its writer to; 0."""
+    from auditor.audit.pipeline import pin_command, who
     from auditor.bootstrap import open_app
     from auditor.intake.commands import append_command
-    from auditor.pipeline import pin_command, who
 
     settings = settings_for(args)
     span, by, at = Span(args.since, args.until), args.by or who(), datetime.now(UTC)

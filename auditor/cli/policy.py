@@ -83,7 +83,7 @@ def run_lint(args: argparse.Namespace) -> int:
 
 def run_test(args: argparse.Namespace) -> int:
     """1 when a case fails; under --strict also when a control is untested or a mutation survives."""
-    from auditor.judge import judge
+    from auditor.audit.judge import judge
     from auditor.policy.lint import finding
     from auditor.policy.suite import run_suite
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from auditor.core.errors import RecordError
 from auditor.core.window import from_us
-from auditor.describe import Payload, commitment, describe_input, describe_text
+from auditor.descriptors.describe import Payload, commitment, describe_input, describe_text
 from auditor.intake import dialects
 from auditor.intake.dialects import Call, Message, Part, read_call
 from auditor.intake.otlp import Span

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from auditor.core.errors import ConfigurationError
 from auditor.core.record import MODALITIES
-from auditor.describe import Payload, describe_input, describe_text
+from auditor.descriptors.describe import Payload, describe_input, describe_text
 from auditor.encoders import is_named, open_encoder, ways
 from auditor.intake.cells import FORMATS, blank, class_of, figure, moment, number, text_of, truth, vector
 from auditor.ports import Descriptor, Encoder

@@ -32,7 +32,7 @@ from auditor.statistics.intervals import wilson
 MODEL = "case-model"
 E_VALUE = "drift.e_value"
 Judge = Callable[..., list[Verdict]]
-"""The verb `auditor.judge.judge`: handed in, because it lives a layer above."""
+"""The verb `auditor.audit.judge.judge`: handed in, because it lives a layer above."""
 _VALUE = re.compile(
     r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?\d+)?|nan)(?:\[(?P<low>[^;\]]+);(?P<high>[^\]]+)\])?@(?P<n>\d+)(?:~(?P<p>[^x]+))?"
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from auditor.alerting import has_fired, worst
+from auditor.audit.alerting import has_fired, worst
 from auditor.core.artifact import Artifact
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement, Status

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from auditor.alerting import NOW, inputs_alone
+from auditor.audit.alerting import NOW, inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span

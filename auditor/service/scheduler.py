@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from auditor.audit.pipeline import Pipeline
 from auditor.bootstrap import App, load_policies, open_app
 from auditor.core.errors import AuditorError, StoreError
 from auditor.core.window import Span, floor_to, parse_duration
 from auditor.intake.drain import HomeIntake
-from auditor.pipeline import Pipeline
 from auditor.service.committer import Committer
 from auditor.service.counters import Counters
 from auditor.service.memory import release

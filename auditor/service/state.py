@@ -71,8 +71,8 @@ class Service:
     def describers(self) -> tuple[dict[str, Descriptor], bytes]:
         """Descriptor plugins by modality, and the salt of commitments; loaded when first needed, in the describing thread."""
         if self._described is None:
+            from auditor.agent.destination import shared_salt
             from auditor.bootstrap import descriptors
-            from auditor.capture.destination import shared_salt
             from auditor.settings import Home
 
             spool = Home(self.settings.root).spool

@@ -152,8 +152,8 @@ def make_records(n: int = 400, seed: int = 0, **options: Any) -> tuple[list[Reco
 
 def make_state(rows: Rows | None = None, frame: Frame | None = None, **options: Any) -> WindowState:
     """The state of `rows` (or of `make_rows(**options)`) on `frame` (or on the default frame), all versions together."""
+    from auditor.audit.summarise import summarise
     from auditor.core.state import merge_all
-    from auditor.summarise import summarise
 
     rows = make_rows(**options) if rows is None else rows
     span = Span(from_us(rows.time_us.min()), from_us(rows.time_us.max() + 1)).widen(timedelta(hours=1))
@@ -165,7 +165,7 @@ def make_window(n: int = 400, seed: int = 0, **options: Any) -> tuple[WindowStat
 
     `options` are the faults of `make_rows`; they go into the day alone.
     """
-    from auditor.summarise import fit_frame
+    from auditor.audit.summarise import fit_frame
 
     week = make_rows(7 * n, seed + 1_000_003, start=START, span=7 * DAY)
     frame = fit_frame(week)

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import keep, real_data
 
+from auditor.audit.summarise import fit_frame, summarise
 from auditor.core.frame import Frame
 from auditor.core.rows import Rows
 from auditor.core.state import WindowState, merge_all
@@ -32,7 +33,6 @@ from auditor.drift.compared import compared
 from auditor.drift.union import PLUGIN as UNION
 from auditor.statistics.distances import ks
 from auditor.statistics.nulls import ks_p
-from auditor.summarise import fit_frame, summarise
 from auditor.testing.factories import START
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000)

@@ -17,13 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import keep
 
+from auditor.audit.summarise import fit_frame, summarise
 from auditor.core.blocks import MatrixColumns, NumericBlock
 from auditor.core.codec import encode_state
 from auditor.core.state import merge_all
 from auditor.core.window import DAY, Span
 from auditor.statistics import distances
 from auditor.statistics.grids import fit_grid
-from auditor.summarise import fit_frame, summarise
 from auditor.testing.factories import START
 from auditor.testing.synthetic import make_rows
 

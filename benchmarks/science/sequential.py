@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import keep
 
+from auditor.audit.summarise import summarise
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, HOUR, Span, to_us
 from auditor.drift.sequential import PLUGIN
 from auditor.statistics.evalues import conformal_ranks, jumper_gains
 from auditor.statistics.framing import fit_frame
-from auditor.summarise import summarise
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 PAGE = 360_000

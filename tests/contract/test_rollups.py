@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from auditor.audit.summarise import fit_frame, summarise_hours
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
 from auditor.core.rollup import merge_window, month_of
@@ -14,7 +15,6 @@ from auditor.core.window import DAY, HOUR, Span, floor_to
 from auditor.store import rollups
 from auditor.store.memory import MemoryStore
 from auditor.store.sql import SqlStore
-from auditor.summarise import fit_frame, summarise_hours
 from auditor.testing.factories import MODEL
 from auditor.testing.synthetic import make_rows
 

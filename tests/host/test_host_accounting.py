@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 import auditor
-from auditor.capture.transport import DeliveryError, MemoryTransport
+from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.gate import parse_record, parse_tally
 
 

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import auditor
-from auditor.capture.transport import DeliveryError, MemoryTransport
+from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.gate import parse_record
 
 HOOKS = (

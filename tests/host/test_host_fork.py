@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.capture import lifecycle
+from auditor.agent import lifecycle
 from auditor.core.gate import parse_record, parse_tally
 from auditor.segments import adoptable, read_segment
 

@@ -20,7 +20,7 @@ before = set(sys.modules)
 import auditor
 lazy = sorted({name.split(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names) - {"auditor"})
 lazy += sorted(name for name in sys.modules if name.startswith("auditor."))
-import auditor.capture
+import auditor.agent
 agent_only = sorted({name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names))
 print(json.dumps({"lazy": lazy, "agent": agent_only, "threads": threading.active_count(), "opened": opened,
     "handlers": len(logging.getLogger().handlers) + len(logging.getLogger("auditor").handlers)}))
@@ -30,7 +30,7 @@ WITHOUT_NUMPY = """
 import sys
 sys.modules["numpy"] = None
 import auditor
-from auditor.capture.transport import MemoryTransport
+from auditor.agent.transport import MemoryTransport
 memory = MemoryTransport()
 agent = auditor.Agent("m", transport=memory, describe="all")
 assert agent.watch(lambda note: 5)("words") == 5
@@ -73,7 +73,7 @@ def test_the_import_costs_no_more_than_one_and_a_half_opentelemetrys() -> None:
     ratios = []
     for _ in range(5):
         taken = []
-        for module in ("opentelemetry.sdk.trace", "auditor.capture", "sys"):
+        for module in ("opentelemetry.sdk.trace", "auditor.agent", "sys"):
             began = cpu_of_children()
             run(f"import {module}")
             taken.append(cpu_of_children() - began)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import auditor
-from auditor.capture.transport import MemoryTransport
+from auditor.agent.transport import MemoryTransport
 
-ROOM = str(Path(auditor.__file__).parent / "capture")
+ROOM = tuple(str(Path(auditor.__file__).parent / room) for room in ("agent", "adapters"))
 PLAIN = ("try:", "raise", "return result", "return self", "return item", "while True:", "let_go()")
 """Statements that evaluate nothing which could fail; the last lets go of a lock that is held."""
 HOSTS = (

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from auditor.capture.accounts import Accounts
-from auditor.capture.outbox import Frame, Outbox
-from auditor.capture.shield import Faults
-from auditor.capture.transport import DeliveryError, MemoryTransport
+from auditor.agent.accounts import Accounts
+from auditor.agent.outbox import Frame, Outbox
+from auditor.agent.shield import Faults
+from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.record import ModelRef
 
 REF = ModelRef(name="m")
@@ -47,7 +47,7 @@ class Away(MemoryTransport):
 def test_a_hundred_agents_over_ten_minutes_away(monkeypatch: pytest.MonkeyPatch, wish: float | None) -> None:
     clock = Clock()
     for module in ("transport", "outbox"):
-        monkeypatch.setattr(f"auditor.capture.{module}.time", clock)
+        monkeypatch.setattr(f"auditor.agent.{module}.time", clock)
     random.seed(4)
     agents = [Outbox(Away(clock, 1010.0, 1610.0, wish), Accounts("s", 0), Faults()) for _ in range(100)]
     back: list[float] = []

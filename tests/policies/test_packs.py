@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from auditor import registry
+from auditor.audit.judge import judge
 from auditor.core.window import parse_time
-from auditor.judge import judge
 from auditor.policy.kinds import json_schema
 from auditor.policy.lint import lint
 from auditor.policy.loader import load_policies

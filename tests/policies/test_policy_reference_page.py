@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from auditor import registry
-from auditor.judge import judge
+from auditor.audit.judge import judge
 from auditor.policy.loader import load_policies
 from auditor.policy.suite import run_suite
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.alerting import alerts_for
+from auditor.audit.alerting import alerts_for
+from auditor.audit.judge import judge
 from auditor.core.measurement import Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import Span
-from auditor.judge import judge
 from auditor.policy.build import build
 from auditor.policy.kinds import read_document
 from auditor.policy.loader import PolicySet

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.audit.summarise import fit_frame, summarise, summarise_hours
 from auditor.core.blocks import CodedColumns, MatrixColumns, NumericBlock
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
 from auditor.core.rows import ABSENT, Rows
 from auditor.core.state import WindowState, empty_state, merge, merge_all
 from auditor.core.window import DAY, HOUR, Span
-from auditor.summarise import fit_frame, summarise, summarise_hours
 from auditor.testing.factories import START
 from auditor.testing.synthetic import make_rows
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.capture.transport import MemoryTransport
+from auditor.agent.transport import MemoryTransport
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests
 

@@ -21,7 +21,7 @@ from starlette.background import BackgroundTask  # noqa: E402
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
-from auditor.capture.adapters import _bodies, asgi  # noqa: E402
+from auditor.adapters.web import _bodies, asgi  # noqa: E402
 from auditor.core.errors import ConfigurationError  # noqa: E402
 
 

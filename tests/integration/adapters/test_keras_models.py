@@ -188,7 +188,7 @@ def test_exceptions_are_the_model_s_own(make_agent: Make, records: Any, model: A
 def test_backends_that_cannot_be_listened_to_run_the_branches_again(
     make_agent: Make, records: Any, model: Any, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from auditor.capture.adapters import keras as adapter
+    from auditor.adapters.neural import keras as adapter
 
     monkeypatch.setattr(adapter, "hooks_reach", lambda model: False)
     agent = make_agent()

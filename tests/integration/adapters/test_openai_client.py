@@ -576,7 +576,7 @@ def test_a_cancelled_call_is_recorded_and_stays_cancelled(agent, provider, recor
 
 @pytest.mark.parametrize("place", ["parts", "answer", "version", "model"])
 def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, monkeypatch, swallowed, records) -> None:
-    from auditor.capture.adapters import _openai_wire
+    from auditor.adapters.apis import _openai_wire
 
     swallowed.expect()
 
@@ -593,7 +593,7 @@ def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, m
 
 def test_an_endpoint_that_imitates_sends_less(agent, provider, records) -> None:
     """A server that leaves out usage, finish reasons and ids is an endpoint, too."""
-    from auditor.capture.adapters._openai_wire import CHAT
+    from auditor.adapters.apis._openai_wire import CHAT
 
     assert CHAT.answer({"choices": []})["text"] is None
     assert CHAT.answer({"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]})["text"] == "a"

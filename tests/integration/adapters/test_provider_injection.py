@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.capture.adapters import asgi, pyfunc
-from auditor.capture.site import Site
-from auditor.capture.transport import MemoryTransport
+from auditor.adapters.tables import pyfunc
+from auditor.adapters.web import asgi
+from auditor.agent.site import Site
+from auditor.agent.transport import MemoryTransport
 
-ROOM = str(Path(auditor.__file__).parent / "capture" / "adapters")
+ROOM = str(Path(auditor.__file__).parent / "adapters")
 """The rest of the capture room has the same test of its own."""
 PLAIN = (
     "try:",
@@ -219,7 +220,7 @@ def asgi_app(agent: Any) -> list[Callable[[], None]]:
 
 def genai_models(agent: Any) -> list[Callable[[], None]]:
     """The adapter on objects of the library's shapes: the real client takes too long for hundreds of runs."""
-    from auditor.capture.adapters import genai
+    from auditor.adapters.apis import genai
 
     class Models:
         def generate_content(self, *, model: str, contents: Any, config: Any = None) -> Any:

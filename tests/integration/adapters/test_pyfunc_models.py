@@ -212,7 +212,7 @@ def test_the_original_and_unwatched_models_are_not_seen(agent, load, records) ->
 
 
 def rows(data: Any, specs: Any = None) -> list[dict[str, Any]]:
-    from auditor.capture.adapters.pyfunc import Table
+    from auditor.adapters.tables.pyfunc import Table
 
     table = Table(data)
     return [{part.name: part.value for part in parts} for parts in table.rows(range(table.count), specs)[0]]

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.capture.transport import MemoryTransport
+from auditor.agent.transport import MemoryTransport
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-ROOM = str(Path(auditor.__file__).parent / "capture" / "adapters")
+ROOM = str(Path(auditor.__file__).parent / "adapters")
 """The rest of the capture room has the same test of its own."""
 PLAIN = ("try:", "raise", "return result", "session: Session | None = None")
 HOSTS = (

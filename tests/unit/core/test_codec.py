@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from auditor.audit.summarise import fit_frame, summarise, summarise_hours
 from auditor.core.blocks import NumericBlock
 from auditor.core.codec import decode_state, encode_state, state_digest
 from auditor.core.errors import StoreError
 from auditor.core.frame import Frame
 from auditor.core.state import Energy, Tally, WindowState, empty_state
 from auditor.core.window import DAY, HOUR, Span
-from auditor.summarise import fit_frame, summarise, summarise_hours
 from auditor.testing.factories import START
 from auditor.testing.synthetic import make_rows
 

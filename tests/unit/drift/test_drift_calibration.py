@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from auditor.audit.summarise import fit_frame
 from auditor.drift import alignment, missingness, univariate
 from auditor.statistics.distances import collapse, grouped, ks
 from auditor.statistics.grids import fit_grid
 from auditor.statistics.nulls import chi_square_p, fisher_exact, ks_p
-from auditor.summarise import fit_frame
 from auditor.testing.synthetic import make_rows, make_state
 
 WEEK, DAY = 2800, 400

@@ -68,7 +68,7 @@ def test_ks_is_scipys_within_the_bound() -> None:
 
 
 def _frame(rows: object) -> Frame:
-    from auditor.summarise import fit_frame
+    from auditor.audit.summarise import fit_frame
 
     return fit_frame(rows)  # type: ignore[arg-type]
 

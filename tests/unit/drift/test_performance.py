@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from auditor.audit.summarise import fit_frame
 from auditor.core.measurement import How, Status
 from auditor.core.rows import Rows
 from auditor.drift.performance import PLUGIN
 from auditor.statistics.calibration import fit_calibration
-from auditor.summarise import fit_frame
 from auditor.testing.checks import check_measurer
 from auditor.testing.synthetic import make_rows, make_state, make_window
 

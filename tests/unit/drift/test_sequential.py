@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.audit.summarise import summarise
 from auditor.core.errors import StoreError
 from auditor.core.monitor import Bets, MonitorState, decode_monitor, encode_monitor
 from auditor.core.rows import Floats, Rows
@@ -20,7 +21,6 @@ from auditor.core.window import DAY, Span, to_us
 from auditor.drift.sequential import PLUGIN
 from auditor.statistics.evalues import ConformalMixture, LowerMean, conformal_ranks, histogram_gain, jumper_gains
 from auditor.statistics.framing import fit_frame
-from auditor.summarise import summarise
 from auditor.testing import make_rows, make_state, make_window
 from auditor.testing.factories import START
 

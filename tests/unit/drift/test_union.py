@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from auditor.audit.summarise import fit_frame
 from auditor.core.blocks import NumericBlock
 from auditor.core.codec import decode_state, encode_state
 from auditor.core.frame import Frame
@@ -25,7 +26,6 @@ from auditor.drift import (
     union,
     univariate,
 )
-from auditor.summarise import fit_frame
 from auditor.testing.synthetic import make_rows, make_state, make_window
 
 Window = tuple[WindowState, WindowState, Frame]

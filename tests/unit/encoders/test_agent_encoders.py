@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor.capture.budget import Budget
-from auditor.capture.encoding import open_encoders
-from auditor.capture.shield import Faults
+from auditor.agent.budget import Budget
+from auditor.agent.encoding import open_encoders
+from auditor.agent.shield import Faults
 from auditor.core.errors import ConfigurationError
 from auditor.core.gate import parse_record
 from auditor.core.record import Input

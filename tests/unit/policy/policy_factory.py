@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from datetime import UTC, datetime, timedelta
 
+from auditor.audit.judge import judge
 from auditor.core.catalogue import CORE_METRICS, MetricSpec
 from auditor.core.window import Span
-from auditor.judge import judge
 from auditor.policy.build import build
 from auditor.policy.kinds import read_document
 from auditor.policy.loader import PolicySet, check

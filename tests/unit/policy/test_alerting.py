@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from auditor.alerting import alerts_for, inputs_alone, worst
+from auditor.audit.alerting import alerts_for, inputs_alone, worst
 from auditor.core.verdict import State, Word
 from auditor.testing import make_verdict
 

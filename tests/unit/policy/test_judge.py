@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from policy_factory import CALENDAR, DAY, MODEL, PROFILE, START, Judged, controls, policy_set
 
+from auditor.audit.judge import judge, needed_durations
 from auditor.core.measurement import Interval, Status
 from auditor.core.verdict import Force, State, Word
 from auditor.core.window import Span
-from auditor.judge import judge, needed_durations
 from auditor.policy.evidence import bet_attributes
 from auditor.testing import make_measurement
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from policy_factory import CATALOGUE, controls, policy_set
 
+from auditor.audit.judge import judge
 from auditor.core.errors import PolicyError
-from auditor.judge import judge
 from auditor.policy.cases import parse_series
 from auditor.policy.suite import mutants, run_suite, step_of
 

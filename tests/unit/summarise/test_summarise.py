@@ -9,6 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from auditor.audit.summarise import fit_frame, summarise, summarise_hours
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, hash64
@@ -16,7 +17,6 @@ from auditor.core.record import CaptureTally, EnergyReading, ModelRef
 from auditor.core.rows import Rows
 from auditor.core.state import Presence, merge_all
 from auditor.core.window import DAY, HOUR, Span
-from auditor.summarise import fit_frame, summarise, summarise_hours
 from auditor.testing.factories import START
 from auditor.testing.synthetic import make_rows
 
@@ -229,7 +229,7 @@ def test_a_frame_knows_its_columns(frame: Frame) -> None:
 
 def test_counting_many_rows_densely_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large segment is counted by itself, with a counter for every bin; the state is the same to the last byte."""
-    from auditor import summarise as module
+    from auditor.audit import summarise as module
     from auditor.core.codec import encode_state
 
     rows = make_rows(600, 12, missing=0.2)
@@ -241,7 +241,7 @@ def test_counting_many_rows_densely_changes_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_large_and_small_segments_side_by_side_are_each_what_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from auditor import summarise as module
+    from auditor.audit import summarise as module
 
     rows, frame = make_rows(600, 12, missing=0.2), fit_frame(make_rows(500, 13))
     versions = np.array(["2", "1"], object)[(np.arange(rows.n) % 9 == 0).astype(int)]

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.audit.summarise import summarise_hours
 from auditor.core.codec import encode_state
 from auditor.core.frame import Frame
 from auditor.core.record import CaptureTally, ModelRef
 from auditor.core.state import Tally
 from auditor.core.window import HOUR, to_us
 from auditor.statistics.sequence_gaps import Said, undeclared
-from auditor.summarise import summarise_hours
 from auditor.testing.factories import MODEL, START
 from auditor.testing.synthetic import make_rows
 

@@ -1,0 +1,1 @@
+"""Neural networks in the process: torch, Keras, transformers, diffusers."""

@@ -1,0 +1,1 @@
+"""Callables, and ASGI applications."""

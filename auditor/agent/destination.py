@@ -1,0 +1,149 @@
+"""Where an agent delivers to, found once when it is made, and the salt of its commitments."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditor.agent.shield import Faults
+from auditor.core.errors import ConfigurationError
+from auditor.settings import Home, Settings, find_home, read_settings
+
+log = logging.getLogger("auditor")
+
+_SALT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """`kind` is transport, spool, http, edge or none."""
+
+    kind: str
+    settings: Settings
+    endpoint: str = ""
+    key: str | None = None
+    transport: Any = None
+    outbox: Path | None = None
+
+    def connect(self, session: str, faults: Faults, wake: Callable[[], None]) -> Any:
+        """The transport for one session of this process, which may `wake` the worker; called in the worker."""
+        if self.kind == "spool":
+            from auditor.agent.transport import SpoolTransport
+
+            return SpoolTransport(Home(self.settings.root).spool, session, self.settings.agent.spool_bytes)
+        if self.kind == "http":
+            from auditor.agent.courier import Courier
+            from auditor.agent.http import HttpTransport
+
+            return Courier(HttpTransport(self.endpoint, self.key), wake)
+        if self.kind == "edge" and self.outbox is not None:
+            from auditor.agent.edge import EdgeTransport
+            from auditor.agent.http import HttpTransport
+
+            service = HttpTransport(self.endpoint, self.key)
+            return EdgeTransport(self.outbox, session, self.settings.agent.spool_bytes, service, faults)
+        if self.kind == "none":
+            from auditor.agent.transport import NoTransport
+
+            return NoTransport()
+        return self.transport
+
+    def salt(self) -> bytes:
+        """Of commitments: the home's (the outbox's) own, so that equal payloads match across sessions; else this process's."""
+        if self.kind not in ("spool", "edge"):
+            return secrets.token_bytes(_SALT_BYTES)
+        spool = self.outbox or Home(self.settings.root).spool
+        spool.mkdir(parents=True, exist_ok=True)
+        return shared_salt(spool / ".salt")
+
+
+def shared_salt(place: Path) -> bytes:
+    """The salt in a file, made (mode 0600) by whoever comes first: written aside, then linked to its name whole."""
+    with contextlib.suppress(FileNotFoundError):
+        return place.read_bytes()
+    aside = place.with_name(f".salt-{os.getpid()}-{secrets.token_hex(4)}")
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(secrets.token_bytes(_SALT_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, place)
+    finally:
+        aside.unlink()
+    return place.read_bytes()
+
+
+def resolve(
+    home: str | os.PathLike[str] | None,
+    endpoint: str | None,
+    key: str | None,
+    transport: Any,
+    outbox: str | os.PathLike[str] | None = None,
+) -> Destination:
+    """What the arguments say; else AUDITOR_HOME, AUDITOR_ENDPOINT with AUDITOR_KEY, the nearest `auditor.toml`; else none.
+
+    An `outbox` goes with an endpoint, given or from AUDITOR_ENDPOINT.
+
+    Raises
+    ------
+    ConfigurationError
+        `two_destinations`, `outbox_without_endpoint`, or arguments that name something unusable. What is only found in the environment never
+        stops a host: it is said, and defaults hold.
+    """
+    given = [name for name, value in (("home", home), ("endpoint", endpoint), ("transport", transport)) if value]
+    if len(given) > 1:
+        raise ConfigurationError(
+            "two_destinations", f"{' and '.join(given)} are given", where="Agent", fix="give one of them"
+        )
+    if transport is not None:
+        return Destination("transport", _lenient(None), transport=transport)
+    if endpoint:
+        return _http(endpoint, key, outbox)
+    if outbox and not home and os.environ.get("AUDITOR_ENDPOINT"):
+        return _http(os.environ["AUDITOR_ENDPOINT"], key or os.environ.get("AUDITOR_KEY"), outbox)
+    if outbox:
+        raise ConfigurationError(
+            "outbox_without_endpoint",
+            "an outbox waits for a service, and there is none",
+            where="outbox",
+            fix="give endpoint= or set AUDITOR_ENDPOINT; a home's spool needs no outbox",
+        )
+    if home:
+        root = find_home(home)
+        return Destination("spool", read_settings(root))
+    if not os.environ.get("AUDITOR_HOME") and os.environ.get("AUDITOR_ENDPOINT"):
+        return _http(
+            os.environ["AUDITOR_ENDPOINT"], key or os.environ.get("AUDITOR_KEY"), os.environ.get("AUDITOR_OUTBOX")
+        )
+    with contextlib.suppress(OSError):  # a working directory that is gone
+        root = find_home()
+        if root is not None:
+            return Destination("spool", _lenient(root))
+    return Destination("none", _lenient(None))
+
+
+def _http(endpoint: str, key: str | None, outbox: str | os.PathLike[str] | None) -> Destination:
+    from auditor.agent.http import HttpTransport
+
+    HttpTransport(endpoint, key)  # checks the address; nothing is opened
+    if outbox:
+        place = Path(outbox).expanduser().absolute()  # the host may change its working directory
+        return Destination("edge", _lenient(None), endpoint=endpoint, key=key, outbox=place)
+    return Destination("http", _lenient(None), endpoint=endpoint, key=key)
+
+
+def _lenient(root: Path | None) -> Settings:
+    """Settings that were not asked for: unusable ones are said, and defaults hold."""
+    try:
+        return read_settings(root)
+    except ConfigurationError as error:
+        log.warning("auditor: settings are not used: %s", error)
+        return Settings(home=root)

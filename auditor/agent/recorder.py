@@ -1,0 +1,213 @@
+"""What the calling threads touch: two queues, a threshold, a clock. Nothing here takes a lock or does I/O.
+
+A call is *seen* by the one append that hands it over, which is atomic; the worker counts what it takes out. So the
+identity `seen == delivered + queued + dropped` is a statement about the worker's work, not a sum made to fit.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import blake2b
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from auditor.agent.call import Call, Skipped
+from auditor.agent.shield import Faults
+from auditor.core.record import ModelRef
+from auditor.core.window import to_us
+
+if TYPE_CHECKING:
+    from auditor.agent.worker import Worker
+
+_RELIEF = 50_000
+_BOUND = 200_000
+_PATIENCE_S = 30.0
+
+
+class Recorder:
+    """The hot half of an agent.
+
+    Parameters
+    ----------
+    ref : ModelRef
+    clock : callable, optional
+        Returns an aware datetime; the time of records. Real time when absent.
+    patient : bool
+        `describe="all"`: a full queue makes the caller wait while the worker moves on (replay, batch, tests).
+    limit, limit_bytes : int
+        Bounds of what waits, in calls and in bytes of frozen payloads.
+    metered : bool
+        Whether CPU seconds of calls are wanted.
+    deaf : bool
+        No destination: calls are counted and dropped.
+
+    Attributes
+    ----------
+    rate, bar : float, bytes or None
+        The share of calls that is chosen, and the eight bytes that the digest of a chosen call's id lies below.
+    room : int
+        Calls that may wait: the limit less what waits for delivery.
+    stalled : bool
+        Deliveries fail at the moment.
+    blind, uncounted, late : int
+        Calls of which only the number is known: the agent failed, the worker got no turn, the agent was closed.
+    """
+
+    rate: float
+    bar: bytes | None
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        *,
+        clock: Callable[[], datetime] | None,
+        patient: bool,
+        limit: int,
+        limit_bytes: int,
+        metered: bool,
+        deaf: bool,
+    ) -> None:
+        self.ref = ref
+        self.clock = clock
+        self.patient = patient
+        self.limit = limit
+        self.limit_bytes = limit_bytes
+        self.metered = metered
+        self.deaf = deaf
+        self.live = True
+        self.fork = 0
+        self.make_worker: Callable[[Recorder], Worker] | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin a session: at first, and in a forked child, which leaves the parent's queue to the parent."""
+        self.session = os.urandom(16).hex()
+        self.pid = os.getpid()
+        self.era = object()
+        self.faults = Faults()
+        self.queue: deque[Call] = deque()
+        self.skipped: deque[tuple[int, float, ModelRef]] = deque()
+        self.lost: deque[Skipped] = deque()
+        self.labels: deque[tuple[str, Any, Any, int]] = deque()
+        self.notes: deque[str] = deque()
+        self.control: SimpleQueue[Any] = SimpleQueue()
+        self.room = self.limit
+        self.queued_bytes = 0
+        self.set_rate(0.0 if self.deaf else 1.0)
+        self.blind = 0
+        self.uncounted = 0
+        self.late = 0
+        self.stalled = False
+        self.worker: Worker | None = None
+        self._restart_at = 0.0
+        self._starting = threading.Lock()
+
+    def set_rate(self, rate: float) -> None:
+        """From now on this share of calls is chosen: those whose id's `hash64` is below `rate` times 2**64."""
+        self.rate = rate
+        self.bar = None if rate >= 1.0 else int(rate * (1 << 64)).to_bytes(8, "big")
+
+    def chooses(self, identifier: str) -> bool:
+        """Whether the call of that id is described. (`hash64` is the number that these eight bytes are.)"""
+        bar = self.bar
+        return bar is None or blake2b(identifier.encode(), digest_size=8).digest() < bar
+
+    def now_us(self) -> int:
+        """The agent's time, microseconds since 1970."""
+        clock = self.clock
+        return time.time_ns() // 1000 if clock is None else to_us(clock())
+
+    def skip(self, us: int, cpu: float, ref: ModelRef) -> None:
+        """Hand over a call that was not chosen."""
+        if len(self.skipped) >= _BOUND:
+            self.uncounted += 1  # no worker, or one that gets no turn: keep the number, not the moment
+            return
+        self.skipped.append((us, cpu, ref))
+        if self.worker is None:
+            self.start()
+        elif len(self.skipped) >= _RELIEF:
+            self.nudge()
+
+    def push(self, call: Call) -> None:
+        """Hand over a call to be described, or count it as lost when the bounds are reached."""
+        if self.worker is None:
+            self.start()
+        reason = self.full(call)
+        if reason and not (self.patient and self._room_comes(call)):
+            self.count(Skipped(call.us, call.cpu, call.site.ref, reason, call.rows))
+            return
+        if len(self.queue) * 4 >= self.room:
+            self.nudge()
+        self.queued_bytes += call.size
+        self.queue.append(call)
+
+    def count(self, skipped: Skipped) -> None:
+        """Hand over calls that only their number is left of."""
+        if len(self.lost) < _BOUND:
+            self.lost.append(skipped)
+        else:
+            self.blind += skipped.rows
+        if self.worker is None:
+            self.start()
+
+    @property
+    def skip_reason(self) -> str:
+        """Why calls that were not chosen are not described."""
+        return "no_destination" if self.deaf else "sampled"
+
+    def full(self, call: Call) -> str | None:
+        """The reason why a call cannot wait in line; None when it can."""
+        if len(self.queue) >= self.room:
+            return "queue_full"
+        return "queue_bytes" if self.queued_bytes + call.size > self.limit_bytes else None
+
+    def _room_comes(self, call: Call) -> bool:
+        """Wait, as long as the worker makes progress."""
+        worker = self.worker
+        if worker is None or worker.is_current_thread():
+            return False
+        patience = time.monotonic() + _PATIENCE_S
+        while not self.stalled and self.live and time.monotonic() < patience:
+            self.nudge()
+            time.sleep(0.001)
+            if self.full(call) is None:
+                return True
+        return False
+
+    def nudge(self) -> None:
+        """Wake the worker; safe in signal handlers and destructors (SimpleQueue.put is re-entrant)."""
+        if self.control.empty():
+            self.control.put(None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything has been handed over that no worker took yet."""
+        return bool(self.queue or self.skipped or self.lost or self.labels or self.blind or self.uncounted)
+
+    def start(self, *, at_once: bool = False) -> None:
+        """Start the worker, lazily: no thread before the first call. A refusal is tried again after a second."""
+        now = time.monotonic()
+        if self.make_worker is None or not self.live or (now < self._restart_at and not at_once):
+            return
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self.worker is None:
+                self._restart_at = now + 1.0
+                self.worker = self.make_worker(self)
+                self.worker.begin()
+        except Exception as error:
+            self.worker = None
+            self.faults.note("worker_not_started", error)
+        finally:
+            self._starting.release()
+
+    def wait_for_start(self, timeout: float) -> None:
+        """Let another thread that is just starting the worker finish; not for long, for this may be a signal handler in it."""
+        if self._starting.acquire(timeout=max(0.0, min(timeout, 0.1))):
+            self._starting.release()

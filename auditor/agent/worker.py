@@ -1,0 +1,403 @@
+"""The agent's one thread: takes calls out of the queues, describes, delivers, counts, meters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty
+from typing import Any
+
+from auditor.agent.accounts import Accounts
+from auditor.agent.budget import Budget
+from auditor.agent.building import Builder, RedactionError, label_text
+from auditor.agent.call import Call, Skipped
+from auditor.agent.metering import Metering
+from auditor.agent.outbox import Frame, Outbox
+from auditor.agent.recorder import Recorder
+from auditor.agent.shield import shield
+from auditor.agent.snapshot import release
+from auditor.core.identity import canonical_json
+from auditor.core.record import Label
+from auditor.core.window import from_us
+
+_AFTER_FAULT_S, _IDLE_S = 0.01, 0.25
+_SLICE_S = 0.05
+"""Longest stretch of describing before the other duties have their turn."""
+_DELIVER_AFTER_S = 0.5
+_SEAL_EVERY_S = 10.0
+_STEP_S = 0.2
+_RESERVE_S = 0.25
+"""What closing keeps of its time for the last delivery."""
+_SPARE_S = 0.15
+"""What it keeps of that for letting go of one that gets no answer."""
+
+
+@dataclass(slots=True)
+class Request:
+    """Somebody waits: for everything handed over until now to be delivered, or for the end."""
+
+    deadline: float
+    closing: bool = False
+    reason: str = "closed"
+    target: int = -1
+    end: int = -1
+    told: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+    ok: bool = False
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a worker works with; made in its own thread, where files may be opened and libraries loaded."""
+
+    builder: Builder
+    outbox: Outbox
+    metering: Metering | None
+    budget: Budget | None
+
+
+class Worker:
+    """See the module.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    accounts : Accounts
+    notes : dict
+        Counts of what is worth knowing and no loss; written here only.
+    assemble : callable
+        Makes the `Parts`, in the worker's thread.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accounts: Accounts,
+        notes: dict[str, int],
+        assemble: Callable[[Recorder, Accounts], Parts],
+    ) -> None:
+        self.recorder = recorder
+        self.accounts = accounts
+        self.notes = notes
+        self._hand: Any = None
+        self._before = 0
+        self._pooling = True
+        self._assemble = assemble
+        self._thread = threading.Thread(target=self._run, name="auditor", daemon=True)
+        self._requests: list[Request] = []
+        self._seal_at = time.monotonic() + _SEAL_EVERY_S
+        self._stepped_at = time.monotonic()
+        self._stepped_calls = 0
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def is_current_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _now_us(self) -> int:
+        """The agent's time; real time when the host's clock fails: the books must go on."""
+        try:
+            return self.recorder.now_us()
+        except BaseException as error:
+            self.recorder.faults.note("clock_failed", error)
+            return time.time_ns() // 1000
+
+    def note(self, name: str) -> None:
+        """Count something that is worth knowing and is no loss."""
+        self.notes[name] = self.notes.get(name, 0) + 1
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """The thread: should it ever end before it is asked to, the next call starts another one."""
+        try:
+            self._work()
+        except BaseException as error:
+            self.recorder.faults.note("worker_failed", error)
+        finally:
+            if self.recorder.worker is self:
+                self.recorder.worker = None
+            self._listen(0.0)
+            for request in tuple(self._requests):
+                self._release(request, False)
+
+    def _work(self) -> None:
+        recorder = self.recorder
+        parts = self._assemble(recorder, self.accounts)
+        if parts.metering is not None:
+            parts.metering.start(self._now_us())
+        busy, closing = True, None
+        while closing is None:
+            try:
+                self._listen(0.0 if busy else _IDLE_S)
+                busy = self._turn(parts)
+                closing = self._answer(parts)
+            except BaseException as error:  # our own thread: nothing of the host's can pass through here
+                recorder.faults.note("worker_failed", error)
+                with shield(recorder.faults, "worker_failed"):
+                    self._balance(parts)
+                time.sleep(_AFTER_FAULT_S)
+        if parts.metering is not None:
+            parts.metering.stop()
+
+    def _listen(self, pause_s: float) -> None:
+        """Sleep until something is asked, at most `pause_s`."""
+        control = self.recorder.control
+        if self._requests:
+            pause_s = min(pause_s, 0.005)
+        try:
+            asked = control.get(timeout=pause_s) if pause_s > 0.0 else control.get_nowait()
+            while True:
+                if asked is not None:
+                    self._requests.append(asked)
+                asked = control.get_nowait()
+        except Empty:
+            return
+
+    def _turn(self, parts: Parts) -> bool:
+        """One round of every duty; whether there is more to do at once."""
+        recorder, outbox = self.recorder, parts.outbox
+        self._count_skipped(parts)
+        outbox.collect()
+        paused = parts.budget is not None and parts.budget.exhausted and not self._requests
+        if not paused and outbox.waiting < recorder.limit:
+            self._describe(parts)
+        if not recorder.queue or len(recorder.labels) * 2 >= recorder.limit:  # a label follows its record
+            self._take_labels(outbox)
+        full = len(outbox.pending) >= outbox.batch
+        if (outbox.pending and outbox.posted is None) and (
+            full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.backoff.failures
+        ):
+            outbox.deliver()
+        recorder.stalled = outbox.backoff.failures > 0
+        recorder.room = max(0, recorder.limit - outbox.waiting)
+        self._step(parts)
+        if parts.metering is not None and parts.metering.due:
+            self._send_energy(parts)
+        if time.monotonic() >= self._seal_at:
+            self._seal_at = time.monotonic() + _SEAL_EVERY_S
+            self._declare(parts)
+            outbox.deliver()
+            self._seal(parts)
+        return bool(recorder.queue) and not paused and not recorder.stalled
+
+    def _describe(self, parts: Parts) -> None:
+        """Describe for at most a slice of time, one call after the other."""
+        recorder = self.recorder
+        until = time.monotonic() + _SLICE_S
+        while recorder.queue and time.monotonic() < until:
+            call: Call = self._take_in_hand(recorder.queue)
+            for one in (call,) if call.split is None else self._split(call):
+                self._describe_one(parts, one)
+            self._hand = None
+            recorder.queued_bytes = max(0, recorder.queued_bytes - call.size) if recorder.queue else 0
+            if self._pooling:
+                held = [part[1] for part in call.payloads]
+                call.payloads.clear()
+                release(held)
+            if not recorder.patient:
+                time.sleep(0)  # whoever waits for the interpreter waits for one description at most
+
+    def _take_in_hand(self, queue: Any) -> Any:
+        """Take what comes next out of a queue; until it is dealt with it counts as queued."""
+        self._before = self.accounts.taken
+        self._hand = queue.popleft()
+        return self._hand
+
+    @property
+    def in_hand(self) -> int:
+        """Calls that were taken out of a queue and are not dealt with yet."""
+        hand = self._hand
+        if hand is None:
+            return 0
+        return 1 if isinstance(hand, tuple) else hand.rows
+
+    def _balance(self, parts: Parts) -> None:
+        """After an error of our own: whatever it left unaccounted for is lost to it, by that name."""
+        accounts = self.accounts
+        rows, self._hand = self.in_hand, None
+        parts.outbox.recount()
+        accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
+        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.waiting
+        if owed > 0:
+            accounts.drop("internal_error", self._now_us(), self.recorder.ref, owed)
+
+    def _split(self, call: Call) -> list[Call]:
+        """The rows of a batch that were chosen; the others are counted."""
+        try:
+            chosen: list[Call] = call.split(call)
+        except Exception as error:
+            self.recorder.faults.note("describe_failed", error)
+            self.accounts.take(call.rows)
+            self.accounts.drop("describe_failed", call.us, call.site.ref, call.rows)
+            return []
+        left = call.rows - len(chosen)
+        if left:
+            self.accounts.take(left)
+            self.accounts.drop(self.recorder.skip_reason, call.us, call.site.ref, left)
+        return chosen
+
+    def _describe_one(self, parts: Parts, call: Call) -> None:
+        began = 0.0 if parts.budget is None else time.thread_time()
+        seq = self.accounts.take()
+        ref = call.site.ref
+        reason = "describe_failed"
+        try:
+            payload = parts.builder.build(call, seq)
+        except BaseException as error:
+            if isinstance(error, RedactionError):
+                reason = "redaction_failed"
+            self.recorder.faults.note(reason, error)
+            self.accounts.drop(reason, call.us, ref)
+        else:
+            self.accounts.describe(call.us, ref)
+            parts.outbox.add(Frame("record", payload, call.us, ref))
+        if parts.metering is not None:
+            parts.metering.count(ref, call.cpu)
+        if parts.budget is not None:
+            parts.budget.spend(time.thread_time() - began)
+
+    def _count_skipped(self, parts: Parts) -> None:
+        """Calls that are counted and not described."""
+        recorder, accounts, metering = self.recorder, self.accounts, parts.metering
+        reason = recorder.skip_reason
+        for _ in range(len(recorder.skipped)):
+            us, cpu_s, ref = self._take_in_hand(recorder.skipped)
+            accounts.take()
+            accounts.drop(reason, us, ref)
+            self._hand = None
+            if metering is not None:
+                metering.count(ref, cpu_s)
+        for name, why in (("blind", "internal_error"), ("uncounted", reason)):
+            number = getattr(recorder, name)
+            if number:
+                recorder.lost.append(Skipped(self._now_us(), 0.0, recorder.ref, why, number))
+                setattr(recorder, name, getattr(recorder, name) - number)
+        for _ in range(len(recorder.lost)):
+            lost: Skipped = self._take_in_hand(recorder.lost)
+            accounts.take(lost.rows)
+            accounts.drop(lost.reason, lost.us, lost.ref, lost.rows)
+            self._hand = None
+            if metering is not None:
+                metering.count(lost.ref, lost.cpu, lost.rows)
+        while recorder.notes:
+            self.note(recorder.notes.popleft())
+
+    def _take_labels(self, outbox: Outbox) -> None:
+        labels = self.recorder.labels
+        for _ in range(len(labels)):
+            identifier, label, value, us = labels.popleft()
+            try:
+                found = Label(id=identifier, time=from_us(us), label=label_text(label), value=value)
+                outbox.add(Frame("label", canonical_json(found.as_json())))
+            except Exception as error:
+                self.recorder.faults.note("label_failed", error)
+                outbox.labels["label_failed"] += 1
+
+    def _step(self, parts: Parts) -> None:
+        """Follow traffic and cost with the rate."""
+        now = time.monotonic()
+        elapsed = now - self._stepped_at
+        if parts.budget is None or elapsed < _STEP_S:
+            return
+        recorder = self.recorder
+        seen = self.accounts.taken + len(recorder.queue)
+        rate = parts.budget.step(seen - self._stepped_calls, elapsed, len(recorder.queue) / max(1, recorder.limit))
+        self._stepped_at, self._stepped_calls = now, seen
+        if not recorder.deaf:
+            recorder.set_rate(rate)
+
+    # -- duties on request --------------------------------------------------------------------------------------------
+
+    def _send_energy(self, parts: Parts) -> None:
+        if parts.metering is None:
+            return
+        for reading in parts.metering.read(self._now_us(), self.recorder.ref):
+            parts.outbox.add(Frame("energy", canonical_json(reading.as_json())))
+        parts.outbox.deliver()
+
+    def _declare(self, parts: Parts, *, closed: bool = False) -> None:
+        """Put tallies in line. While some wait the books stay open: there are never more than one declaration's."""
+        accounts, outbox = self.accounts, parts.outbox
+        if closed or (accounts.news and not outbox.tallies):
+            outbox.declare(accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref))
+        else:
+            outbox.insist()
+
+    def _seal(self, parts: Parts) -> bool:
+        """Let the other side take what was sent."""
+        with shield(self.recorder.faults, "seal_failed") as guard:
+            parts.outbox.seal()
+        return not guard.failed
+
+    def _served(self, parts: Parts, request: Request) -> bool:
+        """Whether what was described when this was first asked is settled, told and sealed."""
+        outbox = parts.outbox
+        if request.end < 0:
+            if parts.metering is not None and parts.metering.news:
+                self._send_energy(parts)
+            request.end = outbox.end
+        outbox.deliver()
+        if not request.told:
+            if outbox.settled < request.end or outbox.telling:
+                return False
+            request.told = True
+            self._declare(parts)
+            outbox.deliver()
+        return not outbox.telling and self._seal(parts)
+
+    def _answer(self, parts: Parts) -> Request | None:
+        """Serve those who wait; the closing request, once it is served."""
+        recorder = self.recorder
+        for request in tuple(self._requests):
+            if request.target < 0:
+                request.target = self.accounts.taken + sum(call.rows for call in tuple(recorder.queue))
+            late = time.monotonic() >= request.deadline - (_RESERVE_S if request.closing else 0.0)
+            ready = self.accounts.taken >= request.target and not recorder.labels
+            if request.closing and (late or (ready and not recorder.queue)):
+                self._release(request, self._close(parts, request))
+                return request
+            if late:
+                self._release(request, False)
+            elif ready and not request.closing and self._served(parts, request):
+                self._release(request, True)
+        return None
+
+    def _close(self, parts: Parts, request: Request) -> bool:
+        """The end: what cannot be described or delivered in time is lost by name; whether nothing was."""
+        recorder, outbox = self.recorder, parts.outbox
+        recorder.live = False
+        whole = not recorder.queue
+        while recorder.queue:
+            call = recorder.queue.popleft()
+            self.accounts.take(call.rows)
+            self.accounts.drop(request.reason, call.us, call.site.ref, call.rows)
+        recorder.queued_bytes = 0
+        self._count_skipped(parts)
+        self._take_labels(outbox)
+        with shield(recorder.faults, "energy_failed"):
+            if parts.metering is not None and parts.metering.news:
+                self._send_energy(parts)
+        until = request.deadline - _SPARE_S
+        if not outbox.deliver(last=True, until=until):
+            outbox.abandon("transport_failed")
+            whole = False
+        if self.accounts.taken:
+            self._declare(parts, closed=True)
+            outbox.deliver(last=True, until=until)
+        self._seal(parts)
+        with shield(recorder.faults, "transport_not_closed"):
+            outbox.transport.close()
+        return whole
+
+    def _release(self, request: Request, ok: bool) -> None:
+        self._requests.remove(request)
+        request.ok = ok
+        request.done.set()

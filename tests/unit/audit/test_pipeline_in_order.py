@@ -1,0 +1,192 @@
+"""The pipeline with monitors, on a store in memory: bets once, shows again what was said, names records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor import registry
+from auditor.audit.pipeline import Pipeline
+from auditor.core.rows import Rows
+from auditor.core.window import DAY, Span, to_us
+from auditor.engines.local import PLUGIN as LOCAL
+from auditor.policy.loader import load_policies
+from auditor.ports import Damage, IntakeReport
+from auditor.settings import Settings
+from auditor.shipped import shipped
+from auditor.store.memory import MemoryStore
+from auditor.testing import make_rows
+from auditor.testing.factories import MODEL, START
+
+WEEK = Span(START, START + 7 * DAY)
+
+
+class Shelf:
+    """An archive of given rows."""
+
+    def __init__(self, *parts: Rows) -> None:
+        self.parts = list(parts)
+
+    def models(self) -> Sequence[str]:
+        return [MODEL]
+
+    def read(self, model: str, span: Span) -> Rows:
+        from auditor.testing.synthetic import make_rows as nothing
+
+        found = [
+            part.take((part.time_us >= to_us(span.start)) & (part.time_us < to_us(span.end))) for part in self.parts
+        ]
+        filled = [part for part in found if part.n]
+        return filled[0] if filled else nothing(1).take([])  # type: ignore[arg-type]
+
+    def days(self, model: str) -> Sequence[datetime]:
+        return []
+
+    def find(self, record_id: str) -> None:
+        return None
+
+    def damage(self) -> Sequence[Damage]:
+        return []
+
+
+class Quiet:
+    """An intake that nothing arrives at."""
+
+    def drain(self) -> IntakeReport:
+        return IntakeReport()
+
+    def acknowledge(self) -> None:
+        pass
+
+
+def day(number: int, **faults: Any) -> Rows:
+    return make_rows(300, 50 + number, start=START + number * DAY, **faults)
+
+
+def pipeline(tmp_path: Path, *days: Rows) -> Pipeline:
+    catalogue = registry.catalogue()
+    built = Pipeline(
+        store=MemoryStore(),
+        archive=Shelf(make_rows(2100, 1, start=START, span=7 * DAY), *days),
+        intake=Quiet(),
+        engine=LOCAL,
+        measurers={name: registry.load("drift", name) for name in ("sequential", "univariate", "missingness")},
+        policies=load_policies([shipped("policies") / "sequential.yaml"], catalogue),
+        sinks={},
+        artifacts=tmp_path,
+        settings=Settings(),
+        versions={},
+    )
+    built.pin(MODEL, WEEK, by="t", at=WEEK.end)
+    return built
+
+
+def audit(built: Pipeline, number: int, **options: Any) -> Any:
+    start = START + number * DAY
+    report = built.audit(now=start + DAY + timedelta(hours=3), since=start, until=start + DAY, **options)
+    return report.audits[0]
+
+
+def wealth(found: Any) -> dict[str, Any]:
+    return {m.series: m.value for m in found.measurements if m.metric == "drift.e_value"}
+
+
+def bet(built: Pipeline) -> Any:
+    pinned = built.store.baseline(MODEL)
+    assert pinned is not None
+    return built.store.monitor("sequential", MODEL, pinned[0].id)
+
+
+def test_auditing_again_makes_no_bet_and_shows_what_was_said(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7), day(8))
+    first = audit(built, 7)
+    known = bet(built)
+    again = audit(built, 7)
+    assert again.run.revision == 2
+    assert wealth(again) == wealth(first)
+    assert bet(built) is known
+    audit(built, 8)
+    assert wealth(audit(built, 7)) == wealth(first)
+    assert bet(built).until == START + 9 * DAY
+
+
+def test_a_run_cut_short_before_its_commit_says_the_same_when_it_is_run_again(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7, darken=0.8))
+    whole = wealth(audit(built, 7))
+    other = pipeline(tmp_path, day(7, darken=0.8))
+
+    def fails(_: Any) -> None:
+        raise RuntimeError("power cut")
+
+    kept, other.store.commit = other.store.commit, fails  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        audit(other, 7)
+    other.store.commit = kept  # type: ignore[method-assign]
+    found = audit(other, 7)
+    assert wealth(found) == whole
+    assert found.run.revision == 1
+
+
+def test_late_records_are_counted_and_never_bet_on(tmp_path: Path) -> None:
+    rows = day(7)
+    early = rows.take(rows.time_us % 5 > 0)
+    built = pipeline(tmp_path, early)
+    first = audit(built, 7)
+    built.archive.parts[-1] = rows  # type: ignore[attr-defined]
+    built.store.mark_dirty(MODEL, [START + 7 * DAY + timedelta(hours=h) for h in range(24)])
+    again = audit(built, 7)
+    assert again.run.records == rows.n
+    assert wealth(again) == wealth(first)
+    assert bet(built).late == rows.n - early.n
+
+
+def test_a_window_before_the_last_bet_is_not_bet_on(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7), day(8))
+    audit(built, 8)
+    skipped = audit(built, 7)
+    (silent,) = [m for m in skipped.measurements if m.metric == "drift.e_value"]
+    assert (silent.reason, silent.value) == ("not_bet", None)
+    assert {v.reason for v in skipped.verdicts if v.control == "input-drift"} <= {"not_bet", "never_measured"}
+
+
+def test_an_alert_says_what_since_when_how_much_and_names_records(tmp_path: Path) -> None:
+    dark = day(8, darken=0.5)
+    built = pipeline(tmp_path, day(7), dark)
+    assert not audit(built, 7).alerts.opened
+    (alert,) = [a for a in audit(built, 8).alerts.opened if a.kind == "image"]
+    assert alert.input == "photo"
+    assert alert.budget_share is not None
+    assert "rising since 2026-01-13 00:00, 300 values" in alert.explanation
+    assert "times a unit of capital" in alert.explanation
+    assert len(alert.examples) == 5
+    assert set(alert.examples) <= set(dark.ids.tolist())
+    place = {name: i for i, name in enumerate(dark.ids.tolist())}
+    brightness = dark.numeric["inputs.photo.descriptors.brightness"]
+    contrast = dark.numeric["inputs.photo.descriptors.contrast"]
+    shown = [place[name] for name in alert.examples]
+    assert min(brightness[shown].mean() / brightness.mean(), contrast[shown].mean() / contrast.mean()) < 0.9
+
+
+def test_another_baseline_begins_another_monitor(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7), day(8))
+    audit(built, 7)
+    before = bet(built)
+    built.pin(MODEL, WEEK, by="t", at=WEEK.end + DAY)
+    audit(built, 8)
+    after = bet(built)
+    assert (after.start, after.baseline != before.baseline) == (START + 8 * DAY, True)
+    assert built.store.monitor("sequential", MODEL, before.baseline) == before
+
+
+def test_versions_and_longer_windows_bring_no_second_reading(tmp_path: Path) -> None:
+    rows = day(7)
+    mixed = replace(rows, version=rows.version.copy())
+    mixed.version[::2] = "2.0.0"
+    found = audit(pipeline(tmp_path, mixed), 7)
+    series = [m.series for m in found.measurements if m.metric == "drift.e_value"]
+    assert len(series) == len(set(series)) > 5

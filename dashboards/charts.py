@@ -11,14 +11,15 @@ from typing import Any
 
 import altair as alt
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert
 from auditor.core.window import Span, format_time
-from auditor.reports import vocabulary, words
 from auditor.reports.discoveries import LASTING, ONCE
 from auditor.reports.evidence import affected
 from auditor.reports.model import Story
+from auditor.wording import vocabulary
 
 ACCENT, ALARM, QUIET = "#2f86a6", "#d1495b", "#8a94a6"
 STACK = ("#2f86a6", "#b7c3cd", "#8a7ab8", "#c9822b")
@@ -48,19 +49,19 @@ def _legend() -> alt.Legend:
 
 def row(m: Measurement, label: Label | None = None) -> Json:
     """One measurement as a flat row, with the texts that a tooltip shows."""
-    name = (label(m) if label else words.subject(m.attributes)) or words.metric_name(m.metric)
+    name = (label(m) if label else wording.subject(m.attributes)) or wording.metric_name(m.metric)
     return {
         "start": format_time(m.start),
         "end": format_time(m.end),
         "middle": format_time(m.start + (m.end - m.start) / 2),
-        "window": words.window(Span(m.start, m.end)),
+        "window": wording.window(Span(m.start, m.end)),
         "series": name,
         "value": m.value,
         "lower": m.interval.lower if m.interval else None,
         "upper": m.interval.upper if m.interval else None,
         "n": m.n,
-        "figure": words.figure(m),
-        "sure": words.chance(m.p_value) if m.p_value is not None else "no p-value",
+        "figure": wording.figure(m),
+        "sure": wording.chance(m.p_value) if m.p_value is not None else "no p-value",
         "note": m.note,
         "how": vocabulary.HOW[m.how],
     }
@@ -78,7 +79,7 @@ TOOLTIP = [
 
 def column_name(m: Measurement) -> str:
     """What a heat map calls a column."""
-    return words.column(m.attributes.get("column", "")) or words.subject(m.attributes) or "all columns"
+    return wording.column(m.attributes.get("column", "")) or wording.subject(m.attributes) or "all columns"
 
 
 def heatmap(
@@ -191,7 +192,7 @@ def trend(
     for made in rows:
         made.update({key: made[key] * factor for key in ("value", "lower", "upper") if made[key] is not None})
     names = list(dict.fromkeys(made["series"] for made in rows))
-    percent = bool(measurements) and words.is_share(measurements[0].metric)
+    percent = bool(measurements) and wording.is_share(measurements[0].metric)
     y_axis = alt.Axis(format=".0%") if percent else alt.Axis()
     if percent and measurements[0].metric.endswith(".difference"):
         y_axis, title = alt.Axis(labelExpr="format(100 * datum.value, '.0f')"), title or "percentage points"
@@ -255,11 +256,11 @@ def timeline(told: Sequence[Story], span: Span, step: timedelta) -> Drawn:
             {
                 "start": format_time(start),
                 "end": format_time(end),
-                "windows": f"{words.moment(start)} to {words.moment(end)}",
+                "windows": f"{wording.moment(start)} to {wording.moment(end)}",
                 "alert": story.title,
                 "state": "open" if story.is_open else "resolved",
                 "severity": story.alert.severity,
-                "rule": words.listing([alert.control for alert in (story.alert, *story.also)]),
+                "rule": wording.listing([alert.control for alert in (story.alert, *story.also)]),
             }
         )
     order = list(dict.fromkeys(made["alert"] for made in sorted(rows, key=lambda made: made["start"])))
@@ -290,7 +291,7 @@ def records(runs: Sequence[AuditRun], span: Span) -> Drawn:
         window = {
             "start": format_time(run.span.start),
             "end": format_time(run.span.end),
-            "window": words.window(run.span),
+            "window": wording.window(run.span),
         }
         rows.append({**window, "part": "with ground truth", "low": 0, "high": run.labelled, "count": run.labelled})
         unknown = run.records - run.labelled
@@ -326,12 +327,12 @@ def group_intervals(measurements: Sequence[Measurement]) -> Drawn:
     rows = []
     for m in measurements:
         made = row(m, lambda item: item.attributes.get("group", "all"))
-        made["why"] = f"{words.reason(m.reason)} (n = {m.n})" if m.value is None else f"n = {m.n:,}"
+        made["why"] = f"{wording.reason(m.reason)} (n = {m.n})" if m.value is None else f"n = {m.n:,}"
         rows.append(made)
     order = [made["series"] for made in rows]
     known = [edge for made in rows for edge in (made["value"], made["lower"], made["upper"]) if edge is not None]
     low = max(0.0, min([*known, 1.0]) - 0.08)
-    percent = bool(measurements) and words.is_share(measurements[0].metric)
+    percent = bool(measurements) and wording.is_share(measurements[0].metric)
     high = max([*known, low + 0.1])
 
     def x(field: str) -> alt.X:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import streamlit as st
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
-from auditor.reports import vocabulary, words
 from auditor.reports.evidence import Evidence
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Gap, Story
+from auditor.wording import vocabulary
 
 COLOURS: dict[Word, str] = {
     Word.FAIL: "red",
@@ -37,12 +38,12 @@ def header(title: str, question: str, evidence: Evidence) -> None:
     """The page's question, and what the answer rests on."""
     st.title(title)
     st.caption(question)
-    last = f"last audited window {words.window(evidence.last)}" if evidence.last else "no audited window"
-    versions = f", {safe(words.versions(evidence.first_seen))}" if evidence.first_seen else ""
+    last = f"last audited window {wording.window(evidence.last)}" if evidence.last else "no audited window"
+    versions = f", {safe(wording.versions(evidence.first_seen))}" if evidence.first_seen else ""
     st.markdown(
         f"**{safe(evidence.model)}**{versions}  \n{last[0].upper()}{last[1:]} · "
-        f"{words.plural(sum(run.records for run in evidence.runs), 'record')} in "
-        f"{words.plural(len(evidence.runs), 'window')} of {words.window(evidence.span)} (UTC)"
+        f"{wording.plural(sum(run.records for run in evidence.runs), 'record')} in "
+        f"{wording.plural(len(evidence.runs), 'window')} of {wording.window(evidence.span)} (UTC)"
     )
 
 
@@ -72,7 +73,7 @@ def story(told: Story, evidence: Evidence) -> None:
             left.markdown(f":gray[{name}]")
             right.markdown(safe(text))
         rules = [f"{evidence.rules.title(alert)} ({alert.policy})" for alert in (told.alert, *told.also)]
-        with st.expander(f"{'Rules' if told.also else 'Rule'} and evidence: {safe(words.listing(rules))}"):
+        with st.expander(f"{'Rules' if told.also else 'Rule'} and evidence: {safe(wording.listing(rules))}"):
             st.markdown(safe(told.verdict.explanation if told.verdict else told.alert.explanation))
             figures(told.measurements)
 
@@ -88,7 +89,7 @@ def findings(told: Sequence[Story], evidence: Evidence) -> None:
 def closed(told: Sequence[Story], evidence: Evidence) -> None:
     """Findings that came and went, folded away."""
     if told:
-        with st.expander(f"{words.plural(len(told), 'finding')} that came and went"):
+        with st.expander(f"{wording.plural(len(told), 'finding')} that came and went"):
             for one in told:
                 story(one, evidence)
 
@@ -101,11 +102,11 @@ def figures(measurements: Sequence[Measurement]) -> None:
     st.dataframe(
         [
             {
-                "figure": words.metric_name(m.metric),
-                "of": words.subject(m.attributes) or "all",
-                "window (UTC)": words.window(Span(m.start, m.end)),
-                "value": words.figure(m),
-                "by chance alone": words.chance(m.p_value) if m.p_value is not None else "no p-value",
+                "figure": wording.metric_name(m.metric),
+                "of": wording.subject(m.attributes) or "all",
+                "window (UTC)": wording.window(Span(m.start, m.end)),
+                "value": wording.figure(m),
+                "by chance alone": wording.chance(m.p_value) if m.p_value is not None else "no p-value",
                 "how obtained": vocabulary.HOW[m.how],
                 "method": f"{m.method.name} {m.method.version}",
                 "id": m.id,
@@ -132,7 +133,7 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
         for gap in found:
             text = f"- {code_as_is(gap.text)}"
             if gap.articles:
-                text += f" :gray[Leaves open: {safe(words.listing([at for _, at in gap.articles], most=12))}.]"
+                text += f" :gray[Leaves open: {safe(wording.listing([at for _, at in gap.articles], most=12))}.]"
             st.markdown(text)
 
 
@@ -151,7 +152,7 @@ def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:
         if len(same) < 2:
             lines += same
             continue
-        text = f"{words.plural(len(same), 'rule')} undecided: {words.reason(same[0].code)}."
+        text = f"{wording.plural(len(same), 'rule')} undecided: {wording.reason(same[0].code)}."
         articles = tuple(dict.fromkeys(article for gap in same for article in gap.articles))
         lines.append(replace(same[0], text=text, articles=articles))
     return tuple(lines)
@@ -175,15 +176,15 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
             if item.verdict is Word.WAIVED:
                 st.badge(f"without the waiver: {vocabulary.WORDS[item.underlying][0]}", color="gray")
             st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
-            st.markdown(f":gray[{safe(words.where(item))}]", width="content")
-        st.markdown(safe(words.untitled(item.explanation, evidence.rules.title(item))))
-        details = [vocabulary.FORCES[item.force], f"window of {words.window(Span(item.start, item.end))}"]
+            st.markdown(f":gray[{safe(wording.where(item))}]", width="content")
+        st.markdown(safe(wording.untitled(item.explanation, evidence.rules.title(item))))
+        details = [vocabulary.FORCES[item.force], f"window of {wording.window(Span(item.start, item.end))}"]
         if item.n:
             details.append(f"n = {item.n:,}")
         if item.reason:
-            details.append(words.reason(item.reason))
+            details.append(wording.reason(item.reason))
         st.caption(safe(" · ".join(details)))
         behind = evidence.evidence_of(item)
         if behind:
-            with st.expander(words.plural(len(behind), "figure") + " behind this verdict"):
+            with st.expander(wording.plural(len(behind), "figure") + " behind this verdict"):
                 figures(behind)

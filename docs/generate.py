@@ -13,8 +13,8 @@ from auditor import registry
 from auditor.cli import parser
 from auditor.core.catalogue import REASONS
 from auditor.core.record import MODALITIES
-from auditor.reports.distances import MEANINGS
 from auditor.settings import Settings
+from auditor.wording.distances import MEANINGS
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from auditor.core import words
+from auditor import wording
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
 from auditor.core.window import Span, format_time
-from auditor.policy.explain import before_next, first_sentence
+from auditor.core.words import MODALITIES
+from auditor.wording.verdicts import before_next, first_sentence
 
 ALONE = "Each input taken alone: "
 NOW = r"\bnow\b"
@@ -105,7 +106,7 @@ def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
     """
     words_of: dict[str, set[Word]] = {}
     for verdict in verdicts:
-        if verdict.kind in words.MODALITIES and verdict.input and (not names or verdict.input in names):
+        if verdict.kind in MODALITIES and verdict.input and (not names or verdict.input in names):
             words_of.setdefault(verdict.input, set()).add(verdict.underlying)
     moved = sorted(name for name, said in words_of.items() if Word.FAIL in said)
     still = sorted(name for name, said in words_of.items() if said <= {Word.PASS, Word.NOT_APPLICABLE})
@@ -114,11 +115,11 @@ def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
         return ""
     clauses = []
     if moved:
-        clauses.append(f"{words.listing(moved)} changed as well (see its own alert)")
+        clauses.append(f"{wording.listing(moved)} changed as well (see its own alert)")
     if still:
-        clauses.append(f"no drift rule about {words.listing(still)} is broken")
+        clauses.append(f"no drift rule about {wording.listing(still)} is broken")
     if unknown:
-        clauses.append(f"of {words.listing(unknown)} that is not known")
+        clauses.append(f"of {wording.listing(unknown)} that is not known")
     text = f"{ALONE}{'; '.join(clauses)}"
     return f"{text}." if moved or unknown else f"{text}, so it may be the pairing that changed."
 
@@ -157,7 +158,9 @@ def _resolved(alert: Alert, verdict: Verdict, past: Sequence[Verdict]) -> Alert:
     name, what = _said(explanation)
     first, last = _window(verdict, alert.since), _window(verdict, alert.renewed)
     seen = (
-        f"in the window of {first}" if first == last else f"in {words.plural(alert.count, 'window')}, {first} to {last}"
+        f"in the window of {first}"
+        if first == last
+        else f"in {wording.plural(alert.count, 'window')}, {first} to {last}"
     )
     text = (
         f"Resolved: {name}. Within its rule again in the window of {_window(verdict, verdict.end)}; seen {seen}. "
@@ -177,7 +180,7 @@ def _said(explanation: str) -> tuple[str, str]:
 
 def _window(like: Verdict, end: datetime) -> str:
     """The window that ends then, as long as that of `like`."""
-    return words.window(Span(end - (like.end - like.start), end))
+    return wording.window(Span(end - (like.end - like.start), end))
 
 
 def _with_inputs(verdict: Verdict, beside: Sequence[Verdict]) -> str:

@@ -16,7 +16,6 @@ from auditor.policy.budget import Allowance, allowance
 from auditor.policy.calendar import applies_on_route, force_of
 from auditor.policy.decision import Truth, limit_for
 from auditor.policy.evidence import OVERALL, Gathered, Group, gather, modality_of, retired
-from auditor.policy.explain import explain_attestation, explain_metric, explain_other
 from auditor.policy.hysteresis import Standing, step
 from auditor.policy.loader import PolicySet
 from auditor.policy.outcome import Outcome, judge_series, tested, unknown
@@ -28,6 +27,7 @@ from auditor.policy.schema import (
     Policy,
     SystemProfile,
 )
+from auditor.wording.verdicts import explain_attestation, explain_metric, explain_other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

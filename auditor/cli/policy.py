@@ -313,8 +313,8 @@ def _describe(policies: PolicySet, policy: Policy, control: Control) -> dict[str
     from auditor.core.window import DAY
     from auditor.policy.budget import allowance
     from auditor.policy.calendar import provision_of
-    from auditor.policy.explain import limit_text
     from auditor.policy.schema import AttestationEvidence
+    from auditor.wording.verdicts import limit_text
 
     calendar = policies.calendar(policy)
     refs = []

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Force, Verdict, Word
 from auditor.core.window import Span
 from auditor.policy.lattice import all_of
 from auditor.ports import Queries
-from auditor.reports import parts, vocabulary, words
+from auditor.reports import parts
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
 from auditor.reports.stories import stories
+from auditor.wording import vocabulary
 
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
@@ -86,7 +88,7 @@ def rules_with_reach(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[st
     for verdict in verdicts:
         duration = evidence.rules.duration(verdict)
         longer = duration != verdict.end - verdict.start
-        found[f"{evidence.rules.title(verdict)}{f' (over {words.length(duration)})' if longer else ''}"] = None
+        found[f"{evidence.rules.title(verdict)}{f' (over {wording.length(duration)})' if longer else ''}"] = None
     return list(found)
 
 
@@ -105,7 +107,7 @@ def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
     windows = {verdict.start for verdict in own}
     failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *UNDECIDED)}
     open_ = {v.start for v in own if v.reason in UNDECIDED} - failed
-    text = f"in {len(failed)} of {words.plural(len(windows), 'window')}" if failed else "never"
+    text = f"in {len(failed)} of {wording.plural(len(windows), 'window')}" if failed else "never"
     return f"{text}; not decided in {len(open_)}{' more' if failed else f' of {len(windows)}'}" if open_ else text
 
 
@@ -122,15 +124,15 @@ def _summary(evidence: Evidence) -> list[str]:
     counts = evidence.counts()
     told = [f"{count} {vocabulary.WORDS[word][0].lower()}" for word, count in counts.items() if count]
     sentences = [
-        f"At the end of the period the newest verdicts of {words.plural(len(evidence.current), 'rule and slice', 'rules and slices')} say: "
-        f"{words.listing(told, most=9)}. These are counts, not a score."
+        f"At the end of the period the newest verdicts of {wording.plural(len(evidence.current), 'rule and slice', 'rules and slices')} say: "
+        f"{wording.listing(told, most=9)}. These are counts, not a score."
     ]
     binding = [v for v in evidence.current if v.force is Force.BINDING]
     if binding:
         bad = [v for v in binding if v.verdict is Word.FAIL]
         unknown = [v for v in binding if v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)]
         sentences.append(
-            f"{words.plural(len(binding), 'verdict')} {'is' if len(binding) == 1 else 'are'} about duties that bind today: "
+            f"{wording.plural(len(binding), 'verdict')} {'is' if len(binding) == 1 else 'are'} about duties that bind today: "
             f"{len(bad) or 'none'} of them {'fails' if len(bad) == 1 else 'fail'}, and {len(unknown) or 'none'} cannot be "
             "decided for want of evidence."
         )
@@ -149,9 +151,9 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
             f"{at}, {name}" if (name := evidence.rules.provision(source, at)) else at,
             vocabulary.WORDS[combined(verdicts)][0],
             broken(evidence, verdicts),
-            words.listing(sorted({str(verdict.force) for verdict in verdicts})),
+            wording.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
-            words.listing(rules_with_reach(evidence, verdicts), most=4),
+            wording.listing(rules_with_reach(evidence, verdicts), most=4),
         )
         for at, verdicts in by_provision.items()
     )
@@ -162,7 +164,7 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
         text=(
             "Each line is a provision that at least one rule speaks to. A rule gives data about a provision; it does not by "
             "itself fulfil it. Every rule is judged at the end of each window"
-            f"{f' ({words.length(evidence.step)})' if evidence.runs else ''}; one that looks further back says so.",
+            f"{f' ({wording.length(evidence.step)})' if evidence.runs else ''}; one that looks further back says so.",
             *_dates(evidence, source),
         ),
         tables=(
@@ -192,7 +194,7 @@ def _rules(evidence: Evidence) -> Section | None:
 def _dates(evidence: Evidence, source: str) -> list[str]:
     return [
         f"What is in force when follows the calendar {calendar.name} {calendar.version}, last checked by a person on "
-        f"{words.day(calendar.verified_on)}."
+        f"{wording.day(calendar.verified_on)}."
         for calendar in evidence.rules.calendars
         if calendar.src == source
     ]
@@ -210,9 +212,9 @@ def _system(evidence: Evidence) -> Section | None:
         return Section(id="system", title="What was declared about the system", text=(text,))
     rows = (
         ("System", profile.name),
-        ("Roles", words.listing([role.replace("_", " ") for role in profile.roles]) or "none declared"),
+        ("Roles", wording.listing([role.replace("_", " ") for role in profile.roles]) or "none declared"),
         ("Route", profile.route.replace("_", " ")),
-        ("Models", words.listing(list(profile.models))),
+        ("Models", wording.listing(list(profile.models))),
     )
     return Section(
         id="system",
@@ -234,7 +236,7 @@ def _waivers(evidence: Evidence) -> Section:
             waiver.control,
             waiver.reason,
             f"{waiver.approved_by.name} ({waiver.approved_by.role})",
-            words.day(waiver.expires),
+            wording.day(waiver.expires),
         )
         for waiver in evidence.rules.waivers(evidence.current)
     )
@@ -247,7 +249,7 @@ def _conclusion(evidence: Evidence) -> Section:
         id="conclusion",
         title="Human conclusion",
         text=(
-            f"About {evidence.model}, {words.window(evidence.span)}: what follows from the evidence and the gaps above, and "
+            f"About {evidence.model}, {wording.window(evidence.span)}: what follows from the evidence and the gaps above, and "
             "what will be done.",
         ),
         conclusion=True,

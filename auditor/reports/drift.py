@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
-from auditor.reports import distances, parts, words
+from auditor.reports import parts
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
 from auditor.reports.stories import stories
+from auditor.wording import distances
 
 FAMILIES = ("drift", "input", "alignment", "capture")
 HEADLINE = "drift.ks"
@@ -63,20 +65,20 @@ def _summary(evidence: Evidence) -> list[str]:
     figures = evidence.latest(HEADLINE)
     known = [m for m in figures if m.value is not None]
     sentences = [
-        f"{words.plural(len(evidence.runs), 'window')} of {evidence.model} "
+        f"{wording.plural(len(evidence.runs), 'window')} of {evidence.model} "
         f"{'was' if len(evidence.runs) == 1 else 'were'} compared with {parts.baseline_text(evidence)}.",
         parts.finding_counts(told) if told else "No drift alert was open at any time in the period.",
     ]
     if standing:
-        sentences.append(f"Open: {words.listing(standing)}.")
+        sentences.append(f"Open: {wording.listing(standing)}.")
     if known:
         top = max(known, key=lambda m: m.value or 0.0)
         sentences.append(
-            f"In the last window ({parts.last_window(evidence)}) {words.plural(len(known), 'column')} had a figure; the "
-            f"furthest from its baseline is {words.subject(top.attributes)}, {words.figure(top)}. {distances.says(top)}"
+            f"In the last window ({parts.last_window(evidence)}) {wording.plural(len(known), 'column')} had a figure; the "
+            f"furthest from its baseline is {wording.subject(top.attributes)}, {wording.figure(top)}. {distances.says(top)}"
         )
     elif figures:
-        sentences.append(f"In the last window no column had a figure: {words.reason(figures[0].reason)}.")
+        sentences.append(f"In the last window no column had a figure: {wording.reason(figures[0].reason)}.")
     return sentences
 
 
@@ -90,7 +92,7 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
         evidence,
         main,
         "Distance to the baseline, window by window (Kolmogorov-Smirnov)",
-        label=lambda m: words.column(m.attributes.get("column", "")) or words.metric_name(m.metric),
+        label=lambda m: wording.column(m.attributes.get("column", "")) or wording.metric_name(m.metric),
         marks=marks,
         limits=limits,
         shared=True,
@@ -114,10 +116,10 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
     lines.sort(key=lambda line: (line[0].p_value if line[0].p_value is not None else 2.0, -(line[0].value or 0.0)))
     rows = tuple(
         (
-            words.column_of(main.attributes) or "all columns together",
-            f"{words.value(main)} ({distances.name(main.metric)})" if main.value is not None else words.value(main),
-            words.chance(main.p_value) if main.p_value is not None else "no p-value",
-            "; ".join(f"{distances.name(m.metric)} {words.value(m)}" for m in mine if _beside(m, main)) or "–",
+            wording.column_of(main.attributes) or "all columns together",
+            f"{wording.value(main)} ({distances.name(main.metric)})" if main.value is not None else wording.value(main),
+            wording.chance(main.p_value) if main.p_value is not None else "no p-value",
+            "; ".join(f"{distances.name(m.metric)} {wording.value(m)}" for m in mine if _beside(m, main)) or "–",
             f"{main.n:,}",
             main.note or "–",
         )
@@ -150,7 +152,7 @@ def _missing(evidence: Evidence) -> Section | None:
     drawing = parts.trends(
         evidence, figures, "Share of records without the input", marks=marks, limits=limits, shared=True
     )
-    rows = tuple((words.subject(m.attributes), words.figure(m)) for m in evidence.latest("input.missing_rate"))
+    rows = tuple((wording.subject(m.attributes), wording.figure(m)) for m in evidence.latest("input.missing_rate"))
     return Section(
         id="missing",
         title="Missing inputs",
@@ -168,16 +170,16 @@ def _alignment(evidence: Evidence) -> Section | None:
     marks, limits = parts.firing(evidence)
 
     def label(m: Measurement) -> str:
-        return f"{words.subject(m.attributes)}: {m.metric.removeprefix('alignment.')}"
+        return f"{wording.subject(m.attributes)}: {m.metric.removeprefix('alignment.')}"
 
     drawing = parts.trends(evidence, figures, "Agreement between inputs", label=label, marks=marks, limits=limits)
     rows = tuple(
         (
-            words.subject(m.attributes),
-            words.metric_name(m.metric),
-            words.figure(m),
+            wording.subject(m.attributes),
+            wording.metric_name(m.metric),
+            wording.figure(m),
             distances.says(m),
-            words.how_sure(m),
+            wording.how_sure(m),
         )
         for m in evidence.latest("alignment.")
     )

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
 from auditor.ports import Queries
-from auditor.reports import parts, vocabulary, words
+from auditor.reports import parts
 from auditor.reports.evidence import EARLIER, Evidence, gather
 from auditor.reports.model import Report, Section, Spread, Table
 from auditor.reports.rules import Rules
+from auditor.wording import vocabulary
 
 FAMILIES = ("energy", "carbon", "capture")
 J_PER_WH = 3600.0
@@ -96,9 +98,9 @@ def spread_cells(spread: Spread) -> tuple[str, str, str, str]:
     if not spread.earlier:
         return ("none measured in this way", "–", "–", "–")
     ordered = sorted(spread.earlier, key=lambda m: m.value or 0.0)
-    low, high = (f"{words.value(m)} ({words.window(m.span)})" for m in (ordered[0], ordered[-1]))
+    low, high = (f"{wording.value(m)} ({wording.window(m.span)})" for m in (ordered[0], ordered[-1]))
     number = f"{len(ordered)}{_among(spread)}"
-    return (number, words.quantity(median(spread.values), spread.figure.unit), low, high)
+    return (number, wording.quantity(median(spread.values), spread.figure.unit), low, high)
 
 
 def spread_text(spread: Spread) -> str:
@@ -106,12 +108,12 @@ def spread_text(spread: Spread) -> str:
     if not spread.earlier:
         return "No earlier window of this length was measured in this way."
     _, middle, low, high = spread_cells(spread)
-    count = words.plural(len(spread.earlier), "earlier window")
+    count = wording.plural(len(spread.earlier), "earlier window")
     return f"In {count}: median {middle}, lowest {low}, highest {high}{_among(spread)}."
 
 
 def _among(spread: Spread) -> str:
-    return f"; among them {words.versions(spread.begun)}" if spread.begun else ""
+    return f"; among them {wording.versions(spread.begun)}" if spread.begun else ""
 
 
 def _per_call(evidence: Evidence) -> list[Measurement]:
@@ -123,22 +125,22 @@ def _summary(evidence: Evidence) -> list[str]:
     mean = weighted_mean(figures)
     if mean is None:
         why = figures[-1].reason if figures else "not_measured"
-        return [f"The energy of an answer is not known: {words.reason(why)}."]
+        return [f"The energy of an answer is not known: {wording.reason(why)}."]
     how = parts.how_words(figures)
     sentences = [
-        f"One answer used {words.quantity(mean, 'J')} on average over the period: {words.number(wh_per_1000(mean))} Wh per "
+        f"One answer used {wording.quantity(mean, 'J')} on average over the period: {wording.number(wh_per_1000(mean))} Wh per "
         f"1,000 answers ({how})."
     ]
     last = figures[-1]
     if last.value is not None:
         sentences.append(
-            f"In the last window ({parts.last_window(evidence)}) it was {words.figure(last)}. "
+            f"In the last window ({parts.last_window(evidence)}) it was {wording.figure(last)}. "
             f"{spread_text(spread(evidence, last))}"
         )
     ratio = evidence.latest("energy.per_inference.ratio")
     if ratio and ratio[0].value is not None:
         sentences.append(
-            f"The last window's figure is {words.number(ratio[0].value)} times what an answer used in the baseline."
+            f"The last window's figure is {wording.number(ratio[0].value)} times what an answer used in the baseline."
         )
     sentences.append(carbon_sentence(evidence))
     return sentences
@@ -152,21 +154,21 @@ def carbon_sentence(evidence: Evidence) -> str:
     emitted = evidence.of("carbon.emitted")
     known = [m for m in emitted if m.value is not None]
     if not known:
-        why = words.reason(emitted[-1].reason if emitted else "no_country")
+        why = wording.reason(emitted[-1].reason if emitted else "no_country")
         return f"Carbon is not known: {why}."
     grams = 1000.0 * sum(m.value or 0.0 for m in known)
     ends = {m.end for m in known}
     joules = _joules([m for m in (*evidence.of("energy.active"), *evidence.of("energy.idle")) if m.end in ends])
-    unknown = f" ({words.plural(len(emitted) - len(known), 'window')} unknown)" if len(known) < len(emitted) else ""
+    unknown = f" ({wording.plural(len(emitted) - len(known), 'window')} unknown)" if len(known) < len(emitted) else ""
     if not joules:
-        return f"Carbon: {words.number(grams)} g CO2e{unknown}."
-    grid = words.listing(sorted({m.note for m in known if m.note})) or "grid not named"
+        return f"Carbon: {wording.number(grams)} g CO2e{unknown}."
+    grid = wording.listing(sorted({m.note for m in known if m.note})) or "grid not named"
     meters = sorted({m.note for m in _per_call(evidence) if m.note})
-    table = f"the table of {words.listing(meters)}" if meters else "the meter's table"
+    table = f"the table of {wording.listing(meters)}" if meters else "the meter's table"
     kwh = joules / J_PER_WH / 1000.0
     return (
-        f"Carbon: {words.number(kwh * 1000.0)} Wh, active and idle, x {words.number(grams / kwh)} g CO2e per kWh ({grid}: "
-        f"the latest yearly average in {table}) = {words.number(grams)} g CO2e{unknown}. "
+        f"Carbon: {wording.number(kwh * 1000.0)} Wh, active and idle, x {wording.number(grams / kwh)} g CO2e per kWh ({grid}: "
+        f"the latest yearly average in {table}) = {wording.number(grams)} g CO2e{unknown}. "
         f"The joules are {parts.how_words(known)}; the grams per kWh are a published average, not measured here."
     )
 
@@ -191,7 +193,7 @@ def _per_answer(evidence: Evidence) -> Section:
         evidence, figures, f"Energy per answer ({parts.how_words(figures)})", label=label, marks=marks, limits=limits
     )
     spreads = [spread(evidence, m) for m in evidence.latest("energy.per_inference") if m.value is not None]
-    rows = tuple((label(s.figure), words.value(s.figure), *spread_cells(s)) for s in spreads)
+    rows = tuple((label(s.figure), wording.value(s.figure), *spread_cells(s)) for s in spreads)
     table = Table(
         caption=f"Last window, {parts.last_window(evidence)}, beside at most {EARLIER} earlier windows of the same length, meter "
         "and method.",
@@ -221,8 +223,8 @@ def _totals(evidence: Evidence) -> Section | None:
             m for m in figures if (m.metric, m.attributes.get("component", ""), m.attributes.get("input", "")) == key
         ]
         joules, known, unknown = total(mine)
-        what = ", ".join(part for part in (words.metric_name(metric), component, name) if part)
-        shown = f"{words.number(joules / J_PER_WH)} Wh" if joules is not None else words.reason(mine[-1].reason)
+        what = ", ".join(part for part in (wording.metric_name(metric), component, name) if part)
+        shown = f"{wording.number(joules / J_PER_WH)} Wh" if joules is not None else wording.reason(mine[-1].reason)
         rows.append((what, shown, f"{known} known, {unknown} unknown", parts.how_words(mine)))
     return Section(
         id="totals",
@@ -242,9 +244,9 @@ def _versions(evidence: Evidence) -> Section | None:
         mean = weighted_mean(mine)
         count = sum(m.n for m in mine if m.value is not None)
         shown = (
-            (words.quantity(mean, "J"), words.number(wh_per_1000(mean)))
+            (wording.quantity(mean, "J"), wording.number(wh_per_1000(mean)))
             if mean is not None
-            else (words.reason(mine[-1].reason), "not known")
+            else (wording.reason(mine[-1].reason), "not known")
         )
         rows.append((version or "unnamed", *shown, f"{count:,}", parts.how_words(mine)))
     columns = ("Version", "Per answer", "Wh per 1,000 answers", "n", "How obtained")
@@ -259,11 +261,11 @@ def _versions(evidence: Evidence) -> Section | None:
 def _carbon(evidence: Evidence) -> Section:
     figures = evidence.of("carbon.")
     rows = tuple(
-        (words.metric_name(m.metric), words.figure(m), vocabulary.HOW[m.how]) for m in evidence.latest("carbon.")
+        (wording.metric_name(m.metric), wording.figure(m), vocabulary.HOW[m.how]) for m in evidence.latest("carbon.")
     )
     known = [m for m in figures if m.value is not None]
     text = (carbon_sentence(evidence),)
-    drawing = parts.trends(evidence, known, "Carbon, window by window", label=lambda m: words.metric_name(m.metric))
+    drawing = parts.trends(evidence, known, "Carbon, window by window", label=lambda m: wording.metric_name(m.metric))
     return Section(
         id="carbon",
         title="Carbon",

@@ -16,7 +16,7 @@ from auditor.core.verdict import Alert, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
 from auditor.ports import ModelSummary, Queries
 from auditor.reports.rules import Rules
-from auditor.reports.vocabulary import WORDS
+from auditor.wording.vocabulary import WORDS
 
 _ORDER = {word: place for place, word in enumerate(WORDS)}
 _SEVERITY = {"critical": 0, "high": 1, "medium": 2, "low": 3}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from auditor import wording
 from auditor.core.measurement import Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
 from auditor.ports import Queries
-from auditor.reports import parts, words
+from auditor.reports import parts
 from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Bar, Intervals, Report, Section, Table
 from auditor.reports.rules import Rules
@@ -67,12 +68,12 @@ def groups(measurements: list[Measurement]) -> list[Measurement]:
 
 def gap_sentence(m: Measurement) -> str:
     """The gap of a feature in one paragraph."""
-    name = words.metric_name(m.metric)
-    start = f"{name[0].upper()}{name[1:]} ({words.subject(m.attributes)})"
+    name = wording.metric_name(m.metric)
+    start = f"{name[0].upper()}{name[1:]} ({wording.subject(m.attributes)})"
     if m.value is None:
-        return f"{start} is not known: {words.reason(m.reason)}."
+        return f"{start} is not known: {wording.reason(m.reason)}."
     note = f" {m.note[0].upper()}{m.note[1:].rstrip('.')}." if m.note else ""
-    return f"{start}: {words.quantity(m.value, m.unit, m.metric)}.{note} {words.how_sure(m)}"
+    return f"{start}: {wording.quantity(m.value, m.unit, m.metric)}.{note} {wording.how_sure(m)}"
 
 
 def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
@@ -86,8 +87,8 @@ def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
         if not m.metric.endswith(".difference"):
             continue
         verdicts = [v for v in evidence.verdicts if v.end == m.end and m.id in v.evidence]
-        outcome = words.metric_name(m.metric.removesuffix(".difference"))
-        said = f"{words.value(m)}; {m.note}" if m.note and m.value is not None else words.value(m)
+        outcome = wording.metric_name(m.metric.removesuffix(".difference"))
+        said = f"{wording.value(m)}; {m.note}" if m.note and m.value is not None else wording.value(m)
         rows.append((outcome[0].upper() + outcome[1:], _result(m, verdicts), said))
     order = list(RESULTS)
     return sorted(rows, key=lambda row: (order.index(row[1]), row[0] != "Accuracy", row[0]))
@@ -121,10 +122,10 @@ def _summary(evidence: Evidence) -> list[str]:
     names = features(evidence)
     if not names:
         return ["No feature was given with the records, so outcomes cannot be compared between groups."]
-    sentences = [f"Outcomes were compared between groups of {words.listing(names)}."]
+    sentences = [f"Outcomes were compared between groups of {wording.listing(names)}."]
     standing = stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"])
     sentences.append(
-        f"Open: {words.listing([story.title for story in standing])}."
+        f"Open: {wording.listing([story.title for story in standing])}."
         if standing
         else "No rule about differences between groups was being broken when the period ended."
     )
@@ -134,8 +135,8 @@ def _summary(evidence: Evidence) -> list[str]:
         sentences.append(f"Widest in the last window ({parts.last_window(evidence)}): {gap_sentence(widest)}")
     small = [m for m in evidence.latest("fairness.") if m.reason == "below_min_samples" and "group" in m.attributes]
     if small:
-        unique = sorted({f"{words.subject(m.attributes)} (n = {m.n})" for m in small})
-        sentences.append(f"Too small to judge in the last window: {words.listing(unique)}.")
+        unique = sorted({f"{wording.subject(m.attributes)} (n = {m.n})" for m in small})
+        sentences.append(f"Too small to judge in the last window: {wording.listing(unique)}.")
     return sentences
 
 
@@ -159,7 +160,7 @@ def _feature_section(evidence: Evidence, feature: str) -> Section:
         limits=limits,
     )
     rows = tuple(
-        (m.attributes["group"], words.metric_name(m.metric), words.figure(m))
+        (m.attributes["group"], wording.metric_name(m.metric), wording.figure(m))
         for metric in rates(evidence, feature)
         for m in groups([m for m in latest if m.metric == metric])
     )
@@ -191,16 +192,16 @@ def group_intervals(measurements: list[Measurement], when: str) -> Intervals | N
             value=m.value,
             lower=m.interval.lower if m.interval else None,
             upper=m.interval.upper if m.interval else None,
-            text=f"{words.quantity(m.value, m.unit, m.metric)}, n = {m.n:,}"
+            text=f"{wording.quantity(m.value, m.unit, m.metric)}, n = {m.n:,}"
             if m.value is not None
-            else f"{'too few records' if m.reason == 'below_min_samples' else words.reason(m.reason)}, n = {m.n:,}",
+            else f"{'too few records' if m.reason == 'below_min_samples' else wording.reason(m.reason)}, n = {m.n:,}",
         )
         for m in chosen
     )
     edges = [edge for bar in bars for edge in (bar.value, bar.lower, bar.upper) if edge is not None]
     low = min([*edges, 1.0])
     return Intervals(
-        title=f"{words.metric_name(chosen[0].metric).capitalize()} by group, {when}, with intervals",
+        title=f"{wording.metric_name(chosen[0].metric).capitalize()} by group, {when}, with intervals",
         bars=bars,
         low=max(0.0, low - 0.05),
         high=max([*edges, 0.0]) or 1.0,

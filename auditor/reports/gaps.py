@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from auditor import wording
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
-from auditor.reports import words
 from auditor.reports.evidence import Evidence, absences
 from auditor.reports.model import Gap
 
@@ -63,8 +63,8 @@ def _time(evidence: Evidence) -> Iterable[Gap]:
     if not evidence.runs:
         yield Gap(
             code="not_audited",
-            text=f"No window was audited between {words.moment(evidence.span.start)} and "
-            f"{words.moment(evidence.span.end)}: nothing is known about this period.",
+            text=f"No window was audited between {wording.moment(evidence.span.start)} and "
+            f"{wording.moment(evidence.span.end)}: nothing is known about this period.",
             fix=f"Run `auditor audit --model {evidence.model}`.",
         )
         return
@@ -72,16 +72,16 @@ def _time(evidence: Evidence) -> Iterable[Gap]:
     if holes:
         yield Gap(
             code="not_audited",
-            text=f"{words.plural(len(holes), 'stretch', 'stretches')} of the period not audited: "
-            f"{words.listing([words.window(hole) for hole in holes])}.",
+            text=f"{wording.plural(len(holes), 'stretch', 'stretches')} of the period not audited: "
+            f"{wording.listing([wording.window(hole) for hole in holes])}.",
             fix=f"Run `auditor audit --model {evidence.model} --since T --until T` for them.",
         )
     empty = [run.span for run in evidence.runs if run.records == 0]
     if empty:
         yield Gap(
             code="no_data",
-            text=f"No record at all in {words.plural(len(empty), 'audited window')}: "
-            f"{words.listing([words.window(span) for span in empty])}.",
+            text=f"No record at all in {wording.plural(len(empty), 'audited window')}: "
+            f"{wording.listing([wording.window(span) for span in empty])}.",
             fix="Find out whether the model was idle or its agent was silent.",
         )
     if evidence.baseline is None:
@@ -115,7 +115,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
         said = "could not be evaluated" if verdict.verdict is Word.ERROR else "is undecided"
         yield Gap(
             code=code,
-            text=f"“{evidence.rules.title(verdict)}”{_place(verdict)} {said}: {words.reason(code)}"
+            text=f"“{evidence.rules.title(verdict)}”{_place(verdict)} {said}: {wording.reason(code)}"
             f"{f' (n = {verdict.n:,})' if verdict.n else ''}.",
             fix=_FIX.get(code, ""),
             articles=tuple((ref.src, ref.at) for ref in verdict.refs),
@@ -126,7 +126,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
 
 
 def _place(verdict: Verdict) -> str:
-    place = words.where(verdict)
+    place = wording.where(verdict)
     return "" if place == "all traffic" else f" ({place})"
 
 
@@ -139,14 +139,14 @@ def _capture(evidence: Evidence) -> Iterable[Gap]:
     for code, count in sorted(lost.items(), key=lambda item: -item[1]):
         yield Gap(
             code=code,
-            text=f"{words.plural(round(count), 'call')} of the period left no record: {words.reason(code)}.",
+            text=f"{wording.plural(round(count), 'call')} of the period left no record: {wording.reason(code)}.",
             fix="See the agent's log on the host.",
         )
     sampled = sum(m.value or 0.0 for m in evidence.of("capture.dropped", reason="sampled"))
     if sampled:
         yield Gap(
             code="sampled",
-            text=f"{words.plural(round(sampled), 'call')} counted but not described: {words.reason('sampled')}.",
+            text=f"{wording.plural(round(sampled), 'call')} counted but not described: {wording.reason('sampled')}.",
             fix="Raise `[agent] cpu_share` to describe more of them.",
         )
 
@@ -195,13 +195,13 @@ def _figures(evidence: Evidence, families: tuple[str, ...]) -> Iterable[Gap]:
     for (metric, code), items in grouped.items():
         if families and metric.split(".", 1)[0] not in families:
             continue
-        named = [(words.subject(m.attributes), f" (n = {m.n:,})" if m.n else "") for m in items]
+        named = [(wording.subject(m.attributes), f" (n = {m.n:,})" if m.n else "") for m in items]
         names = [name + count for name, count in named if name]
-        of = f" for {words.listing(names)}" if names else ""
-        name = words.metric_name(metric)
+        of = f" for {wording.listing(names)}" if names else ""
+        name = wording.metric_name(metric)
         yield Gap(
             code=code,
-            text=f"{name[:1].upper()}{name[1:]}{of} is not known in the last window: {words.reason(code)}.",
+            text=f"{name[:1].upper()}{name[1:]}{of} is not known in the last window: {wording.reason(code)}.",
             fix=_FIX.get(code, ""),
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span, format_time
-from auditor.reports.vocabulary import STATEMENT
+from auditor.wording.vocabulary import STATEMENT
 
 if TYPE_CHECKING:
     from auditor.reports.rules import Rules

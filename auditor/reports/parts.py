@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from auditor import __version__
+from auditor import __version__, wording
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
 from auditor.core.words import MODALITIES
-from auditor.reports import distances, vocabulary, words
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
 from auditor.reports.stories import beyond_with, stories
+from auditor.wording import distances, vocabulary
 
 DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
 
@@ -72,7 +72,7 @@ def methods(measurements: Iterable[Measurement]) -> list[str]:
     for m in measurements:
         found.setdefault((m.method.name, m.method.version), set()).add(m.metric)
     return [
-        f"{name} (version {version}) gave {words.listing(sorted(metrics), most=8)}."
+        f"{name} (version {version}) gave {wording.listing(sorted(metrics), most=8)}."
         for (name, version), metrics in sorted(found.items())
     ]
 
@@ -83,8 +83,8 @@ def baseline_text(evidence: Evidence) -> str:
     if found is None:
         return "nothing: no baseline is pinned"
     return (
-        f"the baseline of {words.window(found.span)} ({words.plural(found.n, 'record')}), pinned by {found.by} "
-        f"on {words.day(found.at)}"
+        f"the baseline of {wording.window(found.span)} ({wording.plural(found.n, 'record')}), pinned by {found.by} "
+        f"on {wording.day(found.at)}"
     )
 
 
@@ -140,9 +140,7 @@ def finding_counts(told: Sequence[Story]) -> str:
     """`1 finding was open when the period ended (2 alerts); 3 came and went during it (5 alerts).`"""
     standing = [story for story in told if story.is_open]
     gone = [story for story in told if not story.is_open]
-    text = (
-        f"{words.plural(len(standing), 'finding')} {'was' if len(standing) == 1 else 'were'} open when the period ended"
-    )
+    text = f"{wording.plural(len(standing), 'finding')} {'was' if len(standing) == 1 else 'were'} open when the period ended"
     text = text[0].upper() + text[1:] + (f" ({_alerts(standing)})" if standing else "")
     return (
         f"{text}; {len(gone)} {'more ' if standing else ''}came and went during it ({_alerts(gone)})."
@@ -152,7 +150,7 @@ def finding_counts(told: Sequence[Story]) -> str:
 
 
 def _alerts(told: Sequence[Story]) -> str:
-    return words.plural(sum(1 + len(story.also) for story in told), "alert")
+    return wording.plural(sum(1 + len(story.also) for story in told), "alert")
 
 
 def timeline(evidence: Evidence, told: Sequence[Story]) -> Timeline:
@@ -191,10 +189,10 @@ def trends(
             if m.end in place:
                 values[place[m.end]] = m.value
         last = series[-1]
-        shown = words.quantity(last.value, last.unit, last.metric) if last.value is not None else "not known"
+        shown = wording.quantity(last.value, last.unit, last.metric) if last.value is not None else "not known"
         rows.append(
             Trend(
-                label=label(last) if label else words.subject(last.attributes) or words.metric_name(last.metric),
+                label=label(last) if label else wording.subject(last.attributes) or wording.metric_name(last.metric),
                 values=tuple(values),
                 last=shown,
                 limit=(limits or {}).get(key),
@@ -248,7 +246,7 @@ def capture_section(evidence: Evidence) -> Section:
         figures = [m for m in evidence.of(metric) if m.value is not None]
         total = sum(m.value or 0.0 for m in figures)
         said = f"{total:,.0f}" if figures else "not known: nothing reported this figure"
-        rows.append((words.metric_name(metric).capitalize(), said))
+        rows.append((wording.metric_name(metric).capitalize(), said))
     rows.append(("Records in the audited windows", f"{sum(run.records for run in evidence.runs):,}"))
     rows.append(("Records with ground truth", f"{sum(run.labelled for run in evidence.runs):,}"))
     coverage = evidence.of("capture.coverage")
@@ -269,7 +267,7 @@ def capture_section(evidence: Evidence) -> Section:
 def how_words(measurements: Iterable[Measurement]) -> str:
     """How the figures were obtained, in words: `measured`, or `modelled, not metered`."""
     kinds = sorted({m.how for m in measurements if m.value is not None}, key=list(How).index)
-    return words.listing([vocabulary.HOW[how] for how in kinds]) or "not known"
+    return wording.listing([vocabulary.HOW[how] for how in kinds]) or "not known"
 
 
 def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tuple[Verdict, ...]:
@@ -279,9 +277,9 @@ def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tup
 
 def last_window(evidence: Evidence) -> str:
     """The last audited window in words."""
-    return words.window(evidence.last) if evidence.last is not None else "no audited window"
+    return wording.window(evidence.last) if evidence.last is not None else "no audited window"
 
 
 def whole(span: Span) -> str:
     """The period in words."""
-    return words.window(span)
+    return wording.window(span)

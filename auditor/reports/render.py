@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auditor import wording
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
-from auditor.reports import svg, vocabulary, words
+from auditor.reports import svg
 from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
 from auditor.reports.rules import Rules
+from auditor.wording import vocabulary
 
 FORMATS = ("html", "json", "csv")
 
@@ -121,7 +123,7 @@ def to_html(report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            words=words,
+            wording=wording,
             vocabulary=vocabulary,
             Word=Word,
             span_of=_span_of,
@@ -165,7 +167,7 @@ def _environment() -> Any:
     )
     environment.filters["draw"] = lambda drawing: Markup(draw(drawing))  # noqa: S704 - svg.py escapes its labels
     environment.filters["prose"] = _prose
-    environment.filters["moment"] = words.moment
+    environment.filters["moment"] = wording.moment
     environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in vocabulary.WORDS.items()}
     return environment
 
@@ -178,9 +180,9 @@ def _held(verdict: Verdict, *, figures: Mapping[str, Measurement], rules: Rules)
     """The deciding figure beside its limit, or what the rule says instead."""
     m = figures.get(verdict.evidence[0]) if verdict.evidence else None
     if verdict.observed is None or m is None:
-        return words.reason(verdict.reason) if verdict.reason else verdict.explanation
+        return wording.reason(verdict.reason) if verdict.reason else verdict.explanation
     duration = rules.duration(verdict)
-    longer = "" if duration == verdict.end - verdict.start else f" over {words.length(duration)}"
+    longer = "" if duration == verdict.end - verdict.start else f" over {wording.length(duration)}"
     allowed = rules.limit(verdict, m)
-    about = words.column(m.attributes.get("column", "")) or m.attributes.get("feature", "")
-    return f"{f'{about}: ' if about else ''}{words.value(m)}{longer}{f' ({allowed})' if allowed else ''}"
+    about = wording.column(m.attributes.get("column", "")) or m.attributes.get("feature", "")
+    return f"{f'{about}: ' if about else ''}{wording.value(m)}{longer}{f' ({allowed})' if allowed else ''}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Ref, Verdict, Word
 from auditor.policy.articles import by_article
@@ -13,7 +14,6 @@ from auditor.policy.articles import gaps as policy_gaps
 from auditor.policy.calendar import provision_of
 from auditor.policy.loader import PolicySet
 from auditor.policy.schema import Control, LegalCalendar, SystemProfile, Waiver
-from auditor.reports import words
 from auditor.reports.model import Gap
 
 
@@ -37,7 +37,7 @@ class Rules:
     def title(self, item: Verdict | Alert) -> str:
         """The rule's own title, else its id as a heading."""
         control = self.controls.get((item.policy, item.control))
-        return control.title if control is not None else words.title_of(item.control)
+        return control.title if control is not None else wording.title_of(item.control)
 
     def next(self, item: Verdict | Alert) -> str:
         """What the rule says to do next, or nothing."""
@@ -48,20 +48,20 @@ class Rules:
         """What the rule allows, in the form of the figure: `at most 5 %`; from the verdict's own limit without a rule."""
         control = self.controls.get((item.policy, item.control))
         if control is not None and control.condition is not None:
-            return words.limit(control.condition, m)
+            return wording.limit(control.condition, m)
         if item.limit is None:
             return ""
         bound = "at least" if m.value is not None and m.value < item.limit else "at most"
         if item.verdict is Word.PASS:
             bound = "the limit"
-        return f"{bound} {words.quantity(item.limit, m.unit, m.metric)}"
+        return f"{bound} {wording.quantity(item.limit, m.unit, m.metric)}"
 
     def false_alarms(self, alert: Alert) -> str:
         """How often the rule may raise a false alarm: `about once in 75 years`; empty, when no budget says."""
         policy = next((p for p in self.policies.policies if p.name == alert.policy), None) if self.policies else None
         if policy is None or policy.budget is None or not alert.budget_share:
             return ""
-        return words.how_often(alert.budget_share, policy.budget.per)
+        return wording.how_often(alert.budget_share, policy.budget.per)
 
     def duration(self, item: Verdict) -> timedelta:
         """How long the figures are that the rule looks at."""
@@ -93,7 +93,7 @@ class Rules:
             for framework in calendar.frameworks:
                 if framework.src == source:
                     return framework.title
-        return words.framework(source)
+        return wording.framework(source)
 
     def uncovered(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
         """Provisions of the calendars that no rule in force speaks to: (source, provision)."""
@@ -126,8 +126,8 @@ class Rules:
                 found.append(Gap(code="policy_changed_since_judged", text=text, fix="Run `auditor audit` again."))
         bare = self.uncovered(verdicts)
         if bare:
-            names = words.listing([at for _, at in bare], most=60)
-            many = words.plural(len(bare), "provision")
+            names = wording.listing([at for _, at in bare], most=60)
+            many = wording.plural(len(bare), "provision")
             text = f"No rule in force speaks to {many} of the legal calendar: {names}. Nothing is known about them."
             found.append(
                 Gap(code="not_covered", text=text, fix="See which of them apply; write rules or sign statements.")

@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from auditor import wording
 from auditor.audit.alerting import NOW, inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span
 from auditor.core.words import HEAD
 from auditor.policy.decision import is_e_value
-from auditor.policy.explain import rarity
-from auditor.reports import distances, vocabulary, words
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
+from auditor.wording import distances, rarity, vocabulary
 
 
 def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[Story, ...]:
@@ -66,12 +66,12 @@ def headline(evidence: Evidence, alert: Alert) -> str:
         elif "feature" in at:
             place.append(at["feature"].replace("_", " "))
         elif alert.kind == "quality":
-            place.append(words.column_of(at) or words.metric_name(deciding.metric))
+            place.append(wording.column_of(at) or wording.metric_name(deciding.metric))
     if alert.kind == "quality" and deciding.metric.startswith("drift."):
         base = "The answers changed"
         place = [name.removesuffix(" of the answer") for name in place]
     text = f"{base}: {', '.join(place)}" if place else base
-    longer = words.reach(deciding, evidence.step)
+    longer = wording.reach(deciding, evidence.step)
     return f"{text},{longer}" if longer else text
 
 
@@ -79,7 +79,7 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     if verdict is None or not behind:
         return alert.explanation
     m = behind[0]
-    sentence = words.finding(m) + words.reach(m, evidence.step)
+    sentence = wording.finding(m) + wording.reach(m, evidence.step)
     sentence = sentence[0].upper() + sentence[1:]
     if allowed := evidence.rules.limit(verdict, m):
         sentence += f"; the rule “{evidence.rules.title(alert)}” allows {allowed}"
@@ -87,14 +87,14 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
         note = m.note if is_open(alert, evidence.span.end) else re.sub(NOW, "then", m.note)
         sentence += f". In figures: {note.rstrip('.')}"
     sentence += "."
-    also = [words.column_of(other.attributes) for other in behind[1:] if beyond_with(other, m, verdict)]
+    also = [wording.column_of(other.attributes) for other in behind[1:] if beyond_with(other, m, verdict)]
     if also := [name for name in dict.fromkeys(also) if name]:
-        sentence += f" Also beyond the limit: {words.listing(also, most=3)}."
+        sentence += f" Also beyond the limit: {wording.listing(also, most=3)}."
     if m.attributes.get("column", "").startswith(HEAD):  # what the payload showed is the better lead, whenever it did
         leads = [evidence.deciding(fired) for fired in evidence.fired(alert)]
         shown = [lead.attributes.get("column", HEAD) for lead in leads if lead is not None]
-        if outer := list(dict.fromkeys(words.column(name) for name in shown if not name.startswith(HEAD))):
-            sentence += f" In another of its windows the input itself led: {words.listing(outer, most=3)}."
+        if outer := list(dict.fromkeys(wording.column(name) for name in shown if not name.startswith(HEAD))):
+            sentence += f" In another of its windows the input itself led: {wording.listing(outer, most=3)}."
     if alert.kind == "alignment":
         names = m.attributes["pair"].split("~") if "pair" in m.attributes else ()
         sentence = f"{sentence} {inputs_alone(evidence.beside(verdict), names)}".rstrip()
@@ -109,31 +109,31 @@ def beyond_with(other: Measurement, m: Measurement, verdict: Verdict) -> bool:
 
 
 def _since(evidence: Evidence, alert: Alert, verdict: Verdict | None) -> str:
-    begun = words.window_ending(alert.since, evidence.windows)
-    told = words.window_ending(alert.opened, evidence.windows)
+    begun = wording.window_ending(alert.since, evidence.windows)
+    told = wording.window_ending(alert.opened, evidence.windows)
     text = f"First seen in the window of {begun} (UTC)" if begun[0].isdigit() else f"First seen in {begun}"
     if alert.opened != alert.since:
         text += f", alerted after {told}"
-    times = f"in alarm for {words.plural(alert.count, 'window')}"
+    times = f"in alarm for {wording.plural(alert.count, 'window')}"
     standing = is_open(alert, evidence.span.end)
     if not standing:
         assert alert.resolved is not None
-        well = words.window_ending(alert.resolved, evidence.windows)
+        well = wording.window_ending(alert.resolved, evidence.windows)
         text = f"{text}; {times}, within its rule again in the window of {well}"
     else:
         text = f"{text}; {times}, and still open"
     if verdict is not None and alert.count > 1:
-        text += f". Worst in the window of {words.window(Span(verdict.start, verdict.end))}, which is told here"
+        text += f". Worst in the window of {wording.window(Span(verdict.start, verdict.end))}, which is told here"
         fired = evidence.fired(alert)
         newest = evidence.deciding(fired[-1]) if fired else None
         if standing and newest is not None and newest.value is not None and fired[-1] is not verdict:
-            text += f"; in the newest window: {words.value(newest)}"
+            text += f"; in the newest window: {wording.value(newest)}"
     return f"{text}."
 
 
 def _sure(evidence: Evidence, alert: Alert, behind: Sequence[Measurement]) -> str:
     m = behind[0] if behind else None
-    text = words.how_sure(m)
+    text = wording.how_sure(m)
     looked = sum(other.metric == behind[0].metric for other in behind)
     if looked > 1:
         text += f" The rule looked at {looked} figures."

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
+from auditor import wording
 from auditor.core.window import DAY, Span
-from auditor.reports import words
 from auditor.reports.model import Intervals, Timeline, Trends
 
 INK, QUIET, FRAME, ACCENT, ALARM = "#1b2733", "#6b7785", "#d5dbe1", "#1f6f8b", "#b3261e"
@@ -68,8 +68,8 @@ def trends(drawing: Trends) -> str:
         parts.append(_text(right + 10, base + 20, _shorten(trend.last, 26)))
     bottom = top + len(drawing.rows) * row + 14
     if drawing.windows:
-        parts.append(_text(left, bottom, words.day(drawing.windows[0].start), colour=QUIET, size=10))
-        parts.append(_text(right, bottom, words.window(drawing.windows[-1]), colour=QUIET, size=10, anchor="end"))
+        parts.append(_text(left, bottom, wording.day(drawing.windows[0].start), colour=QUIET, size=10))
+        parts.append(_text(right, bottom, wording.window(drawing.windows[-1]), colour=QUIET, size=10, anchor="end"))
     return _root(bottom + 6, drawing.title, parts)
 
 

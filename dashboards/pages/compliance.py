@@ -4,10 +4,11 @@ import data
 import show
 import streamlit as st
 
+from auditor import wording
 from auditor.core.verdict import Word
-from auditor.reports import vocabulary, words
 from auditor.reports.compliance import broken, combined, evidence_count, frameworks, provisions, rules_with_reach
 from auditor.reports.evidence import Evidence
+from auditor.wording import vocabulary
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     if own:
         st.subheader("The operator's own rules")
         for item in own:
-            place = "" if words.where(item) == "all traffic" else f" · :gray[{show.safe(words.where(item))}]"
+            place = "" if wording.where(item) == "all traffic" else f" · :gray[{show.safe(wording.where(item))}]"
             with st.expander(f"{show.word_mark(item.verdict)} **{show.safe(evidence.rules.title(item))}**{place}"):
                 show.verdict(item, evidence)
     waivers(evidence)
@@ -36,11 +37,11 @@ def one_framework(evidence: Evidence, source: str) -> None:
     st.subheader(evidence.rules.framework(source))
     for at, verdicts in provisions(evidence, source).items():
         word = combined(verdicts)
-        forces = words.listing(sorted({str(item.force) for item in verdicts}))
+        forces = wording.listing(sorted({str(item.force) for item in verdicts}))
         title = evidence.rules.provision(source, at)
         name = f"{at}, {title}" if title else at
         counted = evidence_count(verdicts)
-        rules = words.listing(rules_with_reach(evidence, verdicts), most=4)
+        rules = wording.listing(rules_with_reach(evidence, verdicts), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
         often = broken(evidence, verdicts)
         evident += f" · broken {often}" if often != "never" else ""
@@ -48,7 +49,7 @@ def one_framework(evidence: Evidence, source: str) -> None:
             f"{show.word_mark(word)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
         ):
             relations = {ref.relation for item in verdicts for ref in item.refs if (ref.src, ref.at) == (source, at)}
-            said = words.listing(sorted(vocabulary.RELATIONS.get(relation, relation) for relation in relations))
+            said = wording.listing(sorted(vocabulary.RELATIONS.get(relation, relation) for relation in relations))
             st.caption(f"What the rule below {said} this provision.")
             for item in verdicts:
                 show.verdict(item, evidence)

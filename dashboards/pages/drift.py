@@ -8,13 +8,15 @@ import data
 import show
 import streamlit as st
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
-from auditor.reports import distances, parts, words
+from auditor.reports import parts
 from auditor.reports.discoveries import discoveries
 from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
+from auditor.wording import distances
 
 
 def main() -> None:
@@ -65,8 +67,8 @@ def one_input(
     furthest = max((m for m in figures if m.value is not None), key=lambda m: m.value or 0.0, default=None)
     if furthest is not None:
         st.caption(
-            f"Furthest from the baseline: {words.subject(furthest.attributes)} on {words.window(furthest.span)}, {words.figure(furthest)}. "
-            f"{distances.says(furthest)} {words.how_sure(furthest)}"
+            f"Furthest from the baseline: {wording.subject(furthest.attributes)} on {wording.window(furthest.span)}, {wording.figure(furthest)}. "
+            f"{distances.says(furthest)} {wording.how_sure(furthest)}"
             + (
                 " Shown: the ten columns furthest from the baseline, and every one with a mark."
                 if len(columns) > 10
@@ -94,7 +96,7 @@ def pairs(evidence: Evidence) -> None:
     metrics = list(dict.fromkeys(m.metric for m in figures))
     for column, metric in zip(st.columns(max(len(metrics), 2), gap="medium"), metrics):
         with column:
-            name = words.metric_name(metric)
+            name = wording.metric_name(metric)
             st.markdown(f"**{name[0].upper()}{name[1:]}**")
             mine = [m for m in figures if m.metric == metric]
             chart = charts.trend(mine, evidence.span, alerts=alerts, limit=limits.get(f"{metric}|"), zero=False)
@@ -121,7 +123,7 @@ def details(evidence: Evidence) -> None:
     series: dict[str, list[Measurement]] = {}
     for name in inputs(evidence):
         for m in main_figures(evidence, name):
-            series.setdefault(words.subject(m.attributes) or m.metric, []).append(m)
+            series.setdefault(wording.subject(m.attributes) or m.metric, []).append(m)
     if not series:
         st.markdown("There is no column to show.")
         return
@@ -153,7 +155,7 @@ def files(evidence: Evidence) -> None:
     if not drawn:
         st.caption("No Evidently report was drawn in this period (`[audit] evidently`).")
         return
-    names = {f"{words.window(Span(item.start, item.end))}: {item.title}": item for item in drawn}
+    names = {f"{wording.window(Span(item.start, item.end))}: {item.title}": item for item in drawn}
     chosen = names[st.selectbox("Evidently, by window", list(names), key="artifact")]
     path = data.artifact_file(chosen.filename)
     if path is None:

@@ -5,8 +5,9 @@ import data
 import show
 import streamlit as st
 
+from auditor import wording
 from auditor.core.measurement import Measurement
-from auditor.reports import parts, words
+from auditor.reports import parts
 from auditor.reports.energy import FAMILIES, carbon_sentence, spread, spread_text, total, weighted_mean, wh_per_1000
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
@@ -33,27 +34,27 @@ def headline(evidence: Evidence, figures: list[Measurement]) -> None:
     mean = weighted_mean(figures)
     if mean is None:
         st.markdown(
-            f"Energy per answer is not known: {words.reason(figures[-1].reason if figures else 'not_measured')}."
+            f"Energy per answer is not known: {wording.reason(figures[-1].reason if figures else 'not_measured')}."
         )
         return
     ratio = evidence.latest("energy.per_inference.ratio")
     kg, _, _ = total(evidence.of("carbon.emitted"))
     with st.container(horizontal=True, gap="small"):
-        st.metric("Energy per answer", words.quantity(mean, "J"), border=True, help=f"Mean of the period; {how}.")
+        st.metric("Energy per answer", wording.quantity(mean, "J"), border=True, help=f"Mean of the period; {how}.")
         st.metric(
-            "Per 1,000 answers", f"{words.number(wh_per_1000(mean))} Wh", border=True, help=f"Active energy; {how}."
+            "Per 1,000 answers", f"{wording.number(wh_per_1000(mean))} Wh", border=True, help=f"Active energy; {how}."
         )
         known = ratio[0].value if ratio else None
-        text = f"{words.number(known)} times" if known is not None else "not known"
-        said = words.figure(figures[-1])
+        text = f"{wording.number(known)} times" if known is not None else "not known"
+        said = wording.figure(figures[-1])
         st.metric("Last window against the baseline", text, border=True, help=f"Last window: {said}.")
-        carbon_text = words.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
+        carbon_text = wording.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
         st.metric("Carbon of the period", carbon_text, border=True, help="Location-based, all energy counted.")
     last = figures[-1]
     if last.value is not None:
         st.caption(
             show.safe(
-                f"Last window: {words.quantity(last.value, 'J')} per answer. {spread_text(spread(evidence, last))}"
+                f"Last window: {wording.quantity(last.value, 'J')} per answer. {spread_text(spread(evidence, last))}"
             )
         )
 
@@ -101,8 +102,8 @@ def versions(evidence: Evidence) -> None:
         rows.append(
             {
                 "version": version or "unnamed",
-                "per answer": words.quantity(mean, "J") if mean is not None else words.reason(mine[-1].reason),
-                "Wh per 1,000 answers": words.number(wh_per_1000(mean)) if mean is not None else "not known",
+                "per answer": wording.quantity(mean, "J") if mean is not None else wording.reason(mine[-1].reason),
+                "Wh per 1,000 answers": wording.number(wh_per_1000(mean)) if mean is not None else "not known",
                 "n": f"{sum(m.n for m in mine if m.value is not None):,}",
                 "how obtained": parts.how_words(mine),
             }
@@ -120,7 +121,7 @@ def carbon(evidence: Evidence) -> None:
         st.altair_chart(chart, width="stretch")
         st.caption(show.safe(carbon_sentence(evidence)))
     else:
-        why = words.reason(figures[-1].reason) if figures else words.reason("no_country")
+        why = wording.reason(figures[-1].reason) if figures else wording.reason("no_country")
         st.markdown(f"Carbon is not known: {why}. Set `[energy] country` in `auditor.toml`.")
 
 

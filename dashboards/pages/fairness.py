@@ -5,8 +5,8 @@ import data
 import show
 import streamlit as st
 
+from auditor import wording
 from auditor.core.verdict import Alert, Word
-from auditor.reports import words
 from auditor.reports.evidence import Evidence
 from auditor.reports.fairness import FAMILIES, compared, features, gap_sentence, groups, rates
 from auditor.reports.stories import stories
@@ -25,7 +25,7 @@ def main() -> None:
     else:
         left, right = st.columns(2)
         feature = left.selectbox("Feature", names, key="feature")
-        metric = right.selectbox("Outcome", rates(evidence, feature), format_func=words.metric_name, key="outcome")
+        metric = right.selectbox("Outcome", rates(evidence, feature), format_func=wording.metric_name, key="outcome")
         outcomes(evidence, feature)
         by_group(evidence, feature, metric)
         over_time(evidence, feature, metric)
@@ -47,7 +47,7 @@ def outcomes(evidence: Evidence, feature: str) -> None:
 
 
 def by_group(evidence: Evidence, feature: str, metric: str) -> None:
-    st.subheader(f"{words.metric_name(metric).capitalize()} by {feature.replace('_', ' ')}, last window")
+    st.subheader(f"{wording.metric_name(metric).capitalize()} by {feature.replace('_', ' ')}, last window")
     latest = groups(evidence.latest(metric, feature=feature))
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -60,7 +60,7 @@ def by_group(evidence: Evidence, feature: str, metric: str) -> None:
             st.markdown(show.safe(gap_sentence(m)))
         small = [m for m in latest if m.value is None]
         for m in small:
-            st.markdown(show.safe(f"{m.attributes['group']}: insufficient, {words.reason(m.reason)} (n = {m.n})."))
+            st.markdown(show.safe(f"{m.attributes['group']}: insufficient, {wording.reason(m.reason)} (n = {m.n})."))
 
 
 def _widest(evidence: Evidence, feature: str) -> float:

@@ -5,11 +5,13 @@ import data
 import show
 import streamlit as st
 
+from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.window import Span
-from auditor.reports import parts, vocabulary, words
+from auditor.reports import parts
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
+from auditor.wording import vocabulary
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def open_alerts(evidence: Evidence) -> None:
     if not found:
         st.markdown("No alert is open. Rules that lack evidence raise none: they are listed under *What is not known*.")
     else:
-        st.caption(f"{words.plural(len(evidence.open_alerts), 'alert')}. {parts.WHAT_A_FINDING_IS}")
+        st.caption(f"{wording.plural(len(evidence.open_alerts), 'alert')}. {parts.WHAT_A_FINDING_IS}")
     for told in found:
         show.story(told, evidence)
 
@@ -65,7 +67,7 @@ def service(evidence: Evidence) -> None:
             chart = charts.trend(coverage, span, label=lambda m: "coverage", zero=False, height=200)
             st.altair_chart(chart, width="stretch")
             lost = sum(m.value or 0 for m in evidence.of("capture.dropped") if m.attributes.get("reason") != "sampled")
-            said = words.plural(round(lost), "call").capitalize() if lost else "No call"
+            said = wording.plural(round(lost), "call").capitalize() if lost else "No call"
             st.caption(f"{said} of the period left no record. Band: interval.")
         else:
             st.markdown(f"Coverage is not known: {absent(coverage)}.")
@@ -76,7 +78,7 @@ def service(evidence: Evidence) -> None:
             chart = charts.trend(energy, span, label=lambda m: "J per answer", title="J", intervals=False, height=200)
             st.altair_chart(chart, width="stretch")
             st.caption(
-                f"How obtained: {words.listing(sorted({vocabulary.HOW[m.how] for m in energy if m.value is not None}))}."
+                f"How obtained: {wording.listing(sorted({vocabulary.HOW[m.how] for m in energy if m.value is not None}))}."
             )
         else:
             st.markdown(f"Energy is not known: {absent(energy)}.")
@@ -84,7 +86,7 @@ def service(evidence: Evidence) -> None:
 
 def absent(measurements: list[Measurement]) -> str:
     """Why there is no number."""
-    return words.reason(measurements[-1].reason if measurements else "not_measured")
+    return wording.reason(measurements[-1].reason if measurements else "not_measured")
 
 
 main()

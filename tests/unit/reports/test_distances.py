@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from auditor import registry
-from auditor.reports import distances, words
+from auditor import registry, wording
 from auditor.reports.render import to_html, to_json
 from auditor.statistics.distances import jensen_shannon, ks, psi, total_variation, wasserstein
 from auditor.testing import make_measurement
+from auditor.wording import distances
 
 CHANGE = [spec for spec in registry.catalogue().values() if spec.name.startswith(("drift.", "alignment."))]
 
@@ -20,7 +20,7 @@ CHANGE = [spec for spec in registry.catalogue().values() if spec.name.startswith
 @pytest.mark.parametrize("spec", CHANGE, ids=lambda spec: spec.name)
 def test_every_figure_of_change_has_one_sentence_and_says_something_of_a_value(spec):
     meaning = distances.MEANINGS[spec.name]
-    assert "." not in words.metric_name(spec.name)
+    assert "." not in wording.metric_name(spec.name)
     assert re.fullmatch(r"[A-Z].*\.", meaning.general)
     assert not re.search(r"[.!?] [A-Z]", meaning.general)
     if spec.name != "drift.evidently":  # its component names the distance

@@ -24,8 +24,8 @@ from auditor.reports.evidence import affected, audited_span, gather
 from auditor.reports.gaps import find_gaps
 from auditor.reports.render import render, to_csv, to_html, to_json
 from auditor.reports.stories import stories
-from auditor.reports.vocabulary import STATEMENT
 from auditor.testing import make_alert, make_measurement, make_verdict
+from auditor.wording.vocabulary import STATEMENT
 
 CONTRACT = {"kind", "model", "start", "end", "digests", "gaps", "summary", "sections", "method"}
 

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from auditor import wording
 from auditor.core.measurement import How, Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
-from auditor.reports import parts, words
+from auditor.reports import parts
 from auditor.reports.compliance import broken, rules_with_reach
 from auditor.reports.energy import carbon_sentence
 from auditor.reports.evidence import gather
@@ -62,10 +63,10 @@ def fired(history):
 
 def test_heads_are_named_as_what_they_are_and_payloads_by_what_they_measure():
     head = {"column": "head.confidence", "input": "photo", "modality": "image"}
-    assert words.subject(head) == "confidence of the model's image head (photo)"
+    assert wording.subject(head) == "confidence of the model's image head (photo)"
     level = {"column": "level_dbfs", "input": "clip", "modality": "audio"}
-    assert words.subject(level) == "sound level (dBFS) of clip"
-    assert words.subject({"column": "output.entropy"}) == "entropy of the answer"
+    assert wording.subject(level) == "sound level (dBFS) of clip"
+    assert wording.subject({"column": "output.entropy"}) == "entropy of the answer"
 
 
 def test_changes_of_the_answers_are_drift_and_changes_of_accuracy_are_not(day, figure, fired):
@@ -160,10 +161,10 @@ def test_grams_follow_from_joules_in_one_sentence(day, figure):
 
 
 def test_an_unbiased_distance_below_zero_is_read_as_no_change():
-    assert words.value(make_measurement(metric="drift.frechet", value=-0.002)).endswith(
+    assert wording.value(make_measurement(metric="drift.frechet", value=-0.002)).endswith(
         "less than chance alone: no change"
     )
-    assert words.value(make_measurement(metric="drift.ks", value=0.2)) == "0.2"
+    assert wording.value(make_measurement(metric="drift.ks", value=0.2)) == "0.2"
 
 
 def test_a_drawing_says_how_it_is_read(evidence):

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor import wording
 from auditor.core.catalogue import CORE_METRICS, REASONS
 from auditor.core.measurement import How, Interval, Status
 from auditor.core.verdict import Word
 from auditor.core.window import DAY, Span
 from auditor.policy.lattice import ORDER
-from auditor.reports import vocabulary, words
 from auditor.testing import make_measurement, make_verdict
+from auditor.wording import vocabulary
 
 
 @pytest.mark.parametrize(
@@ -26,13 +27,13 @@ from auditor.testing import make_measurement, make_verdict
     ],
 )  # fmt: skip
 def test_number(value, text):
-    assert words.number(value) == text
+    assert wording.number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_number_keeps_the_value(value):
-    shown = float(words.number(value).replace(",", ""))
+    shown = float(wording.number(value).replace(",", ""))
     assert shown == pytest.approx(value, rel=0.06, abs=1e-300)
     assert math.copysign(1, shown) == math.copysign(1, value) or shown == 0
 
@@ -40,7 +41,7 @@ def test_number_keeps_the_value(value):
 @given(st.floats(min_value=1e-300, max_value=1.0))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_chance_never_overstates_the_evidence(p):
-    text = words.chance(p)
+    text = wording.chance(p)
     if "about once in" in text:
         times = float(text.split()[3].replace(",", ""))
         assert 1 / times == pytest.approx(p, rel=0.5)
@@ -53,67 +54,67 @@ def test_chance_never_overstates_the_evidence(p):
 
 
 def test_shares_are_percentages_and_gaps_are_points():
-    assert words.quantity(0.9656, "1", "capture.coverage") == "96.6 %"
-    assert words.quantity(0.99996, "1", "capture.coverage") == "99.996 %"
-    assert words.quantity(0.0, "1", "input.missing_rate") == "0 %"
-    assert words.quantity(1e-9, "1", "input.missing_rate") == "under 0.0001 %"
-    assert words.quantity(0.255, "1", "fairness.accuracy.difference") == "25.5 percentage points"
-    assert words.quantity(0.8, "1", "fairness.accuracy.ratio") == "0.8"
-    assert words.quantity(2.5, "J", "energy.per_inference") == "2.50 J"
-    assert words.quantity(0.0213, "s") == "21.3 ms"
-    assert words.quantity(2.0, "kg{CO2e}") == "2.00 kg CO2e"
+    assert wording.quantity(0.9656, "1", "capture.coverage") == "96.6 %"
+    assert wording.quantity(0.99996, "1", "capture.coverage") == "99.996 %"
+    assert wording.quantity(0.0, "1", "input.missing_rate") == "0 %"
+    assert wording.quantity(1e-9, "1", "input.missing_rate") == "under 0.0001 %"
+    assert wording.quantity(0.255, "1", "fairness.accuracy.difference") == "25.5 percentage points"
+    assert wording.quantity(0.8, "1", "fairness.accuracy.ratio") == "0.8"
+    assert wording.quantity(2.5, "J", "energy.per_inference") == "2.50 J"
+    assert wording.quantity(0.0213, "s") == "21.3 ms"
+    assert wording.quantity(2.0, "kg{CO2e}") == "2.00 kg CO2e"
 
 
 def test_a_figure_has_its_doubt():
     m = make_measurement(
         metric="quality.accuracy", value=0.88, n=380, n_baseline=None, interval=Interval(0.844, 0.909, 0.95, "wilson")
     )
-    assert words.figure(m) == "88 % (95 % interval 84.4 to 90.9 %; n = 380)"
+    assert wording.figure(m) == "88 % (95 % interval 84.4 to 90.9 %; n = 380)"
     modelled = make_measurement(
         metric="energy.per_inference", value=0.5, unit="J", how=How.MODELLED, n=3, n_baseline=None
     )
-    assert "modelled, not metered" in words.figure(modelled)
+    assert "modelled, not metered" in wording.figure(modelled)
     rough = make_measurement(value=0.3, exact=False, bound=0.0004)
-    assert "approximate within 0.0004" in words.figure(rough)
+    assert "approximate within 0.0004" in wording.figure(rough)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
 @pytest.mark.parametrize("code", sorted(REASONS))
 def test_an_absent_figure_is_never_a_number(status, code):
     m = make_measurement(status=status, reason=code, n=7, n_baseline=None, p_value=None)
-    for text in (words.figure(m), words.finding(m), words.how_sure(m)):
+    for text in (wording.figure(m), wording.finding(m), wording.how_sure(m)):
         assert REASONS[code] in text
         assert "0 %" not in text
         assert "None" not in text
 
 
 def test_an_unknown_reason_stays_readable():
-    assert words.reason("some_new_code") == "some new code"
+    assert wording.reason("some_new_code") == "some new code"
 
 
 def test_findings_are_sentences():
     ks = make_measurement(value=0.62)
-    assert words.finding(ks) == (
+    assert wording.finding(ks) == (
         "the distribution of brightness moved away from the baseline (KS distance 0.62 of at most 1)"
     )
     missing = make_measurement(
         metric="input.missing_rate", value=0.41, attributes={"input": "clip", "modality": "audio"}
     )
-    assert words.finding(missing) == "the audio input clip was missing in 41 % of the calls"
+    assert wording.finding(missing) == "the audio input clip was missing in 41 % of the calls"
     ratio = make_measurement(metric="energy.per_inference.ratio", value=2.0, attributes={})
-    assert words.finding(ratio) == "one answer uses 2.00 times the energy of the baseline"
+    assert wording.finding(ratio) == "one answer uses 2.00 times the energy of the baseline"
 
 
 def test_how_sure_speaks_of_groups_for_fairness_and_of_change_elsewhere():
-    assert "if nothing had changed" in words.how_sure(make_measurement(p_value=1e-9)).lower()
+    assert "if nothing had changed" in wording.how_sure(make_measurement(p_value=1e-9)).lower()
     gap = make_measurement(
         metric="fairness.accuracy.difference", value=0.2, attributes={"feature": "site"}, p_value=0.01
     )
-    assert "if the groups did not differ" in words.how_sure(gap).lower()
+    assert "if the groups did not differ" in wording.how_sure(gap).lower()
 
 
 def test_every_core_metric_has_a_name_of_its_own():
-    names = [words.metric_name(spec.name) for spec in CORE_METRICS]
+    names = [wording.metric_name(spec.name) for spec in CORE_METRICS]
     assert len(set(names)) == len(names)
     assert not any("." in name for name in names)
 
@@ -125,11 +126,13 @@ def test_verdict_words_are_told_gravest_first_as_the_lattice_orders_them():
 
 def test_windows():
     start = make_measurement().start
-    assert words.window(Span(start, start + DAY)) == "12 Jan 2026"
-    assert words.window(Span(start, start + 7 * DAY)) == "12 Jan 2026 to 18 Jan 2026"
-    assert words.window(Span(start, start + timedelta(hours=6))) == "12 Jan 2026, 00:00 UTC to 12 Jan 2026, 06:00 UTC"
+    assert wording.window(Span(start, start + DAY)) == "12 Jan 2026"
+    assert wording.window(Span(start, start + 7 * DAY)) == "12 Jan 2026 to 18 Jan 2026"
+    assert wording.window(Span(start, start + timedelta(hours=6))) == "12 Jan 2026, 00:00 UTC to 12 Jan 2026, 06:00 UTC"
 
 
 def test_where():
-    assert words.where(make_verdict(input=None)) == "all traffic"
-    assert words.where(make_verdict(input="photo", slice="sex=f&site=north")) == "input photo, sex = f and site = north"
+    assert wording.where(make_verdict(input=None)) == "all traffic"
+    assert (
+        wording.where(make_verdict(input="photo", slice="sex=f&site=north")) == "input photo, sex = f and site = north"
+    )

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from auditor.core import words
-from auditor.core.catalogue import REASONS
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import State, Word
 from auditor.core.window import Span, format_duration, format_time
@@ -16,38 +14,14 @@ from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
 from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+from auditor.wording.metrics import column_of, metric_name
+from auditor.wording.numbers import chance, number, quantity, rarity, span_of
+from auditor.wording.reasons import WHY
+from auditor.wording.times import how_often, length, window
 
 NEXT = " Next: "
 """Before what to do next, which stands last."""
 
-WHY: dict[str, str] = {
-    **REASONS,
-    "no_data": "there is no figure for this window",
-    "metric_not_produced": "nothing measures this figure here",
-    "stale": "evidence stopped coming longer ago than the rule allows",
-    "labels_not_due": "ground truth may still arrive",
-    "interval_straddles_threshold": "the interval reaches to both sides of the limit, so it cannot be shown that the rule holds, nor that it is broken",
-    "no_interval": "the rule decides on an interval and the figure has none",
-    "interval_level": "the figure's interval has a lower level than the rule asks for",
-    "interval_method": "the figure's interval was made by another method than the rule asks for",
-    "no_p_value": "the rule is judged under a false-alarm budget and the figure has no p-value",
-    "not_significant": "the figure is beyond the limit, but chance alone could have made it so",
-    "not_a_number": "the figure is not a number",
-    "no_system_profile": "no system profile lists this model, so nobody has declared its roles and route",
-    "window_before_policy": "the window began before the policy was in effect",
-    "attestation_missing": "nobody has signed the statement",
-    "attestation_expired": "the signed statement is no longer valid",
-    "attestation_invalidated": "a fact that the signed statement rests on has changed",
-    "attestation_unreviewed": "a second person has not reviewed the statement",
-    "attested_not_satisfied": "the person who signed says that it is not satisfied",
-    "out_of_scope": "the system profile is outside the rule's scope",
-    "not_on_route": "no provision it rests on applies on this system's route",
-    "never_measured": "this model has no such figure",
-    "held_no_data": "it was failing when the evidence stopped",
-    "held_error": "it was failing when the evidence could not be evaluated any more",
-    "held_last": "there is no new evidence, and the last verdict still stands",
-    "missing_counts_as_fail": "the rule counts missing evidence as a failure",
-}
 _FIGURES: tuple[tuple[str, str], ...] = (
     ("drift.ks", "the distribution of {column} moved away from the baseline (KS distance {value} of at most 1)"),
     ("drift.psi", "the distribution of {column} moved away from the baseline (PSI {value})"),
@@ -77,14 +51,14 @@ def figure(measurement: Measurement) -> str:
     at = measurement.attributes
     value = measurement.value
     if value is None:
-        return f"the {words.metric_name(measurement.metric)} has no value"
+        return f"the {metric_name(measurement.metric)} has no value"
     template = next(
         (text for name, text in _FIGURES if measurement.metric.startswith(name)), "the {metric}{of} is {value}"
     )
     if measurement.metric.startswith("fairness.") and "feature" in at:
         template = _fairness(measurement.metric)
     return template.format(
-        metric=words.metric_name(measurement.metric),
+        metric=metric_name(measurement.metric),
         value=value_text(measurement),
         column=_subject(at),
         of=f" of {_subject(at)}" if "column" in at else "",
@@ -110,14 +84,14 @@ def _fairness(metric: str) -> str:
 def value_text(measurement: Measurement) -> str:
     """Its value in the one form that readers see."""
     value = measurement.value or 0.0
-    return _times(value) if is_e_value(measurement) else words.quantity(value, measurement.unit, measurement.metric)
+    return _times(value) if is_e_value(measurement) else quantity(value, measurement.unit, measurement.metric)
 
 
 def limit(condition: Condition, measurement: Measurement) -> str:
     """The condition in the form of the figure that is held against it: `at most 5 %`."""
 
     def said(end: float | None) -> str:
-        return words.quantity(end or 0.0, measurement.unit, measurement.metric)
+        return quantity(end or 0.0, measurement.unit, measurement.metric)
 
     if condition.op == "unchanged":
         return condition.text()
@@ -133,13 +107,13 @@ def _times(value: float) -> str:
     >>> _times(12.3), _times(3.2e7), _times(1e200)
     ('12.3', '3.2e+07', '1.0e+200')
     """
-    return f"{value:.1e}" if value >= 1e6 else words.number(value)
+    return f"{value:.1e}" if value >= 1e6 else number(value)
 
 
 def _subject(at: Mapping[str, str]) -> str:
     if "pair" in at and "column" in at:
         return f"the agreement of {' and '.join(at['pair'].split('~'))}"
-    return words.column_of(at) or at.get("component", "the inputs").replace("_", " ")
+    return column_of(at) or at.get("component", "the inputs").replace("_", " ")
 
 
 def first_sentence(explanation: str) -> str:
@@ -227,13 +201,13 @@ def _what(outcome: Outcome, word: Word, reason: str) -> str:
 
 
 def _plain(measurement: Measurement) -> str:
-    about = words.column_of(measurement.attributes)
-    return f"{words.metric_name(measurement.metric)}{f' of {about}' if about else ''} {value_text(measurement)}"
+    about = column_of(measurement.attributes)
+    return f"{metric_name(measurement.metric)}{f' of {about}' if about else ''} {value_text(measurement)}"
 
 
 def _reach(measurement: Measurement, step: timedelta) -> str:
     """Over how long the figure is, when that is not the window."""
-    return "" if measurement.span.duration == step else f" over {words.length(measurement.span.duration)}"
+    return "" if measurement.span.duration == step else f" over {length(measurement.span.duration)}"
 
 
 def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
@@ -247,19 +221,19 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
         return (
             f"If nothing had changed, evidence this strong would turn up {rarity(won)} (e-value {_times(won)}"
             f"{_rising(bet)}); the rule alarms above {_times(1 / allowed.alpha)}, so that its whole policy raises a false "
-            f"alarm {words.how_often(allowed.false_pages, allowed.per)}; {size}"
+            f"alarm {how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     if allowed is not None and deciding.p_value is not None and word is not Word.PASS:
         unless = "the groups did not differ" if deciding.metric.startswith("fairness.") else "nothing had changed"
         return (
-            f"If {unless}, so much would show {words.chance(deciding.p_value)} (p = {_p(deciding.p_value)}); the rule "
+            f"If {unless}, so much would show {chance(deciding.p_value)} (p = {_p(deciding.p_value)}); the rule "
             f"alarms below p = {allowed.alpha:.1e}, so that its whole policy raises a false alarm "
-            f"{words.how_often(allowed.false_pages, allowed.per)}; {size}"
+            f"{how_often(allowed.false_pages, allowed.per)}; {size}"
         )
     interval = deciding.interval
     if interval is not None:
-        ends = (words.quantity(edge, deciding.unit, deciding.metric) for edge in (interval.lower, interval.upper))
-        return f"{100 * interval.level:g} % interval {words.span_of(*ends)}; {size}"
+        ends = (quantity(edge, deciding.unit, deciding.metric) for edge in (interval.lower, interval.upper))
+        return f"{100 * interval.level:g} % interval {span_of(*ends)}; {size}"
     if deciding.p_value is not None:
         return f"p = {_p(deciding.p_value)}; {size}"
     return (
@@ -267,15 +241,6 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
         if deciding.how is How.MEASURED
         else f"{str(deciding.how).capitalize()}, not metered; {size}"
     )
-
-
-def rarity(won: float) -> str:
-    """What bets have won as a bound on how often they win as much while nothing changes (one unit of capital a window).
-
-    >>> rarity(2001.0), rarity(3e20)
-    ('at most once in 2,000 windows', 'less than once in a billion windows')
-    """
-    return words.chance(1 / max(won, 1.0), "window").replace("about", "at most")
 
 
 def _rising(bet: Measurement) -> str:
@@ -286,7 +251,7 @@ def _rising(bet: Measurement) -> str:
 
 def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:
     found = []
-    since = f"the window of {words.window(Span(standing.since - step, standing.since))}"
+    since = f"the window of {window(Span(standing.since - step, standing.since))}"
     if standing.state is State.PENDING:
         found.append(f"Broken since {since}; an alert opens when this lasts {format_duration(control.for_)}")
     elif standing.state is State.FIRING:
@@ -310,7 +275,7 @@ def _note(measurement: Measurement) -> str:
 def _label(measurement: Measurement) -> str:
     at = measurement.attributes
     place = at.get("pair", "").replace("~", " and ") or at.get("feature", "")
-    name = words.column_of(at) or place or words.metric_name(measurement.metric)
+    name = column_of(at) or place or metric_name(measurement.metric)
     return f"{name} {value_text(measurement)}"
 
 

@@ -1,62 +1,18 @@
-"""Plain words for figures, times, doubts and verdicts; dashboard and reports say the same thing the same way.
-
-Figures, columns and times have the forms of `core.words`, as verdicts and alerts do.
-"""
+"""A figure in words: its clause, its value, its doubt; a verdict's place and title."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from auditor.core.catalogue import REASONS
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Ref, Verdict
-from auditor.core.window import Span
-from auditor.core.words import HEAD
-from auditor.core.words import chance as chance
-from auditor.core.words import column as column
-from auditor.core.words import column_of as column_of
-from auditor.core.words import day as day
-from auditor.core.words import how_often as how_often
-from auditor.core.words import is_share as is_share
-from auditor.core.words import length as length
-from auditor.core.words import listing as listing
-from auditor.core.words import metric_name as metric_name
-from auditor.core.words import moment as moment
-from auditor.core.words import number as number
-from auditor.core.words import percent as percent
-from auditor.core.words import plural as plural
-from auditor.core.words import quantity as quantity
-from auditor.core.words import span_of as span_of
-from auditor.core.words import window as window
-from auditor.policy.explain import WHY
-from auditor.policy.explain import figure as said_by
-from auditor.policy.explain import limit as limit
-from auditor.reports.vocabulary import FRAMEWORKS, HOW, MORE_REASONS
-
-
-def reason(code: str) -> str:
-    """A reason code in words."""
-    return REASONS.get(code) or MORE_REASONS.get(code) or WHY.get(code) or code.replace("_", " ")
-
-
-def subject(attributes: Mapping[str, str]) -> str:
-    """Which series, in words: `brightness of photo`, `photo with clip`, `site = north`; empty for the whole model."""
-    parts = []
-    if "pair" in attributes:
-        parts.append(attributes["pair"].replace("~", " with "))
-    if "column" in attributes:
-        of = "{} ({})" if attributes["column"].startswith(HEAD) else "{} of {}"
-        name = column_of(attributes)
-        parts.append(of.format(name, attributes["input"]) if "input" in attributes else name)
-    elif "input" in attributes:
-        parts.append(attributes["input"])
-    if "feature" in attributes:
-        group = f" = {attributes['group']}" if "group" in attributes else ""
-        parts.append(attributes["feature"] + group)
-    known = {"pair", "column", "input", "modality", "feature", "group"}
-    parts += [f"{key} {value}" for key, value in sorted(attributes.items()) if key not in known]
-    return ", ".join(parts)
+from auditor.wording.metrics import metric_name, subject
+from auditor.wording.numbers import chance, number, quantity, span_of
+from auditor.wording.reasons import reason
+from auditor.wording.times import length
+from auditor.wording.verdicts import figure as said_by
+from auditor.wording.verdicts import limit as limit
+from auditor.wording.vocabulary import FRAMEWORKS, HOW
 
 
 def finding(m: Measurement) -> str:
@@ -136,16 +92,6 @@ def how_sure(m: Measurement | None) -> str:
         parts.append(HOW[m.how])
     sentence = "; ".join(parts)
     return sentence[0].upper() + sentence[1:] + "."
-
-
-def versions(first_seen: Mapping[str, datetime]) -> str:
-    """`version 1.4.0, first seen 2 Mar 2026; version 2.0.0, first seen 27 Mar 2026`."""
-    return "; ".join(f"version {name}, first seen {day(at)}" for name, at in first_seen.items())
-
-
-def window_ending(end: datetime, windows: Sequence[Span]) -> str:
-    """The window that ended at `end`, as a reader names it; the end itself where no such window is known."""
-    return next((window(span) for span in reversed(windows) if span.end == end), f"the window up to {moment(end)}")
 
 
 def title_of(control: str) -> str:

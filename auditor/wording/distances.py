@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from auditor.core.measurement import Measurement
-from auditor.policy.explain import rarity
-from auditor.reports import words
+from auditor.wording.numbers import chance, number, percent, rarity, span_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ _ELSEWHERE = "of the records would have to lie in another bin or category to giv
 
 
 def _points(value: float) -> str:
-    return f"{words.percent(value)} percentage points"
+    return f"{percent(value)} percentage points"
 
 
 def _ks(value: float, _: Measurement) -> str:
@@ -80,16 +79,18 @@ def _union(value: float, _: Measurement) -> str:
 
 
 def _psi(value: float, _: Measurement) -> str:
-    return f"at most about {words.percent(share_moved_psi(value))} % {_ELSEWHERE} (0 %: no change)"
+    return f"at most about {percent(share_moved_psi(value))} % {_ELSEWHERE} (0 %: no change)"
 
 
 def _jensen_shannon(value: float, _: Measurement) -> str:
-    low, high = (f"{words.percent(share)} %" for share in share_moved_jensen_shannon(value))
-    return f"{low if low == high else words.span_of(low, high)} {_ELSEWHERE} (0 %: no change, 100 %: nothing in common)"
+    low, high = (f"{percent(share)} %" for share in share_moved_jensen_shannon(value))
+    return f"{low if low == high else span_of(low, high)} {_ELSEWHERE} (0 %: no change, 100 %: nothing in common)"
 
 
 def _wasserstein(value: float, _: Measurement) -> str:
-    return f"values lie {words.number(value)} standard deviations of the baseline away on average (0: no change; no upper end)"
+    return (
+        f"values lie {number(value)} standard deviations of the baseline away on average (0: no change; no upper end)"
+    )
 
 
 def _evidently(value: float, m: Measurement) -> str:
@@ -101,9 +102,7 @@ def _no_scale(value: float, m: Measurement) -> str:
     if value <= 0:
         return "not above 0, so no more than chance alone gives"
     often = (
-        ""
-        if m.p_value is None
-        else f": what counts is how often chance alone makes as much, here {words.chance(m.p_value)}"
+        "" if m.p_value is None else f": what counts is how often chance alone makes as much, here {chance(m.p_value)}"
     )
     return f"above 0, which has no scale of its own{often}"
 
@@ -112,7 +111,7 @@ def _frechet(value: float, m: Measurement) -> str:
     if value <= 0:
         return "not above 0, so no more than chance alone gives"
     beside = f"; of the raw distance, {m.note}" if m.note else ""
-    return f"above what chance alone gives, by {words.number(value)} squared units of the embedding{beside}"
+    return f"above what chance alone gives, by {number(value)} squared units of the embedding{beside}"
 
 
 def _domain_auc(value: float, _: Measurement) -> str:
@@ -132,7 +131,7 @@ def _e_value(value: float, _: Measurement) -> str:
 
 def _concordance(value: float, _: Measurement) -> str:
     return (
-        f"answering by their own probabilities, the two inputs would name the same answer in {words.percent(value)} % of the "
+        f"answering by their own probabilities, the two inputs would name the same answer in {percent(value)} % of the "
         "records (0 %: never, 100 %: always)"
     )
 
@@ -141,22 +140,22 @@ def _agreement(what: str) -> Callable[[float, Measurement], str]:
     def said(value: float, _: Measurement) -> str:
         if value >= 1:
             return f"{what} agree no less than in the baseline"
-        lost = words.percent(1 - max(value, 0.0))
+        lost = percent(1 - max(value, 0.0))
         return f"{what} agree {lost} % less than in the baseline (0 %: no less, 100 %: not at all)"
 
     return said
 
 
 def _cosine(value: float, _: Measurement) -> str:
-    return f"{words.number(value)}, where 1 is the same direction, 0 unrelated and -1 opposite"
+    return f"{number(value)}, where 1 is the same direction, 0 unrelated and -1 opposite"
 
 
 def _gap_norm(value: float, _: Measurement) -> str:
-    return f"the two inputs' embeddings lie {words.number(value)} apart (0: in one place, 2: opposite); only a change of that counts"
+    return f"the two inputs' embeddings lie {number(value)} apart (0: in one place, 2: opposite); only a change of that counts"
 
 
 def _gap_angle(value: float, _: Measurement) -> str:
-    return f"the difference between the two inputs' embeddings turned by {words.number(value)} degrees (0: not at all, 180: round)"
+    return f"the difference between the two inputs' embeddings turned by {number(value)} degrees (0: not at all, 180: round)"
 
 
 # -- by metric -------------------------------------------------------------------------------------------------------------

@@ -93,22 +93,3 @@ NEXT: dict[str, str] = {
     "policy": "Read the rule and its evidence, and decide who should act.",
 }
 """What to do next, by alert kind; a policy's own words win where it has them."""
-
-MORE_REASONS = {
-    "sampled": "left out on purpose, to stay within the budget of the host",
-    "queue_full": "the agent's queue was full",
-    "queue_bytes": "the agent's queue held too many bytes",
-    "transport_failed": "the record could not be delivered",
-    "spool_full": "the spool on disk was full",
-    "describe_failed": "the payload could not be described",
-    "at_exit": "the process ended before delivery",
-    "no_destination": "the agent had no destination",
-    "one_class": "only one class is present",
-    "not_binary": "it is defined for two classes, and there are more",
-    "breach": "beyond its limit",
-    "not_judged": "the rule has judged nothing yet",
-    "no_country": "no country is set, so no grid intensity is known",
-    "no_vault": "sensitive features are dropped until a vault exists",
-    "not_audited": "no audit was run for this stretch of time",
-    "not_covered": "no rule in force speaks to it",
-}

@@ -1,0 +1,68 @@
+"""Facts -> English: one room for terminal, alert, page and report alike. Nothing anywhere reads a sentence back."""
+
+from auditor.wording.figures import (
+    count_of,
+    figure,
+    finding,
+    framework,
+    how_sure,
+    interval_text,
+    limit,
+    provision,
+    reach,
+    title_of,
+    untitled,
+    value,
+    where,
+)
+from auditor.wording.metrics import column, column_of, metric_name, subject
+from auditor.wording.numbers import (
+    chance,
+    is_share,
+    listing,
+    number,
+    percent,
+    plural,
+    quantity,
+    rarity,
+    span_of,
+)
+from auditor.wording.reasons import reason
+from auditor.wording.times import day, how_often, length, moment, versions, window, window_ending
+
+__all__ = [
+    "chance",
+    "column",
+    "column_of",
+    "count_of",
+    "day",
+    "figure",
+    "finding",
+    "framework",
+    "how_often",
+    "how_sure",
+    "interval_text",
+    "is_share",
+    "length",
+    "limit",
+    "listing",
+    "metric_name",
+    "moment",
+    "number",
+    "percent",
+    "plural",
+    "provision",
+    "quantity",
+    "rarity",
+    "reach",
+    "reason",
+    "span_of",
+    "subject",
+    "title_of",
+    "untitled",
+    "value",
+    "versions",
+    "where",
+    "window",
+    "window_ending",
+]

@@ -1,0 +1,75 @@
+"""Metrics, columns and series as a reader calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from auditor.core.words import _SUFFIXES, COLUMNS, HEAD, METRICS
+
+
+def metric_name(metric: str) -> str:
+    """What a reader calls the metric.
+
+    >>> metric_name("fairness.accuracy.difference"), metric_name("quality.top_k")
+    ('largest difference in accuracy between groups', 'top k')
+    """
+    if metric in METRICS:
+        return METRICS[metric]
+    family, _, rest = metric.partition(".")
+    if family == "fairness":
+        stem, _, kind = rest.partition(".")
+        plain = stem.replace("_", " ")
+        return {
+            "difference": f"largest difference in {plain} between groups",
+            "ratio": f"smallest over largest {plain} of the groups",
+        }.get(kind, plain)
+    return rest.replace("_", " ").replace(".", ", ") if family == "quality" else metric
+
+
+def column(name: str, modality: str = "") -> str:
+    """A column as a reader calls it; `modality` is that of the input it belongs to.
+
+    >>> column("snr_db"), column("brightness_p99"), column("output.entropy")
+    ('signal-to-noise ratio (dB)', 'brightness (99th percentile)', 'entropy of the answer')
+    >>> column("head.entropy", "audio"), column("head.scores.6")
+    ("entropy of the model's audio head", "score 6 of the model's head")
+    """
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if name.startswith(HEAD):
+        kind = f"{modality.replace('_', ' ')} head".lstrip()
+        inner = name.removeprefix(HEAD).replace("scores.", "score ").replace("_", " ")
+        return f"{inner} of the model's {kind}"
+    for suffix, said in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix).replace("_", " ") + said
+    plain = name.replace("_", " ")
+    return f"{plain.removeprefix('output.')} of the answer" if plain.startswith("output.") else plain
+
+
+def column_of(attributes: Mapping[str, str]) -> str:
+    """The column that a figure with these attributes is about; empty, when it is about none.
+
+    >>> column_of({"column": "head.entropy", "input": "clip", "modality": "audio"})
+    "entropy of the model's audio head"
+    """
+    return column(attributes.get("column", ""), attributes.get("modality", ""))
+
+
+def subject(attributes: Mapping[str, str]) -> str:
+    """Which series, in words: `brightness of photo`, `photo with clip`, `site = north`; empty for the whole model."""
+    parts = []
+    if "pair" in attributes:
+        parts.append(attributes["pair"].replace("~", " with "))
+    if "column" in attributes:
+        of = "{} ({})" if attributes["column"].startswith(HEAD) else "{} of {}"
+        name = column_of(attributes)
+        parts.append(of.format(name, attributes["input"]) if "input" in attributes else name)
+    elif "input" in attributes:
+        parts.append(attributes["input"])
+    if "feature" in attributes:
+        group = f" = {attributes['group']}" if "group" in attributes else ""
+        parts.append(attributes["feature"] + group)
+    known = {"pair", "column", "input", "modality", "feature", "group"}
+    parts += [f"{key} {value}" for key, value in sorted(attributes.items()) if key not in known]
+    return ", ".join(parts)

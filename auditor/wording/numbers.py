@@ -1,0 +1,88 @@
+"""Numbers as a reader writes them: one form for each quantity, in alerts, verdicts, reports and on pages."""
+
+from __future__ import annotations
+
+import math
+
+from auditor.core.words import SHARES, UNITS
+from auditor.core.words import listing as listing
+from auditor.core.words import number as number
+from auditor.core.words import percent as percent
+
+
+def is_share(metric: str) -> bool:
+    """Whether readers expect the metric as a percentage."""
+    return metric in SHARES or (metric.startswith("fairness.") and not metric.endswith(".ratio"))
+
+
+def quantity(value: float, unit: str, metric: str = "") -> str:
+    """A figure with its unit as a reader writes it.
+
+    >>> quantity(0.0425, "1", "input.missing_rate"), quantity(0.31, "1", "fairness.accuracy.difference")
+    ('4.2 %', '31 percentage points')
+    >>> quantity(0.0021, "J"), quantity(0.2, "s"), quantity(4.5e-5, "kg{CO2e}")
+    ('0.0021 J', '200 ms', '0.045 g CO2e')
+    """
+    if is_share(metric):
+        shown = percent(value)
+        return f"{shown} percentage points" if metric.endswith(".difference") else f"{shown} %"
+    if metric == "energy.per_inference.ratio":
+        return f"{number(value)} times"
+    if unit == "s" and 0 < abs(value) < 1:
+        return f"{number(1000 * value)} ms"
+    if unit == "kg{CO2e}" and abs(value) < 1:
+        return f"{number(1000 * value)} g CO2e"
+    if unit == "g{CO2e}/{R}" and 0 < abs(value) < 0.01:
+        return f"{number(1000 * value)} mg CO2e per answer"
+    return " ".join(part for part in (number(value), UNITS.get(unit, unit)) if part)
+
+
+def span_of(low: str, high: str) -> str:
+    """Two figures of one unit, the unit said once.
+
+    >>> span_of("61 %", "78 %")
+    '61 to 78 %'
+    """
+    unit = low.partition(" ")[2]
+    if unit and high.endswith(unit):
+        low = low.removesuffix(unit).rstrip()
+    return f"{low} to {high}"
+
+
+def chance(p: float, of: str = "comparison") -> str:
+    """A p-value as a frequency: how often unchanged data would show as much.
+
+    >>> chance(0.04)
+    'about once in 25 comparisons'
+    >>> chance(2e-11, "window")
+    'less than once in a billion windows'
+    >>> chance(0.7)
+    'in most comparisons'
+    """
+    if p > 0.5:
+        return f"in most {of}s"
+    for limit, word in ((1e-9, "a billion"), (1e-6, "a million")):
+        if p < limit:
+            return f"less than once in {word} {of}s"
+    times = 1 / p
+    if times > 100:
+        times = round(times, 1 - math.floor(math.log10(times)))
+    return f"about once in {times:,.0f} {of}s"
+
+
+def plural(count: int, word: str, many: str = "") -> str:
+    """`1 alert`, `3 alerts`, `no alerts`.
+
+    >>> plural(1, "alert"), plural(0, "alert"), plural(2, "verdict")
+    ('1 alert', 'no alerts', '2 verdicts')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{f'{count:,}' if count else 'no'} {many or word + 's'}"
+
+
+def rarity(won: float) -> str:
+    """What bets have won as a bound on how often they win as much while nothing changes (one unit of capital a window).
+
+    >>> rarity(2001.0), rarity(3e20)
+    ('at most once in 2,000 windows', 'less than once in a billion windows')
+    """
+    return chance(1 / max(won, 1.0), "window").replace("about", "at most")

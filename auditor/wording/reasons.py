@@ -1,0 +1,58 @@
+"""Reason codes in words: why a figure is absent, and why a verdict is no plain pass or fail."""
+
+from __future__ import annotations
+
+from auditor.core.catalogue import REASONS
+
+MORE_REASONS = {
+    "sampled": "left out on purpose, to stay within the budget of the host",
+    "queue_full": "the agent's queue was full",
+    "queue_bytes": "the agent's queue held too many bytes",
+    "transport_failed": "the record could not be delivered",
+    "spool_full": "the spool on disk was full",
+    "describe_failed": "the payload could not be described",
+    "at_exit": "the process ended before delivery",
+    "no_destination": "the agent had no destination",
+    "one_class": "only one class is present",
+    "not_binary": "it is defined for two classes, and there are more",
+    "breach": "beyond its limit",
+    "not_judged": "the rule has judged nothing yet",
+    "no_country": "no country is set, so no grid intensity is known",
+    "no_vault": "sensitive features are dropped until a vault exists",
+    "not_audited": "no audit was run for this stretch of time",
+    "not_covered": "no rule in force speaks to it",
+}
+
+WHY: dict[str, str] = {
+    **REASONS,
+    "no_data": "there is no figure for this window",
+    "metric_not_produced": "nothing measures this figure here",
+    "stale": "evidence stopped coming longer ago than the rule allows",
+    "labels_not_due": "ground truth may still arrive",
+    "interval_straddles_threshold": "the interval reaches to both sides of the limit, so it cannot be shown that the rule holds, nor that it is broken",
+    "no_interval": "the rule decides on an interval and the figure has none",
+    "interval_level": "the figure's interval has a lower level than the rule asks for",
+    "interval_method": "the figure's interval was made by another method than the rule asks for",
+    "no_p_value": "the rule is judged under a false-alarm budget and the figure has no p-value",
+    "not_significant": "the figure is beyond the limit, but chance alone could have made it so",
+    "not_a_number": "the figure is not a number",
+    "no_system_profile": "no system profile lists this model, so nobody has declared its roles and route",
+    "window_before_policy": "the window began before the policy was in effect",
+    "attestation_missing": "nobody has signed the statement",
+    "attestation_expired": "the signed statement is no longer valid",
+    "attestation_invalidated": "a fact that the signed statement rests on has changed",
+    "attestation_unreviewed": "a second person has not reviewed the statement",
+    "attested_not_satisfied": "the person who signed says that it is not satisfied",
+    "out_of_scope": "the system profile is outside the rule's scope",
+    "not_on_route": "no provision it rests on applies on this system's route",
+    "never_measured": "this model has no such figure",
+    "held_no_data": "it was failing when the evidence stopped",
+    "held_error": "it was failing when the evidence could not be evaluated any more",
+    "held_last": "there is no new evidence, and the last verdict still stands",
+    "missing_counts_as_fail": "the rule counts missing evidence as a failure",
+}
+
+
+def reason(code: str) -> str:
+    """A reason code in words."""
+    return REASONS.get(code) or MORE_REASONS.get(code) or WHY.get(code) or code.replace("_", " ")

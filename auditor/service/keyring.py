@@ -18,7 +18,7 @@ from auditor.service.access import Principal
 from auditor.service.refusals import RequestError
 from auditor.settings import Home, Settings
 from auditor.store.keys import CREATE, ID_DIGITS, REVOKE, Key, key_id, key_of, matches
-from auditor.store.reading import Reading, open_reading
+from auditor.store.queries import SqlQueries, open_queries
 
 REFRESH_S = 1.0
 AGAIN_S = 0.25
@@ -36,7 +36,7 @@ class KeyRing:
     def __init__(self, settings: Settings) -> None:
         self._home = Home(settings.root)
         self._url = settings.store_url
-        self._reading: Reading | None = None
+        self._reading: SqlQueries | None = None
         self._table: dict[str, Key] | None = None
         self._made: dict[str, Key] = {}
         self._revoked: dict[str, Command] = {}
@@ -57,7 +57,7 @@ class KeyRing:
                 self._note(command)
             try:
                 if self._reading is None:
-                    self._reading = open_reading(self._url)
+                    self._reading = open_queries(self._url)
                 self._table = {key.id: key for key in self._reading.all_keys()}
             except StoreError as error:
                 if error.code == "no_store":

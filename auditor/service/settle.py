@@ -21,7 +21,7 @@ from auditor.ports import IndexEntry
 from auditor.service.access import Principal
 from auditor.service.parsing import Batch, refused_row
 from auditor.service.refusals import RequestError
-from auditor.store.reading import Reading, open_reading
+from auditor.store.queries import SqlQueries, open_queries
 
 RECENT = 32 << 20
 """Bytes of payloads that are kept to be compared with."""
@@ -42,7 +42,7 @@ class IndexAsker:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._reading: Reading | None = None
+        self._reading: SqlQueries | None = None
         self._rest_until = 0.0
         self._helper: concurrent.futures.ThreadPoolExecutor | None = None
 
@@ -79,7 +79,7 @@ class IndexAsker:
 
     def _ask(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
         if self._reading is None:
-            self._reading = open_reading(self._url)
+            self._reading = open_queries(self._url)
         return self._reading.locate(ids)
 
     def _rest(self, why: str) -> None:

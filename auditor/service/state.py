@@ -17,7 +17,7 @@ from auditor.service.counters import Counters
 from auditor.service.keyring import KeyRing
 from auditor.service.parsing import Batch
 from auditor.settings import Settings
-from auditor.store.reading import Reading, open_reading
+from auditor.store.queries import SqlQueries, open_queries
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Service:
         self.held = Held()
         self.describing = ThreadPoolExecutor(1, "auditor-describe")
         self._readers = ThreadPoolExecutor(2, "auditor-read")
-        self._reading: Reading | None = None
+        self._reading: SqlQueries | None = None
         self._mutex = threading.Lock()
         self._described: tuple[dict[str, Descriptor], bytes] | None = None
 
@@ -64,7 +64,7 @@ class Service:
         self.committer.submit(Job(parse, principal, size, done))
         return await future
 
-    async def read(self, ask: Callable[[Reading], T]) -> T:
+    async def read(self, ask: Callable[[SqlQueries], T]) -> T:
         """Ask the store in a thread of its own; StoreError when it cannot be asked."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, ask)
 
@@ -85,10 +85,10 @@ class Service:
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._drop()
 
-    def _ask(self, ask: Callable[[Reading], T]) -> T:
+    def _ask(self, ask: Callable[[SqlQueries], T]) -> T:
         with self._mutex:
             if self._reading is None:
-                self._reading = open_reading(self.settings.store_url)
+                self._reading = open_queries(self.settings.store_url)
             reading = self._reading
         try:
             return ask(reading)

@@ -1,7 +1,6 @@
-"""Everything that is kept outside the archive: in memory, on SQLite or on PostgreSQL. The only room that speaks SQL.
+"""Everything that is kept outside the archive, on SQLite or on PostgreSQL. The only room that speaks SQL.
 
-memory    MemoryStore: one process, nothing kept; tests and simulations
-sql       SqlStore: all of ports.Store over SQLite or PostgreSQL
+sql       SqlStore: all of ports.Store
 queries   SqlQueries, open_queries: reads alone, for dashboard, reports and HTTP
 tables    the schema; names of tables and columns are public
 """

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import StaticPool
 
 from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
@@ -37,8 +38,9 @@ class Database:
 
     Parameters
     ----------
-    url : str
-        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+    url : str or URL
+        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`. The URL object `sqlite` without a path is a database in
+        memory, for tests: one connection, so one thread at a time.
     read_only : bool
         SQLite: the file must exist and is opened `mode=ro`; PostgreSQL: transactions are READ ONLY.
     foreign_keys : bool
@@ -54,34 +56,37 @@ class Database:
         self.url = parse_url(url) if isinstance(url, str) else url
         self.read_only = read_only
         self.dialect = self.url.get_backend_name()
-        self.path = Path(self.url.database or "") if self.dialect == "sqlite" else None
+        self.path = Path(self.url.database) if self.dialect == "sqlite" and self.url.database else None
         self.name = f"sqlite:///{self.path}" if self.path else self.url.render_as_string(hide_password=True)
-        self.engine = self._sqlite(foreign_keys) if self.path else self._postgres()
+        self.engine = self._sqlite(foreign_keys) if self.dialect == "sqlite" else self._postgres()
         weakref.finalize(self, self.engine.dispose)  # a reader that nobody closed leaves no open file behind
 
     def _sqlite(self, foreign_keys: bool) -> Engine:
-        assert self.path is not None
-        if self.read_only and not self.path.is_file():
+        if self.path is None:
+            shared = {"check_same_thread": False}
+            engine = create_engine(self.url, connect_args=shared, poolclass=StaticPool, json_serializer=_dump)
+        else:
+            engine = self._sqlite_file(self.path)
+        event.listen(engine, "connect", partial(_set_up, foreign_keys=foreign_keys, writes=not self.read_only))
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def _sqlite_file(self, path: Path) -> Engine:
+        if self.read_only and not path.is_file():
             raise StoreError(
                 "no_store",
                 "there is no store yet",
-                where=str(self.path),
+                where=str(path),
                 fix="run `auditor db upgrade`, or any command that writes",
             )
         if not self.read_only:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError("store_unavailable", str(error), where=str(self.path)) from error
+                raise StoreError("store_unavailable", str(error), where=str(path)) from error
         mode = "ro" if self.read_only else "rwc"
-        url = URL.create(
-            "sqlite", database=f"file:{quote(str(self.path.absolute()))}", query={"mode": mode, "uri": "true"}
-        )
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_serializer=_dump)
-
-        event.listen(engine, "connect", partial(_set_up, foreign_keys=foreign_keys, writes=not self.read_only))
-        event.listen(engine, "begin", _begin)
-        return engine
+        url = URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": mode, "uri": "true"})
+        return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_serializer=_dump)
 
     def _postgres(self) -> Engine:
         try:

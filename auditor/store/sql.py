@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from sqlalchemy import select
+from sqlalchemy.engine import URL
 
 from auditor.core.command import Command
 from auditor.core.frame import Frame
@@ -15,12 +16,11 @@ from auditor.store import convert, keys, rules, tables
 from auditor.store.archive_parts import SqlParts
 from auditor.store.database import Database, add, add_new, put
 from auditor.store.queries import SqlQueries
-from auditor.store.record_index import SqlRecordIndex
 from auditor.store.schema import ensure
 from auditor.store.states import SqlStates, StateCache
 
 
-class SqlStore(SqlRecordIndex, SqlParts, SqlStates, SqlQueries):
+class SqlStore(SqlParts, SqlStates, SqlQueries):
     """ports.Store over SQLAlchemy.
 
     Every method is one transaction, and every failure a StoreError. SQLite is made and upgraded on opening; a PostgreSQL
@@ -29,8 +29,8 @@ class SqlStore(SqlRecordIndex, SqlParts, SqlStates, SqlQueries):
 
     Parameters
     ----------
-    url : str
-        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+    url : str or URL
+        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; see `Database`.
     read_only : bool
         Open beside a running writer; whatever writes then raises StoreError `read_only`.
 
@@ -44,7 +44,7 @@ class SqlStore(SqlRecordIndex, SqlParts, SqlStates, SqlQueries):
     []
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str | URL, *, read_only: bool = False) -> None:
         super().__init__(Database(url, read_only=read_only))
         self._cache = StateCache()
         self._frame = lru_cache(maxsize=8)(convert.unpack_frame)

@@ -13,6 +13,7 @@ from auditor.testing.factories import (
     make_measurement,
     make_record,
     make_run,
+    make_store,
     make_verdict,
 )
 from auditor.testing.synthetic import make_records, make_rows, make_state, make_window
@@ -33,6 +34,7 @@ __all__ = [
     "make_rows",
     "make_run",
     "make_state",
+    "make_store",
     "make_verdict",
     "make_window",
 ]

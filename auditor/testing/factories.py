@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.core.identity import digest
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
@@ -11,6 +11,9 @@ from auditor.core.record import Input, Label, ModelRef, Output, Record
 from auditor.core.run import Audit, AuditRun
 from auditor.core.verdict import Alert, AlertChange, Force, Ref, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span, format_time
+
+if TYPE_CHECKING:
+    from auditor.store.sql import SqlStore
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday: where the factories' windows begin."""
@@ -239,3 +242,16 @@ def _key(fields: dict[str, Any], *names: str) -> str:
     """An id that follows from these fields, so that equal objects get equal ids and others do not."""
     plain = [format_time(value) if isinstance(value := fields[name], datetime) else value for name in names]
     return digest(plain)[:32]
+
+
+def make_store() -> SqlStore:
+    """An empty store on SQLite in memory: the product's own, kept nowhere; for one thread at a time.
+
+    >>> make_store().models()
+    []
+    """
+    from sqlalchemy.engine import URL
+
+    from auditor.store.sql import SqlStore
+
+    return SqlStore(URL.create("sqlite"))

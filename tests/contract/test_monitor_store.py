@@ -13,8 +13,8 @@ import pytest
 from auditor.core.monitor import Bets, MonitorState, encode_monitor
 from auditor.core.window import DAY
 from auditor.ports import Store
-from auditor.store.memory import MemoryStore
 from auditor.store.sql import SqlStore
+from auditor.testing import make_store
 from auditor.testing.factories import START
 
 STATE = MonitorState(
@@ -35,7 +35,7 @@ STATE = MonitorState(
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
-        opened: Any = MemoryStore()
+        opened: Any = make_store()
     elif request.param == "sqlite":
         opened = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
     else:

@@ -27,9 +27,8 @@ from auditor.core.state import CategoricalState, Presence, Tally, WindowState, e
 from auditor.core.verdict import AlertChange, Force, Ref, State, Word
 from auditor.core.window import DAY, HOUR, Span
 from auditor.ports import IndexEntry, Store
-from auditor.store.memory import MemoryStore
 from auditor.store.sql import SqlStore
-from auditor.testing import make_alert, make_audit, make_baseline, make_measurement, make_run, make_verdict
+from auditor.testing import make_alert, make_audit, make_baseline, make_measurement, make_run, make_store, make_verdict
 
 T0 = datetime.fromisoformat("2026-03-02T00:00:00+00:00")
 DAY0 = Span(T0, T0 + DAY)
@@ -46,7 +45,7 @@ examples = settings(
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
-        opened: Any = MemoryStore()
+        opened: Any = make_store()
     elif request.param == "sqlite":
         opened = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
     else:

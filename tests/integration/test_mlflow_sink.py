@@ -15,9 +15,8 @@ from auditor.core.measurement import Method, Status
 from auditor.core.verdict import AlertChange
 from auditor.core.window import DAY, Span
 from auditor.sinks.mlflow import PLUGIN, differences, metrics_of, window_tag
-from auditor.store.memory import MemoryStore
 from auditor.store.sql import SqlStore
-from auditor.testing import check_sink, make_audit, make_baseline, make_measurement, make_run
+from auditor.testing import check_sink, make_audit, make_baseline, make_measurement, make_run, make_store
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def run_key_tail(run, start):
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"])
 def test_mlflow_and_the_store_hold_the_same_figures(sink, tmp_path, backend):
-    store = MemoryStore() if backend == "memory" else SqlStore(f"sqlite:///{tmp_path}/auditor.db")
+    store = make_store() if backend == "memory" else SqlStore(f"sqlite:///{tmp_path}/auditor.db")
     try:
         for day in range(3):
             audit = audited(f"same-{backend}", day, verdicts=(), alerts=AlertChange())

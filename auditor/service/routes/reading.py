@@ -21,7 +21,7 @@ from auditor.service.refusals import RequestError
 from auditor.service.settle import wrong_model
 from auditor.service.state import Service
 from auditor.sinks.prometheus import CONTENT_TYPE, render
-from auditor.store.reading import Place, Reading
+from auditor.store.queries import Place, SqlQueries
 
 _TIME = "RFC 3339 with an offset, or a date"
 
@@ -68,7 +68,7 @@ def reading_routes(service: Service) -> APIRouter:
         if question.model is not None and not principal.sees(question.model):
             raise wrong_model(question.model)
 
-        def ask(reading: Reading) -> list[Any]:
+        def ask(reading: SqlQueries) -> list[Any]:
             models = [question.model] if question.model is not None else _visible(reading, principal)
             return reading.page(
                 kind, models, since=since, until=until, name=name, limit=question.limit + 1, after=place
@@ -125,7 +125,7 @@ def reading_routes(service: Service) -> APIRouter:
     async def metrics(request: Request) -> Response:
         principal: Principal = request.scope["principal"]
 
-        def ask(reading: Reading) -> list[Any]:
+        def ask(reading: SqlQueries) -> list[Any]:
             names = _visible(reading, principal)
             return [figure for name in names for figure in reading.newest_measurements(name)]
 
@@ -160,7 +160,7 @@ async def _ask(service: Service, ask: Any, nothing: Any) -> Any:
         raise
 
 
-def _visible(reading: Reading, principal: Principal) -> list[str]:
+def _visible(reading: SqlQueries, principal: Principal) -> list[str]:
     if principal.models is not None:
         return sorted(principal.models)
     return [summary.name for summary in reading.models()]

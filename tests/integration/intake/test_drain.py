@@ -20,7 +20,8 @@ from auditor.intake.commands import append_command
 from auditor.intake.drain import HomeIntake
 from auditor.segments import SegmentWriter
 from auditor.settings import Home
-from auditor.store.memory import MemoryStore
+from auditor.store.sql import SqlStore
+from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START, make_label, make_record
 from auditor.testing.synthetic import make_records, make_rows
 
@@ -78,7 +79,7 @@ class Desk:
 
     def __init__(self, home):
         self.home = home
-        self.store = MemoryStore()
+        self.store = make_store()
         self.reopen()
 
     def reopen(self):
@@ -314,7 +315,7 @@ def interrupted(monkeypatch, k):
     monkeypatch.setattr(pathlib.Path, "rename", guard(pathlib.Path.rename))
     monkeypatch.setattr(pathlib.Path, "replace", guard(pathlib.Path.replace))
     for name in ("claim", "locate", "put_readings", "mark_dirty"):
-        monkeypatch.setattr(MemoryStore, name, guard(getattr(MemoryStore, name)))
+        monkeypatch.setattr(SqlStore, name, guard(getattr(SqlStore, name)))
     monkeypatch.setattr("shutil.rmtree", guard(shutil.rmtree))
 
 
@@ -379,7 +380,7 @@ def test_a_store_that_cannot_be_asked_loses_nothing(desk, monkeypatch):
         raise StoreError("store_away", "the database does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(MemoryStore, "claim", away)
+        patch.setattr(SqlStore, "claim", away)
         for _ in range(3):
             with pytest.raises(StoreError):
                 desk.intake.drain()

@@ -18,7 +18,7 @@ from auditor.intake.drain import HomeIntake
 from auditor.intake.files import ingest, ingest_labels
 from auditor.segments import SegmentWriter
 from auditor.settings import Home
-from auditor.store.memory import MemoryStore
+from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START, make_record
 from auditor.testing.synthetic import make_records
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 class Desk:
     def __init__(self, folder):
         self.home = Home(folder / "home")
-        self.store = MemoryStore()
+        self.store = make_store()
         self.archive = ParquetArchive(self.home.archive, self.home.quarantine)
         self.intake = HomeIntake(self.home, self.archive, self.store)
         self.sessions = 0

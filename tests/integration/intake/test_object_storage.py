@@ -8,7 +8,7 @@ import pytest
 
 from auditor.core.window import DAY, Span
 from auditor.intake.archive import ParquetArchive
-from auditor.store.memory import MemoryStore
+from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START
 from auditor.testing.synthetic import make_records
 
@@ -51,7 +51,7 @@ def bucket(monkeypatch):
 
 
 def test_a_bucket_answers_like_a_folder(bucket, tmp_path):
-    store = MemoryStore()
+    store = make_store()
     remote = ParquetArchive(bucket, tmp_path / "quarantine", checksums=store)
     local = ParquetArchive(tmp_path / "archive", tmp_path / "quarantine2")
     records, labels = make_records(60, seed=4)

@@ -22,8 +22,7 @@ from auditor.policy.loader import PolicySet
 from auditor.ports import Damage, IntakeReport
 from auditor.settings import Settings
 from auditor.statistics.exact import ks_of, quantile_of, wasserstein_of
-from auditor.store.memory import MemoryStore
-from auditor.testing import make_baseline, make_rows
+from auditor.testing import make_baseline, make_rows, make_store
 from auditor.testing.factories import MODEL, START
 
 WEEK = Span(START, START + 7 * DAY)
@@ -98,7 +97,7 @@ def day(number: int, n: int = 250, **faults: Any) -> Rows:
 
 def pipeline(tmp_path: Path, days: Sequence[Rows], kind: str, span: Span = WEEK) -> Pipeline:
     built = Pipeline(
-        store=MemoryStore(),
+        store=make_store(),
         archive=Shelf(days),
         intake=Quiet(),
         engine=LOCAL,

@@ -15,7 +15,7 @@ from auditor.core.window import DAY, HOUR, Span, to_us
 from auditor.intake import compaction, parts
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.columns import TIME
-from auditor.store.memory import MemoryStore
+from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START, make_record
 from auditor.testing.synthetic import make_records
 
@@ -51,7 +51,7 @@ def same(left, right):
 
 @pytest.fixture
 def store():
-    return MemoryStore()
+    return make_store()
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class Failing:
 
 def test_cut_short_at_any_step_a_merge_loses_and_doubles_nothing(tmp_path):
     for step in itertools.count():
-        archive = ParquetArchive(tmp_path / str(step), tmp_path / "quarantine", checksums=MemoryStore())
+        archive = ParquetArchive(tmp_path / str(step), tmp_path / "quarantine", checksums=make_store())
         fill(archive, parts=3, n=30)
         before = archive.read(MODEL, SPAN)
         sound, archive._place = archive._place, Failing(archive._place, step)
@@ -259,7 +259,7 @@ def test_the_memory_of_a_merge_does_not_grow_with_the_day(tmp_path, monkeypatch)
     monkeypatch.setattr(compaction, "HELD", 1 << 20)
 
     def peak(folder, count):
-        archive = ParquetArchive(tmp_path / folder, tmp_path / "quarantine", checksums=MemoryStore())
+        archive = ParquetArchive(tmp_path / folder, tmp_path / "quarantine", checksums=make_store())
         rng = np.random.default_rng(0)
         for place in range(count):
             moments = to_us(START) + 1_000_000 * place + np.arange(4000)
@@ -286,9 +286,7 @@ def test_the_memory_of_a_merge_does_not_grow_with_the_day(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_a_part_that_does_not_read_is_set_aside_and_the_others_are_merged(tmp_path, checked):
-    archive = ParquetArchive(
-        tmp_path / "archive", tmp_path / "quarantine", checksums=MemoryStore() if checked else None
-    )
+    archive = ParquetArchive(tmp_path / "archive", tmp_path / "quarantine", checksums=make_store() if checked else None)
     fill(archive, parts=3, n=300)
     before = set(archive.read(MODEL, SPAN).ids)
     hurt = sorted((tmp_path / "archive").rglob("part-*.parquet"))[1]

@@ -86,8 +86,13 @@ def _plugin_readings(
     try:
         readings = list(plugin.measure(current, baseline, frame))
         units = {spec.name: spec.unit for spec in plugin.metrics}
+        seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
         for reading in readings:
             _unit(reading.metric, units)
+            series = reading.metric, tuple(sorted(reading.attributes.items()))
+            if series in seen:
+                raise PluginError("repeated_series", f"{name} measured {series} twice", fix="one reading a series")
+            seen.add(series)
     except Exception:  # any plugin, any library: the other figures of the window still count
         _log.exception("plugin %s failed on %s %s", name, current.model, current.span)
         return [absent(plugin.metrics[0].name, "plugin_failed", status=Status.ERROR, n=current.n)]

@@ -386,10 +386,14 @@ class _Batch:
         segment = np.repeat(np.arange(len(self.keys)), self.size)[self.rows.described]
         for name, codes in sorted(self.rows.presence.items()):
             table = np.bincount(segment * 4 + codes[self.rows.described], minlength=4 * len(self.keys)).reshape(-1, 4)
-            for own, counts in zip(found, table.tolist(), strict=True):
+            codes_of = self.rows.categorical.get(f"inputs.{name}.error")
+            reasons: list[Counter[Any]] = [Counter()] * len(self.keys) if codes_of is None else self._count(codes_of)
+            for own, counts, why in zip(found, table.tolist(), reasons, strict=True):
                 # An input that no record of the hour mentions is left to the merge, which counts it absent.
                 if counts[PRESENT] or counts[MISSING] or counts[FAILED]:
-                    own[name] = Presence(counts[PRESENT], counts[MISSING], counts[FAILED], counts[ABSENT])
+                    own[name] = Presence(
+                        counts[PRESENT], counts[MISSING], counts[FAILED], counts[ABSENT], dict(sorted(why.items()))
+                    )
         return found
 
     def _cells(self) -> list[Cells]:

@@ -73,10 +73,15 @@ REASONS: dict[str, str] = {
     "constant": "the same value throughout the window and its baseline",
     "describer_changed": "described or encoded by another version than the baseline",
     "extra_missing": "the library that computes this is not installed there",
+    "open_vocabulary": "new categories are what this column is made of, in the baseline as well",
     "not_measured": "nothing reported this figure",
     "plugin_failed": "the plugin raised; its error is in the log",
 }
 """Codes for why a number is absent; plugins may add their own."""
+
+
+COLUMN_RATES = ("input.null_rate", "input.unseen_rate", "input.type_changed")
+"""Rates of a column, not of an input: an alert about one is about its modality, as for drift."""
 
 
 def alert_kind(metric: str, modality: str | None = None) -> str:
@@ -86,7 +91,7 @@ def alert_kind(metric: str, modality: str | None = None) -> str:
     ('image', 'bias', 'missing')
     """
     family = metric.split(".", 1)[0]
-    if family == "drift":
+    if family == "drift" or metric in COLUMN_RATES:
         return modality or "quality"
     return {
         "alignment": "alignment",

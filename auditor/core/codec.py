@@ -107,7 +107,7 @@ def _plain(state: WindowState) -> bytes:
         "numeric": _write_numeric(out, NumericBlock.of(state.numeric)),
         "categorical": {name: dict(column.counts) for name, column in state.categorical.items()},
         "vectors": _write_vectors(out, state.vectors),
-        "presence": {name: [p.present, p.missing, p.failed, p.absent] for name, p in state.presence.items()},
+        "presence": {name: _write_presence(presence) for name, presence in state.presence.items()},
         "modality": dict(state.modality),
         "describers": {name: dict(counts) for name, counts in state.describers.items()},
         "cells": _write_cells(state.cells),
@@ -157,6 +157,11 @@ def _write_cells(cells: Cells) -> dict[str, Any]:
         for (groups, truth, prediction), count in cells.counts.items()
     ]
     return {"features": list(cells.features), "book": book, "cells": sorted(coded)}
+
+
+def _write_presence(presence: Presence) -> list[Any]:
+    counts = [presence.present, presence.missing, presence.failed, presence.absent]
+    return [*counts, dict(presence.reasons)] if presence.reasons else counts
 
 
 def _write_sample(out: _Writer, sample: Sample) -> dict[str, Any]:

@@ -53,8 +53,10 @@ def compared(
     """
     now, then = _sizes(kind, current), _sizes(kind, baseline)
     for name in sorted({*now, *then}):
+        if kind != "vector" and main_kind(name, current, baseline) != kind:
+            continue
         spec = frame.columns.get(name)
-        if spec is None or spec.kind != kind:  # new, or of numbers and words at once
+        if spec is None or spec.kind != kind:  # not in the frame, or there as the other kind
             spec = column_spec(name, kind, {**baseline.modality, **current.modality})
         if spec.view in NOT_DRIFT or (spec.detail and not details):
             continue
@@ -63,6 +65,20 @@ def compared(
         if not reason and kind != "vector" and _constant(kind, name, current, baseline):
             reason = "constant"
         yield _column(spec, n, n_baseline, reason, current, baseline)
+
+
+def main_kind(name: str, current: WindowState, baseline: WindowState | None) -> str:
+    """`numeric` or `categorical`: what most values of a column are in the baseline, or in the window if it is new.
+
+    Only values of this kind are compared; `input.type_changed` is the share of the others.
+    """
+    for state in (baseline, current):
+        if state is not None:
+            numbers = state.numeric[name].n if name in state.numeric else 0
+            texts = state.categorical[name].n if name in state.categorical else 0
+            if numbers or texts:
+                return "numeric" if numbers >= texts else "categorical"
+    return "numeric"
 
 
 def pairs(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
@@ -144,12 +160,12 @@ def _reason(spec: ColumnSpec, n: int, n_baseline: int, current: WindowState, fra
         return "absent_in_baseline"
     if n == 0:
         return "absent_in_window"
-    if _describer_changed(spec, current, frame):
+    if describer_changed(spec, current, frame):
         return "describer_changed"
     return "below_min_samples" if min(n, n_baseline) < MIN_SAMPLES else ""
 
 
-def _describer_changed(spec: ColumnSpec, current: WindowState, frame: Frame) -> bool:
+def describer_changed(spec: ColumnSpec, current: WindowState, frame: Frame) -> bool:
     """Whether some of the window's figures come from another describer or encoder than the baseline's.
 
     Descriptors depend on the describer, embeddings on the encoder, scores on neither: they are the model's own.

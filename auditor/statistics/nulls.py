@@ -14,6 +14,8 @@ from auditor.core.rows import Floats, Ints
 
 MIN_EXPECTED = 5.0
 """Expected count in the smaller sample below which a category is pooled with other rare ones (Cochran's rule)."""
+TOLERANCE = 0.05
+"""Rise of a share over the baseline's that `rise_p` allows for: days differ by more than independent rows would."""
 SIDES = ("greater", "less", "two-sided")
 
 
@@ -102,6 +104,22 @@ def fisher_exact(k1: int, n1: int, k2: int, n2: int, side: str = "two-sided") ->
     observed = log_p[k1 - x[0]]
     chosen = {"greater": x >= k1, "less": x <= k1, "two-sided": log_p <= observed + 1e-7}[side]
     return min(1.0, float(np.exp(log_p[chosen]).sum()))
+
+
+def rise_p(
+    k: int, n: int, k_baseline: int, n_baseline: int, share: tuple[float, float] = (1.0, 1.0), rise: float = TOLERANCE
+) -> float:
+    """P-value of "the share is at most `rise` above the baseline's": Fisher's exact test with the baseline raised by it.
+
+    `share` is the share of independent observations, here and in the baseline (Rao and Scott 1981).
+
+    >>> rise_p(7, 100, 20, 1000) > 0.4, rise_p(30, 100, 20, 1000) < 1e-12
+    (True, True)
+    """
+    size, size_baseline = max(1, round(n * share[0])), max(1, round(n_baseline * share[1]))
+    hits = min(size, round(k * size / n))
+    raised = math.ceil(k_baseline * size_baseline / n_baseline + rise * size_baseline)
+    return fisher_exact(hits, size, min(size_baseline, raised), size_baseline, "greater")
 
 
 def _log_choose(n: int, k: NDArray) -> Floats:

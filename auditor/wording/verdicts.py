@@ -33,6 +33,13 @@ _FIGURES: tuple[tuple[str, str], ...] = (
     ("drift.e_value", "bets that {column} changed have won {value} times a unit of capital"),
     ("drift.", "the {metric} of {column} is {value}"),
     ("input.missing_rate", "{input} was missing in {value} of the calls"),
+    ("input.failed_rate", "{input} could not be described in {value} of the calls"),
+    ("input.null_rate", "{column} has no value in {value} of the calls"),
+    ("input.unseen_rate", "{value} of the values of {column} are new or out of range"),
+    (
+        "input.type_changed",
+        "{value} of the values of {column} are of another type (number or text) than in the baseline",
+    ),
     ("alignment.concordance.ratio", "{pair} agree {value} as well as in the baseline"),
     ("alignment.cosine.ratio", "the embeddings of {pair} agree {value} as well as in the baseline"),
     ("alignment.", "the {metric} ({pair}) is {value}"),

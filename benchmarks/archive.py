@@ -28,7 +28,7 @@ from common import keep
 from sqlalchemy import Column, Float, MetaData, String, Table, create_engine, insert
 
 from auditor.core.window import DAY, Span, format_time
-from auditor.intake import wire
+from auditor.intake import schema
 from auditor.intake.archive import ParquetArchive
 from auditor.testing.factories import START
 
@@ -48,13 +48,18 @@ def chunks(n: int) -> Iterator[tuple[list[str], list[Any], np.ndarray]]:
 
 
 def fill(n: int, archive: ParquetArchive, engine: Any, table: Table) -> None:
-    model = wire.Model("bench", "1")
+    model = schema.ModelRef(name="bench", version="1")
     with engine.begin() as connection:
         for index, (ids, times, figures) in enumerate(chunks(n)):
             rows = figures.tolist()
             archive.write(
                 [
-                    wire.Record(i, t, model, [wire.Input("form", "tabular", descriptors=dict(zip(NAMES, row)))])
+                    schema.Record(
+                        id=i,
+                        time=t,
+                        model=model,
+                        inputs=(schema.Input(name="form", modality="tabular", descriptors=dict(zip(NAMES, row))),),
+                    )
                     for i, t, row in zip(ids, times, rows)
                 ],
                 f"{index:08d}",

@@ -40,7 +40,7 @@ from auditor.core.rollup import merge_window
 from auditor.core.state import WindowState
 from auditor.core.window import DAY, HOUR, Span
 from auditor.engines import dask, local
-from auditor.intake import wire
+from auditor.intake import schema
 from auditor.intake.archive import ParquetArchive
 from auditor.testing.factories import START
 
@@ -54,7 +54,7 @@ CHUNK = 25_000
 
 def fill(archive: ParquetArchive, records: int, days: int) -> None:
     rng = np.random.default_rng(3)
-    model = wire.Model("bench", "1")
+    model = schema.ModelRef(name="bench", version="1")
     each = records // days
     for day in range(days):
         for start in range(0, each, CHUNK):
@@ -62,12 +62,12 @@ def fill(archive: ParquetArchive, records: int, days: int) -> None:
             rows = rng.normal(day / 10, 1, (size, len(NAMES))).tolist()
             archive.write(
                 [
-                    wire.Record(
-                        f"{day:04d}{start + i:08d}",
-                        START + day * DAY + (start + i) * DAY / each,
-                        model,
-                        [wire.Input("form", "tabular", descriptors=dict(zip(NAMES, row)))],
-                        output=wire.Output(label=str(i % 7)),
+                    schema.Record(
+                        id=f"{day:04d}{start + i:08d}",
+                        time=START + day * DAY + (start + i) * DAY / each,
+                        model=model,
+                        inputs=(schema.Input(name="form", modality="tabular", descriptors=dict(zip(NAMES, row))),),
+                        output=schema.Output(label=str(i % 7)),
                     )
                     for i, row in enumerate(rows)
                 ],

@@ -1,62 +1,28 @@
-"""The contract's gate: plain JSON becomes a record, a label, a reading or a tally, or is refused with a code and the place.
+"""The contract's gate: plain JSON becomes one of the types of `core.record`, or is refused with a code and the place.
 
-Unknown keys, wrong types, NaN and naive times are refused. Standard library only.
+Readers and checks are built from the types themselves: their fields, defaults and limits. Unknown keys, wrong types, NaN,
+naive times and values beyond a limit are refused; a null counts as absent. Standard library only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import uuid7
-from auditor.core.record import (
-    ENERGY_METHODS,
-    MODALITIES,
-    CaptureTally,
-    EnergyFigure,
-    EnergyReading,
-    Input,
-    Label,
-    ModelRef,
-    Output,
-    Record,
-    Scalar,
-    Source,
-    TextOutput,
-)
+from auditor.core.record import EARLIEST, LATEST, CaptureTally, EnergyReading, Label, Limit, Record
 from auditor.core.window import parse_time, to_us
 
-_RECORD = {
-    "id",
-    "time",
-    "model",
-    "inputs",
-    "output",
-    "source",
-    "groups",
-    "sensitive",
-    "subject",
-    "sampling",
-    "latency_s",
-    "first_token_s",
-    "energy",
-}
-_INPUT = {
-    "name",
-    "modality",
-    "missing",
-    "error",
-    "descriptors",
-    "embedding",
-    "encoder",
-    "scores",
-    "commitment",
-    "describer",
-}
-_OUTPUT = {"label", "value", "text", "scores", "tokens", "finish", "refused", "error"}
+T = TypeVar("T")
+Reader = Callable[[Any, str], Any]
+Check = Callable[[Any], bool]
+_NO_LIMIT = Limit()
 
 
 def parse_record(data: Any, *, default_id: str | None = None) -> Record:
@@ -69,208 +35,278 @@ def parse_record(data: Any, *, default_id: str | None = None) -> Record:
     default_id : str, optional
         Used when `data` carries no id; a UUIDv7 of the record's time, when that is absent too.
     """
-    _keys(data, _RECORD, {"time", "model", "inputs"}, "record")
-    if data.get("sensitive"):
-        raise RecordError(
-            "no_vault",
-            "the record carries sensitive features",
-            where="sensitive",
-            fix="leave them out: there is no vault yet that may keep them",
-        )
-    time = _time(data["time"], "time")
-    identifier = data.get("id") if data.get("id") is not None else default_id or uuid7(to_us(time) // 1000)
-    if not isinstance(identifier, str) or not 1 <= len(identifier) <= 64:
-        raise RecordError(
-            "bad_id", f"{identifier!r} is not an id", where="id", fix="give a string of 1 to 64 characters"
-        )
-    inputs = _sequence(data["inputs"], "inputs")
-    parsed = tuple(_parse_input(entry, f"inputs[{index}]") for index, entry in enumerate(inputs))
-    names = [entry.name for entry in parsed]
+    if isinstance(data, Mapping):
+        if data.get("sensitive"):
+            raise RecordError(
+                "no_vault",
+                "the record carries sensitive features",
+                where="sensitive",
+                fix="leave them out: there is no vault yet that may keep them",
+            )
+        plain = {key: value for key, value in data.items() if key != "sensitive"}
+        if plain.get("id") is None:
+            plain["id"] = default_id or uuid7(to_us(_time(plain.get("time"), "time")) // 1000)
+        data = plain
+    record = read(Record, data)
+    names = [entry.name for entry in record.inputs]
     if len(set(names)) != len(names):
         raise RecordError(
             "duplicate_input", "two inputs have the same name", where="inputs", fix="name each input once"
         )
-    groups = _mapping(data.get("groups") or {}, "groups")
-    sampling = _number(data.get("sampling", 1.0), "sampling")
-    if sampling is None or not 0.0 < sampling <= 1.0:
-        raise RecordError(
-            "bad_sampling", f"sampling is {sampling}", where="sampling", fix="give a share above 0, at most 1"
-        )
-    return Record(
-        id=identifier,
-        time=time,
-        model=_parse_model(data["model"], "model"),
-        inputs=parsed,
-        output=_parse_output(data["output"]) if data.get("output") is not None else None,
-        source=_parse_source(data["source"]) if data.get("source") is not None else None,
-        groups={
-            _text(key, "groups"): None if value is None else _text(value, f"groups.{key}")
-            for key, value in groups.items()
-        },
-        subject=None if data.get("subject") is None else _text(data["subject"], "subject"),
-        sampling=sampling,
-        latency_s=_number(data.get("latency_s"), "latency_s", low=0.0),
-        first_token_s=_number(data.get("first_token_s"), "first_token_s", low=0.0),
-        energy=_parse_energy(data["energy"]) if data.get("energy") is not None else None,
-    )
+    return record
 
 
 def parse_label(data: Any, *, now: datetime | None = None) -> Label:
     """The label that `data` describes; its time defaults to `now`."""
-    _keys(data, {"id", "label", "value", "time"}, {"id"}, "label")
-    if (data.get("label") is None) == (data.get("value") is None):
-        raise RecordError(
-            "bad_label", "a label carries either `label` or `value`", where=str(data.get("id")), fix="give one"
-        )
-    time = _time(data["time"], "time") if data.get("time") is not None else now
-    if time is None:
-        raise RecordError("missing_key", "the label has no time", where=str(data["id"]), fix="give `time`")
-    label = data.get("label")
-    return Label(
-        id=_text(data["id"], "id"),
-        time=time,
-        label=None if label is None else _class_name(label, "label"),
-        value=_number(data.get("value"), "value"),
-    )
-
-
-def parse_energy_reading(data: Mapping[str, Any]) -> EnergyReading:
-    """The reading that `EnergyReading.as_json` wrote."""
-    plain = dict(
-        {"joules": {}} | dict(data),
-        model=_parse_model(data["model"], "model"),
-        start=_time(data["start"], "start"),
-        end=_time(data["end"], "end"),
-    )
-    return EnergyReading(**plain)
-
-
-def parse_tally(data: Mapping[str, Any]) -> CaptureTally:
-    """The tally that `CaptureTally.as_json` wrote."""
-    plain = dict(
-        {"dropped": {}} | dict(data),  # `as_json` leaves out what is empty
-        model=_parse_model(data["model"], "model"),
-        start=_time(data["start"], "start"),
-        end=_time(data["end"], "end"),
-    )
-    return CaptureTally(**plain)
-
-
-def _parse_model(data: Any, where: str) -> ModelRef:
-    _keys(data, {"name", "version", "encoder"}, {"name"}, where)
-    name = _text(data["name"], f"{where}.name")
-    if not name or len(name) > 200:
-        raise RecordError(
-            "bad_model_name", f"{name!r} is not a model name", where=f"{where}.name", fix="give 1 to 200 characters"
-        )
-    version = data.get("version")
-    encoder = data.get("encoder")
-    return ModelRef(
-        name=name,
-        version="" if version is None else _text(version, f"{where}.version"),
-        encoder=None if encoder is None else _text(encoder, f"{where}.encoder"),
-    )
-
-
-def _parse_source(data: Any) -> Source:
-    _keys(data, {"session", "fork", "seq"}, {"session", "fork", "seq"}, "source")
-    if not all(isinstance(data[key], int) and not isinstance(data[key], bool) for key in ("fork", "seq")):
-        raise RecordError("bad_type", "fork and seq are whole numbers", where="source")
-    return Source(session=_text(data["session"], "source.session"), fork=data["fork"], seq=data["seq"])
-
-
-def _parse_input(data: Any, where: str) -> Input:
-    _keys(data, _INPUT, {"name", "modality"}, where)
-    if data["modality"] not in MODALITIES:
-        raise RecordError(
-            "unknown_modality",
-            f"{data['modality']!r} is not a modality",
-            where=f"{where}.modality",
-            fix=f"use one of {', '.join(MODALITIES)}",
-        )
-    missing = data.get("missing", False)
-    if not isinstance(missing, bool):
-        raise RecordError("bad_type", "missing is true or false", where=f"{where}.missing")
-    columns = _mapping(data.get("descriptors") or {}, f"{where}.descriptors")
-    return Input(
-        name=_text(data["name"], f"{where}.name"),
-        modality=data["modality"],
-        missing=missing,
-        error=_optional_text(data.get("error"), f"{where}.error"),
-        descriptors={
-            _text(key, f"{where}.descriptors"): _scalar(value, f"{where}.descriptors.{key}")
-            for key, value in columns.items()
-        },
-        embedding=_vector(data.get("embedding"), f"{where}.embedding"),
-        encoder=_optional_text(data.get("encoder"), f"{where}.encoder"),
-        scores=_vector(data.get("scores"), f"{where}.scores"),
-        commitment=_optional_text(data.get("commitment"), f"{where}.commitment"),
-        describer=_optional_text(data.get("describer"), f"{where}.describer"),
-    )
-
-
-def _parse_output(data: Any) -> Output:
-    _keys(data, _OUTPUT, set(), "output")
-    text = data.get("text")
-    if text is not None:
-        _keys(text, {"descriptors", "embedding"}, set(), "output.text")
-    tokens = data.get("tokens")
-    if tokens is not None:
-        _keys(tokens, {"input", "output"}, set(), "output.tokens")
-    refused = data.get("refused")
-    if refused is not None and not isinstance(refused, bool):
-        raise RecordError("bad_type", "refused is true or false", where="output.refused")
-    label = data.get("label")
-    return Output(
-        label=None if label is None else _class_name(label, "output.label"),
-        value=_number(data.get("value"), "output.value"),
-        text=None
-        if text is None
-        else TextOutput(
-            descriptors={
-                key: _scalar(value, f"output.text.descriptors.{key}")
-                for key, value in _mapping(text.get("descriptors") or {}, "output.text.descriptors").items()
-            },
-            embedding=_vector(text.get("embedding"), "output.text.embedding"),
-        ),
-        scores=_vector(data.get("scores"), "output.scores"),
-        tokens=tokens,
-        finish=_optional_text(data.get("finish"), "output.finish"),
-        refused=refused,
-        error=_optional_text(data.get("error"), "output.error"),
-    )
-
-
-def _parse_energy(data: Any) -> EnergyFigure:
-    _keys(data, {"joules", "method", "lower", "upper", "by"}, {"joules", "method"}, "energy")
-    joules = _number(data["joules"], "energy.joules", low=0.0)
-    if joules is None or data["method"] not in ENERGY_METHODS:
-        raise RecordError(
-            "bad_energy", "energy needs joules and a method", where="energy", fix=f"method: {', '.join(ENERGY_METHODS)}"
-        )
-    by = data.get("by")
-    return EnergyFigure(
-        joules=joules,
-        method=data["method"],
-        lower=_number(data.get("lower"), "energy.lower"),
-        upper=_number(data.get("upper"), "energy.upper"),
-        by=None
-        if by is None
-        else {key: _number(value, f"energy.by.{key}") or 0.0 for key, value in _mapping(by, "energy.by").items()},
-    )
-
-
-def _keys(data: Any, allowed: set[str], required: set[str], where: str) -> None:
-    if not isinstance(data, Mapping):
-        raise RecordError("bad_type", "expected an object", where=where)
-    for key in data:
-        if key not in allowed:
+    if isinstance(data, Mapping):
+        if (data.get("label") is None) == (data.get("value") is None):
             raise RecordError(
-                "unknown_key", f"unknown key {key!r}", where=where, fix=f"known: {', '.join(sorted(allowed))}"
+                "bad_label", "a label carries either `label` or `value`", where=str(data.get("id"))[:80], fix="give one"
             )
-    for key in required:
-        if data.get(key) is None:
-            raise RecordError("missing_key", f"{key!r} is missing", where=where, fix=f"give {key!r}")
+        if data.get("time") is None and now is not None:
+            data = {**data, "time": now}
+    return read(Label, data)
+
+
+def parse_energy_reading(data: Any) -> EnergyReading:
+    """The reading that `EnergyReading.as_json` wrote; what is empty was left out."""
+    reading = read(EnergyReading, {"joules": {}, **data} if isinstance(data, Mapping) else data)
+    _ordered(reading.start < reading.end, "reading")
+    return reading
+
+
+def parse_tally(data: Any) -> CaptureTally:
+    """The tally that `CaptureTally.as_json` wrote; what is empty was left out."""
+    tally = read(CaptureTally, {"dropped": {}, **data} if isinstance(data, Mapping) else data)
+    _ordered(tally.start <= tally.end, "tally")
+    return tally
+
+
+def read(kind: type[T], data: Any, where: str = "") -> T:
+    """An object of `kind` from decoded JSON; RecordError with the place of the first fault."""
+    return cast(T, _reader(kind)(data, where))
+
+
+def over_limit(kind: type, values: Mapping[str, Any]) -> RecordError | None:
+    """The error with which the intake would refuse an object of `kind` with these fields; None when it would not.
+
+    Parameters
+    ----------
+    kind : type
+        `Record`, or another type of `core.record`.
+    values : mapping
+        Some fields of `kind` by name, of the right types; those that are missing are not checked.
+    """
+    checks = _checks(kind)
+    for name, value in values.items():
+        if not checks[name](value):
+            try:
+                _readers(kind)[name](value, name)
+            except RecordError as error:
+                return error
+    return None
+
+
+def _ordered(holds: bool, what: str) -> None:
+    if not holds:
+        raise RecordError("bad_span", f"the {what} ends before it begins", where="end", fix="check the clock")
+
+
+# -- readers of plain JSON ---------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def hints(kind: type) -> dict[str, Any]:
+    """Types of the fields of a dataclass, limits included."""
+    return get_type_hints(kind, include_extras=True)
+
+
+@lru_cache(maxsize=32)
+def _readers(kind: type) -> dict[str, Reader]:
+    return {name: _reader(hint) for name, hint in hints(kind).items()}
+
+
+def _reader(hint: Any, limit: Limit = _NO_LIMIT) -> Reader:
+    if get_origin(hint) is Annotated:
+        inner, given = get_args(hint)
+        return _reader(inner, given)
+    if is_dataclass(hint):
+        return _object_reader(cast(type, hint))
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _union_reader([arm for arm in get_args(hint) if arm is not type(None)])
+    if origin is tuple:
+        return _list_reader(_reader(get_args(hint)[0]), limit)
+    if origin is not None:
+        key, value = get_args(hint)
+        return _mapping_reader(_reader(key), _reader(value), limit)
+    return {str: _text_reader, float: _number_reader, int: _whole_reader, bool: _flag_reader, datetime: _time_reader}[
+        hint
+    ](limit)
+
+
+@lru_cache(maxsize=32)
+def _object_reader(kind: type) -> Reader:
+    required = [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
+    known = ", ".join(sorted(field.name for field in fields(kind)))
+
+    def read_object(data: Any, where: str) -> Any:
+        if isinstance(data, kind):
+            data = {field.name: getattr(data, field.name) for field in fields(kind)}
+        readers = _readers(kind)
+        place = f"{where}." if where else ""
+        found = {}
+        for key, value in _mapping(data, where).items():
+            reader = readers.get(key)
+            if reader is None:
+                raise RecordError("unknown_key", f"unknown key {str(key)[:200]!r}", where=where, fix=f"known: {known}")
+            if value is not None:
+                found[key] = reader(value, place + key)
+        for key in required:
+            if key not in found:
+                raise RecordError("missing_key", f"{key!r} is missing", where=where, fix=f"give {key!r}")
+        return kind(**found)
+
+    return read_object
+
+
+def _union_reader(arms: list[Any]) -> Reader:
+    texts = [_reader(arm) for arm in arms if _base(arm) is str]
+    others = [_reader(arm) for arm in arms if _base(arm) is not str]
+    if not texts or not others:
+        (only,) = texts or others
+        return lambda value, where: None if value is None else only(value, where)
+
+    def read_either(value: Any, where: str) -> Any:
+        if value is None:
+            return None
+        return (texts if isinstance(value, str) else others)[0](value, where)
+
+    return read_either
+
+
+def _base(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _list_reader(entry: Reader, limit: Limit) -> Reader:
+    def read_list(value: Any, where: str) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise RecordError("bad_type", "expected a list", where=where)
+        _within(len(value), limit, "entries", where)
+        if None in value:
+            raise RecordError(limit.code, "an entry is null", where=where, fix="leave the list out")
+        return tuple([entry(item, f"{where}[{index}]") for index, item in enumerate(value)])
+
+    return read_list
+
+
+def _mapping_reader(key: Reader, entry: Reader, limit: Limit) -> Reader:
+    def read_mapping(value: Any, where: str) -> Any:
+        _within(len(_mapping(value, where)), limit, "entries", where)
+        return {key(name, where): entry(item, f"{where}.{name}"[:500]) for name, item in value.items()}
+
+    return read_mapping
+
+
+def _text_reader(limit: Limit) -> Reader:
+    def read_text(value: Any, where: str) -> Any:
+        if not isinstance(value, str):
+            spelled = class_name(value) if limit.class_name else None
+            if spelled is None:
+                raise RecordError("bad_type", f"expected text, found {type(value).__name__}", where=where)
+            value = spelled
+        _within(len(value), limit, "characters", where)
+        if limit.one_of is not None and value not in limit.one_of:
+            raise RecordError(
+                limit.code, f"{value[:80]!r} is not allowed here", where=where, fix=f"one of {', '.join(limit.one_of)}"
+            )
+        return value
+
+    return read_text
+
+
+def class_name(value: Any) -> str | None:
+    """A class as text: 7 and 7.0 are "7", true is "true"; None for a value that is no name of a class.
+
+    >>> class_name(7.0), class_name(True), class_name(2.5)
+    ('7', 'true', None)
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() <= 64:
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if isinstance(value, str) else None
+
+
+def _number_reader(limit: Limit) -> Reader:
+    def read_number(value: Any, where: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RecordError("bad_type", f"expected a number, found {_kind(value)}", where=where)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of more than 308 digits
+            number = math.inf if value > 0 else -math.inf
+        if not math.isfinite(number):
+            raise RecordError(
+                "not_finite", f"{number} is not a finite number", where=where, fix="leave it out, or send null"
+            )
+        _bounded(number, limit, where)
+        return number
+
+    return read_number
+
+
+def _whole_reader(limit: Limit) -> Reader:
+    def read_whole(value: Any, where: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise RecordError("bad_type", f"expected a whole number, found {_kind(value)}", where=where)
+        _bounded(value, limit, where)
+        return value
+
+    return read_whole
+
+
+def _flag_reader(limit: Limit) -> Reader:
+    def read_flag(value: Any, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise RecordError("bad_type", f"expected true or false, found {_kind(value)}", where=where)
+        return value
+
+    return read_flag
+
+
+def _time_reader(limit: Limit) -> Reader:
+    return _time
+
+
+def _time(value: Any, where: str) -> datetime:
+    if value is None:
+        raise RecordError("missing_key", f"{where!r} is missing", where=where, fix=f"give {where!r}")
+    if not isinstance(value, (str, datetime)):
+        raise RecordError("bad_type", f"expected a time, found {_kind(value)}", where=where)
+    try:
+        moment = parse_time(value) if isinstance(value, str) else value
+        inside = EARLIEST <= moment < LATEST
+    except (AuditorError, TypeError) as error:
+        found = error if isinstance(error, AuditorError) else None
+        raise RecordError(
+            found.code if found else "naive_time",
+            found.message if found else "the time has no time zone",
+            where=where,
+            fix=found.fix if found else "give an offset, or Z for UTC",
+        ) from error
+    if not inside:
+        raise RecordError(
+            "over_limit", f"{moment.isoformat()} is outside 1970 to 2199", where=where, fix="check the clock"
+        )
+    return moment
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -279,68 +315,65 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _sequence(value: Any, where: str) -> list[Any] | tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise RecordError("bad_type", "expected a list", where=where)
-    return value
+def _within(size: int, limit: Limit, unit: str, where: str) -> None:
+    low, high = limit.shortest or 0, limit.longest
+    if size < low or (high is not None and size > high):
+        span = f"{low} to {high}" if high is not None else f"at least {low}"
+        raise RecordError(limit.code, f"it has {size} {unit}, {span} are allowed", where=where[:300])
 
 
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise RecordError("bad_type", f"expected text, found {type(value).__name__}", where=where)
-    return value
+def _bounded(number: float, limit: Limit, where: str) -> None:
+    if not _inside(number, limit):
+        low = limit.least if limit.above is None else f"above {limit.above}"
+        raise RecordError(limit.code, f"{number} is outside the range ({low} to {limit.most})", where=where)
 
 
-def _optional_text(value: Any, where: str) -> str | None:
-    return None if value is None else _text(value, where)
+def _inside(number: float, limit: Limit) -> bool:
+    return (
+        (limit.least is None or number >= limit.least)
+        and (limit.most is None or number <= limit.most)
+        and (limit.above is None or number > limit.above)
+    )
 
 
-def _class_name(value: Any, where: str) -> str:
-    """A class label as text: 7 and 7.0 and "7" are one class; true and false keep their words."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return _text(value, where)
+# -- checks of objects -------------------------------------------------------------------------------------------------
 
 
-def _number(value: Any, where: str, *, low: float | None = None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RecordError("bad_type", f"expected a number, found {type(value).__name__}", where=where)
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number of more than 308 digits
-        number = math.inf if value > 0 else -math.inf
-    if not math.isfinite(number):
-        raise RecordError(
-            "not_finite", f"{number} is not a number to keep", where=where, fix="leave it out, or send null"
-        )
-    if low is not None and number < low:
-        raise RecordError("out_of_range", f"{number} is below {low}", where=where)
-    return number
+@lru_cache(maxsize=32)
+def _checks(kind: type) -> dict[str, Check]:
+    return {name: _check(hint) for name, hint in hints(kind).items()}
 
 
-def _scalar(value: Any, where: str) -> Scalar:
-    return value if isinstance(value, str) else _number(value, where)
-
-
-def _vector(value: Any, where: str) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    numbers = tuple(_number(entry, f"{where}[{index}]") for index, entry in enumerate(_sequence(value, where)))
-    if not numbers or any(number is None for number in numbers):
-        raise RecordError("bad_vector", "a vector is a list of numbers, none of them null", where=where)
-    return numbers  # type: ignore[return-value]
-
-
-def _time(value: Any, where: str) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    try:
-        return parse_time(_text(value, where))
-    except AuditorError as error:
-        raise RecordError(error.code, error.message, where=where, fix=error.fix) from error
+def _check(hint: Any, limit: Limit = _NO_LIMIT) -> Check:
+    """Whether a value of the right type keeps its limits: quick, without the place."""
+    if get_origin(hint) is Annotated:
+        inner, given = get_args(hint)
+        return _check(inner, given)
+    if is_dataclass(hint):
+        kind = cast(type, hint)
+        return lambda value: all(check(getattr(value, name)) for name, check in _checks(kind).items())
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        arms = {_base(arm): _check(arm) for arm in get_args(hint) if arm is not type(None)}
+        if len(arms) == 1:
+            (only,) = arms.values()
+            return lambda value: value is None or only(value)
+        text, number = arms[str], arms[float]
+        return lambda value: value is None or (text if isinstance(value, str) else number)(value)
+    low, high = limit.shortest or 0, math.inf if limit.longest is None else limit.longest
+    if origin is tuple:
+        entry = _check(get_args(hint)[0])
+        return lambda value: low <= len(value) <= high and all(map(entry, value))
+    if origin is not None:
+        key, item = map(_check, get_args(hint))
+        return lambda value: low <= len(value) <= high and all(map(key, value)) and all(map(item, value.values()))
+    if hint is str:
+        allowed = limit.one_of
+        return lambda value: low <= len(value) <= high and (allowed is None or value in allowed)
+    if hint in (int, float):
+        least, above = (-math.inf if bound is None else bound for bound in (limit.least, limit.above))
+        most = math.inf if limit.most is None else limit.most
+        return lambda value: least <= value <= most and value > above
+    if hint is datetime:
+        return lambda value: EARLIEST <= value < LATEST
+    return lambda value: True

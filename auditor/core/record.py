@@ -1,38 +1,101 @@
-"""What leaves a model process: records, labels, energy readings and tallies of what was lost.
+"""The one schema of what leaves a model process: records, labels, energy readings and capture tallies, with their limits.
 
-Standard library only: the agent loads this inside somebody's model server. `core.gate` reads their JSON back.
+Standard library only: the agent loads this inside somebody's model server. `core.gate` reads these types from plain JSON
+and checks their limits; the intake derives its decoders from them. A field, its type and its limit stand here and nowhere
+else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from auditor.core.window import format_time
 
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Bounds of a value, inclusive.
+
+    Attributes
+    ----------
+    shortest, longest : int or None
+        Characters of a text; entries of a list or mapping.
+    least, most : float or None
+        Of a number.
+    above : float or None
+        A number is larger than this.
+    one_of : tuple of str or None
+        The texts that are allowed.
+    class_name : bool
+        A number or truth value is accepted and becomes text: 7, 7.0 and "7" are one class.
+    code : str
+        Error code of a value beyond the bounds.
+    """
+
+    shortest: int | None = None
+    longest: int | None = None
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    one_of: tuple[str, ...] | None = None
+    class_name: bool = False
+    code: str = "over_limit"
+
+
 MODALITIES = ("text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding")
 ENERGY_METHODS = ("measured", "calibrated", "modelled", "sourced")
-Scalar = float | str | None
+LARGEST = 1.7976931348623157e308
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Times of records and labels lie in [EARLIEST, LATEST); a deployment's settings narrow this."""
+DEPTH = 16
+"""Levels of nesting of any document that carries these types."""
+
+Id = Annotated[str, Limit(shortest=1, longest=64, code="bad_id")]
+Name = Annotated[str, Limit(shortest=1, longest=200)]
+Text = Annotated[str, Limit(longest=2000)]
+Short = Annotated[str, Limit(longest=200)]
+ClassName = Annotated[str, Limit(longest=2000, class_name=True)]
+ModelName = Annotated[str, Limit(shortest=1, longest=200, code="bad_model_name")]
+Modality = Annotated[str, Limit(shortest=1, longest=64, code="unknown_modality")]
+"""Any registered modality; the intake compares it with the registry."""
+Method = Annotated[str, Limit(one_of=ENERGY_METHODS, code="bad_energy")]
+Finite = Annotated[float, Limit(least=-LARGEST, most=LARGEST, code="not_finite")]
+Positive = Annotated[float, Limit(least=0.0, most=LARGEST, code="out_of_range")]
+Sampling = Annotated[float, Limit(above=0.0, most=1.0, code="bad_sampling")]
+Whole = Annotated[int, Limit(least=-(2**63), most=2**63 - 1)]
+Count = Annotated[int, Limit(least=0, most=2**63 - 1, code="out_of_range")]
+Scalar = Finite | Text | None
+Descriptors = Annotated[Mapping[Name, Scalar], Limit(longest=1000)]
+Vector = Annotated[
+    tuple[Annotated[float, Limit(least=-3.4e38, most=3.4e38)], ...],
+    Limit(shortest=1, longest=65_536, code="bad_vector"),
+]
+Groups = Annotated[Mapping[Name, Text | None], Limit(longest=64)]
+Shares = Annotated[Mapping[Name, Finite], Limit(longest=64)]
+Counts = Annotated[Mapping[Name, Count], Limit(longest=64)]
+Tokens = Mapping[Annotated[str, Limit(one_of=("input", "output"), code="unknown_key")], Whole]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
     """Which model, which version of it and, when embeddings are its own, which encoder made them."""
 
-    name: str
-    version: str = ""
-    encoder: str | None = None
+    name: ModelName
+    version: Short = ""
+    encoder: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a record was born: agent session, fork generation, sequence number; gaps in `seq` are loss."""
 
-    session: str
-    fork: int
-    seq: int
+    session: Name
+    fork: Whole
+    seq: Whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,66 +120,66 @@ class Input:
         `modality/version` of the descriptor plugin that made `descriptors`.
     """
 
-    name: str
-    modality: str
+    name: Name
+    modality: Modality
     missing: bool = False
-    error: str | None = None
-    descriptors: Mapping[str, Scalar] = field(default_factory=dict)
-    embedding: tuple[float, ...] | None = None
-    encoder: str | None = None
-    scores: tuple[float, ...] | None = None
-    commitment: str | None = None
-    describer: str | None = None
+    error: Text | None = None
+    descriptors: Descriptors = field(default_factory=dict)
+    embedding: Vector | None = None
+    encoder: Text | None = None
+    scores: Vector | None = None
+    commitment: Text | None = None
+    describer: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOutput:
     """A generated text, described."""
 
-    descriptors: Mapping[str, Scalar] = field(default_factory=dict)
-    embedding: tuple[float, ...] | None = None
+    descriptors: Descriptors = field(default_factory=dict)
+    embedding: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """What the model answered: a label, a value or a described text; or why it did not."""
 
-    label: str | None = None
-    value: float | None = None
+    label: ClassName | None = None
+    value: Finite | None = None
     text: TextOutput | None = None
-    scores: tuple[float, ...] | None = None
-    tokens: Mapping[str, int] | None = None
-    finish: str | None = None
+    scores: Vector | None = None
+    tokens: Tokens | None = None
+    finish: Text | None = None
     refused: bool | None = None
-    error: str | None = None
+    error: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyFigure:
     """Energy of one call, joules, with how it was obtained and what share each input had."""
 
-    joules: float
-    method: str
-    lower: float | None = None
-    upper: float | None = None
-    by: Mapping[str, float] | None = None
+    joules: Positive
+    method: Method
+    lower: Finite | None = None
+    upper: Finite | None = None
+    by: Shares | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One inference: all modalities of one call as one unit."""
 
-    id: str
+    id: Id
     time: datetime
     model: ModelRef
-    inputs: tuple[Input, ...]
+    inputs: Annotated[tuple[Input, ...], Limit(longest=64)]
     output: Output | None = None
     source: Source | None = None
-    groups: Mapping[str, str | None] = field(default_factory=dict)
-    subject: str | None = None
-    sampling: float = 1.0
-    latency_s: float | None = None
-    first_token_s: float | None = None
+    groups: Groups = field(default_factory=dict)
+    subject: Text | None = None
+    sampling: Sampling = 1.0
+    latency_s: Positive | None = None
+    first_token_s: Positive | None = None
     energy: EnergyFigure | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -136,10 +199,10 @@ class Record:
 class Label:
     """Ground truth for one record, whenever it arrives; a later one for the same id is a correction."""
 
-    id: str
+    id: Id
     time: datetime
-    label: str | None = None
-    value: float | None = None
+    label: ClassName | None = None
+    value: Finite | None = None
 
     def as_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"id": self.id, "time": format_time(self.time)}
@@ -168,18 +231,18 @@ class EnergyReading:
     model: ModelRef
     start: datetime
     end: datetime
-    joules: Mapping[str, float]
-    active: float
-    idle: float
-    requests: int
-    cpu_s: float
-    cpu_total_s: float
-    method: str
-    meter: str
-    scope: str = "process"
-    country: str | None = None
-    kg_co2e: float | None = None
-    session: str | None = None
+    joules: Shares
+    active: Finite
+    idle: Finite
+    requests: Count
+    cpu_s: Finite
+    cpu_total_s: Finite
+    method: Method
+    meter: Name
+    scope: Short = "process"
+    country: Short | None = None
+    kg_co2e: Finite | None = None
+    session: Short | None = None
 
     def as_json(self) -> dict[str, Any]:
         data: dict[str, Any] = _plain(self)
@@ -192,16 +255,16 @@ class CaptureTally:
     """What one agent session counted since its last tally: nothing is lost without a reason and a number."""
 
     model: ModelRef
-    session: str
-    fork: int
+    session: Name
+    fork: Whole
     start: datetime
     end: datetime
-    seen: int
-    described: int
-    delivered: int
-    dropped: Mapping[str, int]
+    seen: Count
+    described: Count
+    delivered: Count
+    dropped: Counts
     closed: bool = False
-    last_seq: int | None = None
+    last_seq: Whole | None = None
 
     def as_json(self) -> dict[str, Any]:
         data: dict[str, Any] = _plain(self)

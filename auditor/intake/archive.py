@@ -24,12 +24,12 @@ from auditor.core.errors import StoreError
 from auditor.core.identity import slug
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
-from auditor.intake import compaction, parts, wire
+from auditor.intake import compaction, parts, schema
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
 from auditor.intake.dotted import nest
 from auditor.intake.places import Place, place, write_file
-from auditor.intake.records import to_wire
+from auditor.intake.records import to_struct
 from auditor.intake.unpack import some_columns, to_rows
 from auditor.ports import ArchivePart, Damage, PartStore, RecordIndex
 
@@ -81,11 +81,11 @@ class ParquetArchive:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def write(self, records: Sequence[wire.Record | core.Record], segment: str) -> int:
+    def write(self, records: Sequence[schema.Record | core.Record], segment: str) -> int:
         """Put records of one segment in place; the number of files written. Repeating it replaces the same files."""
-        grouped: dict[tuple[str, date], list[wire.Record]] = defaultdict(list)
+        grouped: dict[tuple[str, date], list[schema.Record]] = defaultdict(list)
         for record in records:
-            row = to_wire(record) if isinstance(record, core.Record) else record
+            row = to_struct(record) if isinstance(record, core.Record) else record
             grouped[row.model.name, row.time.date()].append(row)
         for (model, day), rows in sorted(grouped.items(), key=lambda item: item[0]):
             table = pack(rows).replace_schema_metadata(parts.metadata(model))

@@ -23,13 +23,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from auditor.core.errors import RecordError
 from auditor.core.window import from_us
 from auditor.descriptors.describe import Payload, commitment, describe_input, describe_text
 from auditor.intake import dialects
 from auditor.intake.dialects import Call, Message, Part, read_call
 from auditor.intake.otlp import Span
-from auditor.intake.wire import Input, Model, Output, Record, TextOutput, Tokens
+from auditor.intake.schema import Input, ModelRef, Output, Record, TextOutput
 from auditor.ports import Descriptor
 
 MAX_EACH = 8
@@ -77,7 +79,7 @@ def record_of(
         id=f"{span.trace}-{span.id}",
         time=from_us(span.start_ns // 1000),
         model=_model(call, said),
-        inputs=_inputs(call, descriptors, salt, {} if seen is None else seen),
+        inputs=tuple(_inputs(call, descriptors, salt, {} if seen is None else seen)),
         output=_output(call, span, descriptors),
         groups={
             key.removeprefix(_GROUP): str(value)[:2000]
@@ -90,7 +92,7 @@ def record_of(
     )
 
 
-def _model(call: Call, said: Mapping[str, Any]) -> Model:
+def _model(call: Call, said: Mapping[str, Any]) -> ModelRef:
     given = said.get("auditor.model")
     name = given if isinstance(given, str) and given else None
     asked = call.model or call.version
@@ -99,7 +101,7 @@ def _model(call: Call, said: Mapping[str, Any]) -> Model:
     name = name or asked or said.get("service.name")
     if not isinstance(name, str) or not name:
         raise RecordError("no_model", "the span names no model", fix="set the resource attribute auditor.model")
-    return Model(name=name[:200], version=(call.version or call.model or "")[:200])
+    return ModelRef(name=name[:200], version=(call.version or call.model or "")[:200])
 
 
 def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes, seen: Seen) -> list[Input]:
@@ -144,19 +146,7 @@ def _once(payload: Payload, descriptors: Mapping[str, Descriptor], salt: bytes, 
 
 
 def _described(payload: Payload, descriptors: Mapping[str, Descriptor], salt: bytes) -> Input:
-    found = describe_input(payload, descriptors, salt=salt)
-    return Input(
-        name=found.name,
-        modality=found.modality,  # type: ignore[arg-type]
-        missing=found.missing,
-        error=found.error,
-        descriptors=found.descriptors,  # type: ignore[arg-type]
-        embedding=found.embedding,  # type: ignore[arg-type]
-        encoder=found.encoder,
-        scores=found.scores,  # type: ignore[arg-type]
-        commitment=found.commitment,
-        describer=found.describer,
-    )
+    return msgspec.convert(describe_input(payload, descriptors, salt=salt), Input, from_attributes=True)
 
 
 def _said(call: Call) -> list[Payload]:
@@ -203,8 +193,8 @@ def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Ou
     if not (texts or call.tokens or call.finish or error):
         return None
     return Output(
-        text=TextOutput(describe_text("\n".join(texts), descriptors).descriptors) if texts else None,  # type: ignore[arg-type]
-        tokens=Tokens(**call.tokens) if call.tokens else None,
+        text=TextOutput(descriptors=describe_text("\n".join(texts), descriptors).descriptors) if texts else None,
+        tokens=call.tokens or None,
         finish=None if call.finish is None else call.finish[:200],
         refused=call.refused,
         error=None if error is None else str(error)[:200],

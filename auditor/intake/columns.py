@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from auditor.intake import wire
+from auditor.core import record as core
+from auditor.intake import schema
 from auditor.intake.dotted import TEXT_SUFFIX
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -40,12 +41,12 @@ _ENERGY = {"joules": pa.float64(), "method": pa.string(), "lower": pa.float64(),
 Keep = Callable[[str, Any, pa.DataType | None], None]
 
 
-def pack(records: Sequence[wire.Record]) -> pa.Table:
+def pack(records: Sequence[schema.Record]) -> pa.Table:
     """The records as a table, in the order of their times, then ids."""
     return tabulate(sorted(records, key=attrgetter("time", "id")))
 
 
-def tabulate(rows: Sequence[wire.Record]) -> pa.Table:
+def tabulate(rows: Sequence[schema.Record]) -> pa.Table:
     """The records as a table, in their order."""
     columns: dict[str, pa.Array] = {}
     always(
@@ -100,7 +101,7 @@ def keeper(columns: dict[str, pa.Array]) -> Keep:
     return keep
 
 
-def _scalars(path: str, values: Sequence[wire.Scalar]) -> dict[str, pa.Array]:
+def _scalars(path: str, values: Sequence[core.Scalar]) -> dict[str, pa.Array]:
     try:
         return {path: pa.array(values, pa.float64())}
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -113,8 +114,8 @@ def _scalars(path: str, values: Sequence[wire.Scalar]) -> dict[str, pa.Array]:
         return {path: pa.array(numbers, pa.float64()), path + TEXT_SUFFIX: pa.array(texts, pa.string())}
 
 
-def _by_name(rows: Sequence[wire.Record]) -> dict[str, list[wire.Input | None]]:
-    found: dict[str, list[wire.Input | None]] = {}
+def _by_name(rows: Sequence[schema.Record]) -> dict[str, list[schema.Input | None]]:
+    found: dict[str, list[schema.Input | None]] = {}
     for index, row in enumerate(rows):
         for entry in row.inputs:
             name = entry.name
@@ -133,12 +134,13 @@ def leaves(keep: Keep, path: str, given: Mapping[str, Sequence[Any]]) -> None:
         elif field == "source":
             _objects(keep, below, values, _SOURCE)
         elif field == "tokens":
-            _objects(keep, below, values, _TOKENS)
+            for name, kind in _TOKENS.items():
+                keep(f"{below}.{name}", [None if value is None else value.get(name) for value in values], kind)
         else:
             keep(below, values, KINDS[field])
 
 
-def energy(keep: Keep, entries: Sequence[wire.Energy | None]) -> None:
+def energy(keep: Keep, entries: Sequence[schema.EnergyFigure | None]) -> None:
     """Columns of what the calls used."""
     _objects(keep, "energy", entries, _ENERGY)
     _mappings(keep, "energy.by", [entry.by if entry else None for entry in entries])
@@ -192,13 +194,13 @@ def _matrix(entries: Sequence[Mapping[str, Any] | None]) -> np.ndarray | None:
     return None if values.null_count else values.to_numpy().reshape(len(given), len(keys))
 
 
-def _input(keep: Keep, path: str, entries: Sequence[wire.Input | None]) -> None:
+def _input(keep: Keep, path: str, entries: Sequence[schema.Input | None]) -> None:
     leaves(keep, path, _read(entries, _INPUT))
     _mappings(keep, f"{path}.descriptors", [entry.descriptors if entry else None for entry in entries])
     leaves(keep, path, _read(entries, ("embedding", "scores")))
 
 
-def _output(keep: Keep, entries: Sequence[wire.Output | None]) -> None:
+def _output(keep: Keep, entries: Sequence[schema.Output | None]) -> None:
     leaves(keep, "output", _read(entries, (*_OUTPUT, "scores", "tokens")))
     texts = [entry.text if entry else None for entry in entries]
     _mappings(keep, "output.text.descriptors", [text.descriptors if text else None for text in texts])

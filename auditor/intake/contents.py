@@ -16,13 +16,12 @@ from auditor.core.command import Command
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import digest
-from auditor.core.record import CaptureTally, EnergyReading, Label
+from auditor.core.record import EARLIEST, CaptureTally, EnergyReading, Label
 from auditor.core.rows import Ints
 from auditor.core.window import DAY, HOUR, from_us, to_us
-from auditor.intake import wire
+from auditor.intake import schema
 from auditor.intake.columns import tabulate
 from auditor.intake.records import (
-    EARLIEST,
     JSON,
     MEDIA,
     WHOLE,
@@ -252,7 +251,7 @@ class Contents:
             # The columns of what it looks like are let in by now: its shape need not be asked about them again.
             self._shapes.learn(record)
 
-    def _read(self, source: Source) -> wire.Record:
+    def _read(self, source: Source) -> schema.Record:
         _, frame, place = source
         kind, payload = self._rows(frame)[place] if frame.kind in WHOLE else (frame.kind, frame.payload)
         # A record without an id must get the same one each time the batch is read.
@@ -273,7 +272,7 @@ class Contents:
         model, table = (key, tabulate(heap.rows)) if isinstance(key, str) else (key.model, key.table(heap.rows))
         self.piles.append(Pile(model, table, [row.id for row in heap.rows], heap.digests, heap.sources))
 
-    def _check_columns(self, record: wire.Record) -> None:
+    def _check_columns(self, record: schema.Record) -> None:
         known = self._columns.setdefault(record.model.name, set())
         more: set[str] = set()
         for entry in record.inputs:

@@ -1,14 +1,12 @@
-"""Bytes and mappings -> records and labels, or a RecordError that says what is wrong and where.
+"""Bytes and mappings -> records and labels, or a RecordError that names the fault and its place.
 
-Two gates with one outcome: `wire` decodes the usual record in microseconds; whatever it refuses goes through
-`core.record`, whose error names the place.
+`schema` decodes the usual record in microseconds; whatever it refuses goes through `core.gate`, whose error names the place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -16,11 +14,10 @@ import msgspec
 
 from auditor.core import gate
 from auditor.core import record as core
-from auditor.core.errors import ConfigurationError, RecordError
-from auditor.intake import wire
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+from auditor.core.errors import RecordError
+from auditor.core.record import EARLIEST, LATEST
+from auditor.intake import schema
+from auditor.registry import names
 
 JSON, MSGPACK = "application/json", "application/msgpack"
 MEDIA = {"record": JSON, "packed": MSGPACK}
@@ -28,13 +25,14 @@ MEDIA = {"record": JSON, "packed": MSGPACK}
 WHOLE = {"records": "record", "packed-records": "packed"}
 """Frames that hold a whole body of records, and what kind of frame each of these would be by itself."""
 
-_decoders: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
+_decoders: dict[str, Any] = {JSON: msgspec.json.Decoder(schema.Record), MSGPACK: msgspec.msgpack.Decoder(schema.Record)}
 CANONICAL = msgspec.json.Encoder(order="deterministic")
 """Writes a record in the one spelling of which its digest is taken."""
 
 
 Row = TypeVar("Row")
 Schema = TypeVar("Schema")
+replace: Any = msgspec.structs.replace
 
 
 class Body(msgspec.Struct, Generic[Row, Schema], forbid_unknown_fields=True, gc=False):
@@ -88,21 +86,21 @@ def decode(body: bytes, media: str = JSON) -> Any:
         raise RecordError("too_deep", "it is nested too deeply", where="body", fix="send flat records") from error
 
 
-def read_record(payload: bytes, media: str = JSON, *, default_id: str | None = None) -> wire.Record:
+def read_record(payload: bytes, media: str = JSON, *, default_id: str | None = None) -> schema.Record:
     """The record that a JSON or MessagePack document holds; see `record_from`."""
     return usual_record(payload, media) or record_from(decode(payload, media), default_id=default_id)
 
 
-def usual_record(payload: bytes, media: str = JSON) -> wire.Record | None:
+def usual_record(payload: bytes, media: str = JSON) -> schema.Record | None:
     """The record, when it is spelled as agents spell it; None sends it to the gate that says what is wrong."""
     try:
-        record: wire.Record = _decoders[media].decode(payload)
+        record: schema.Record = _decoders[media].decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return settled(record) if names_hold(record) else None
 
 
-def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
+def record_from(data: Any, *, default_id: str | None = None) -> schema.Record:
     """The record that a decoded document describes.
 
     Parameters
@@ -114,47 +112,57 @@ def record_from(data: Any, *, default_id: str | None = None) -> wire.Record:
     Raises
     ------
     RecordError
-        What breaks the contract; `over_limit` what fits its shape but not the archive (names beyond 200 characters,
-        texts beyond 2000, more than 64 inputs or groups, 1000 descriptors, 65536 numbers in a vector, whole numbers
-        beyond 64 bits, a time outside 1970 to 2199).
+        The first fault; the limits are those of `core.record`.
     """
     try:
-        record = msgspec.convert(data if default_id is None else {"id": default_id, **data}, wire.Record)
+        record = msgspec.convert(data if default_id is None else {"id": default_id, **data}, schema.Record)
         CANONICAL.encode(record)  # a text may be no Unicode
     except (msgspec.ValidationError, TypeError, UnicodeEncodeError):
         pass
     else:
         if names_hold(record):
             return settled(record)
-    return to_wire(gate.parse_record(data, default_id=default_id))
+    return to_struct(gate.parse_record(data, default_id=default_id))
 
 
-def to_wire(record: core.Record) -> wire.Record:
-    """A core record in the form that the archive takes; RecordError `over_limit` when it does not fit."""
+def to_struct(record: core.Record) -> schema.Record:
+    """A core record as the archive stores it; RecordError when it is beyond a limit."""
+    record = gate.read(core.Record, record)
+    for index, entry in enumerate(record.inputs):
+        if entry.modality not in modalities() and entry.modality not in modalities(anew=True):
+            raise RecordError(
+                "unknown_modality",
+                f"{entry.modality!r} is not a modality",
+                where=f"inputs[{index}].modality",
+                fix=f"use one of {', '.join(sorted(modalities()))}",
+            )
+    converted = msgspec.convert(record, schema.Record, from_attributes=True)
     try:
-        converted = msgspec.convert(record.as_json(), wire.Record)
         CANONICAL.encode(converted)
-    except ConfigurationError as error:  # a time without a zone
-        raise RecordError(error.code, error.message, where=record.id, fix=error.fix) from error
-    except msgspec.ValidationError as error:
-        raise RecordError("over_limit", str(error), where=record.id, fix="keep names and texts short") from error
     except UnicodeEncodeError as error:
         raise RecordError(
             "bad_text", "a text is not valid Unicode", where=record.id, fix="send whole characters"
         ) from error
-    if not names_hold(converted):
-        raise RecordError(
-            "over_limit", "a descriptor's name is not of 1 to 200 characters", where=record.id, fix="keep names short"
-        )
     return settled(converted)
 
 
-def to_core(record: wire.Record) -> core.Record:
+_modalities: frozenset[str] = frozenset()
+
+
+def modalities(*, anew: bool = False) -> frozenset[str]:
+    """Names of the registered modalities; remembered, unless asked `anew`."""
+    global _modalities
+    if anew or not _modalities:
+        _modalities = frozenset(names("descriptors"))
+    return _modalities
+
+
+def to_core(record: schema.Record) -> core.Record:
     """The same record as the core's frozen type."""
     return gate.parse_record(msgspec.to_builtins(record, builtin_types=(datetime,)))
 
 
-def content_digest(record: wire.Record, buffer: bytearray | None = None) -> str:
+def content_digest(record: schema.Record, buffer: bytearray | None = None) -> str:
     """128 bits of SHA-256 of the record in one canonical spelling, 32 hex digits: equal content, equal digest.
 
     A `buffer` to write it into saves time where there are many.
@@ -165,7 +173,7 @@ def content_digest(record: wire.Record, buffer: bytearray | None = None) -> str:
     return hashlib.sha256(buffer).hexdigest()[:32]
 
 
-def encode_record(record: wire.Record) -> bytes:
+def encode_record(record: schema.Record) -> bytes:
     """The record as canonical JSON: what a journal frame carries."""
     return CANONICAL.encode(record)
 
@@ -173,13 +181,6 @@ def encode_record(record: wire.Record) -> bytes:
 def label_from(data: Any, *, now: datetime | None = None) -> core.Label:
     """The label that a decoded document describes; RecordError as for records."""
     label = gate.parse_label(data, now=now)
-    _check_time(label.time, label.id)
-    if not 1 <= len(label.id) <= 64:
-        raise RecordError(
-            "bad_id", f"{label.id[:80]!r} is not an id", where="id", fix="give a string of 1 to 64 characters"
-        )
-    if label.label is not None and len(label.label) > 2000:
-        raise RecordError("over_limit", "the label is longer than 2000 characters", where=label.id, fix="shorten it")
     try:
         f"{label.id}{label.label}".encode()
     except UnicodeEncodeError as error:
@@ -217,35 +218,23 @@ def _finite(value: Any) -> Any:
     return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-_names: set[str] = set()
-"""Names of descriptors that are known to be 1 to 200 characters long."""
-
-
-def names_hold(record: wire.Record) -> bool:
-    """Whether each input has a name of its own, and descriptors have names that the archive takes."""
+def names_hold(record: schema.Record) -> bool:
+    """Whether each input has a name of its own and a registered modality."""
     inputs = record.inputs
     if len(inputs) > 1 and len({entry.name for entry in inputs}) < len(inputs):
         return False
-    return all(_names.issuperset(entry.descriptors) or _learn(entry.descriptors) for entry in inputs)
+    return modalities().issuperset([entry.modality for entry in inputs])
 
 
-def _learn(descriptors: Mapping[str, wire.Scalar]) -> bool:
-    if not all(0 < len(name) <= 200 for name in descriptors):
-        return False
-    if len(_names) > 100_000:  # somebody makes up names
-        _names.clear()
-    _names.update(descriptors)
-    return True
-
-
-def settled(record: wire.Record) -> wire.Record:
+def settled(record: schema.Record) -> schema.Record:
     """The record in UTC, and with nothing spelled out that goes without saying."""
     _check_time(record.time, record.id)
-    if record.sampling == wire.WHOLE and record.sampling is not wire.WHOLE:
-        record = msgspec.structs.replace(record, sampling=wire.WHOLE)
+    if record.sampling == schema.WHOLE and record.sampling is not schema.WHOLE:
+        record = replace(record, sampling=schema.WHOLE)
     if record.time.tzinfo is UTC:
         return record
-    return msgspec.structs.replace(record, time=record.time.astimezone(UTC))
+    moved: schema.Record = replace(record, time=record.time.astimezone(UTC))
+    return moved
 
 
 def _check_time(time: datetime, where: str) -> None:

@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import FieldInfo, astuple, fields
 
-from auditor.intake import columns, wire
-from auditor.intake.records import CANONICAL, EARLIEST, LATEST, Body
+from auditor.core.record import EARLIEST, LATEST, Scalar
+from auditor.intake import columns, schema
+from auditor.intake.records import CANONICAL, Body
 
 REFUSALS = (msgspec.DecodeError, ValueError, RecursionError)
 """What a decoder raises for a document that it does not take."""
@@ -50,7 +51,7 @@ class Shape:
         By kind of frame: bytes to a row, which has at least `id` and `time`; one of `REFUSALS` when it looks otherwise.
     """
 
-    def __init__(self, record: wire.Record) -> None:
+    def __init__(self, record: schema.Record) -> None:
         self.model = record.model.name
         self._inputs = [entry.name for entry in record.inputs]
         self.kind = _record(record)
@@ -120,7 +121,7 @@ class Shapes:
                 return shape, found
         return None
 
-    def learn(self, record: wire.Record) -> None:
+    def learn(self, record: schema.Record) -> None:
         """See a record that no shape took; a shape for the next ones, once there have been enough like it."""
         self._missed += 1
         if self._missed > _PATIENCE:
@@ -161,7 +162,7 @@ def read_body(shape: Shape, kind: str, body: bytes) -> Any:
 
 @lru_cache(maxsize=64)
 def _body_decoder(shape: Shape, kind: str) -> Callable[[bytes], Any]:
-    found = Body[shape.kind, wire.Name]  # type: ignore[name-defined]
+    found = Body[shape.kind, schema.Name]  # type: ignore[name-defined]
     return msgspec.json.Decoder(found).decode if kind == "records" else msgspec.msgpack.Decoder(found).decode
 
 
@@ -174,7 +175,7 @@ def timely(row: Any) -> bool:
 class _Sample:
     """A record that stands for all of its key."""
 
-    def __init__(self, key: Key, record: wire.Record) -> None:
+    def __init__(self, key: Key, record: schema.Record) -> None:
         self.key = key
         self.record = record
 
@@ -190,7 +191,7 @@ def _shape(sample: _Sample) -> Shape:
     return Shape(sample.record)
 
 
-def _key(record: wire.Record) -> Key:
+def _key(record: schema.Record) -> Key:
     """Equal for records that one shape takes."""
     output = record.output
     text = output.text if output is not None else None
@@ -205,54 +206,52 @@ def _key(record: wire.Record) -> Key:
     )
 
 
-def _kinds(descriptors: Mapping[str, wire.Scalar]) -> frozenset[tuple[str, type]]:
+def _kinds(descriptors: Mapping[str, Scalar]) -> frozenset[tuple[str, type]]:
     return frozenset((name, type(value)) for name, value in descriptors.items())
 
 
-def _present(value: msgspec.Struct) -> tuple[str, ...]:
-    return tuple(field.name for field in _declared(type(value)) if getattr(value, field.name) != _default(field))
+def _present(value: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in _declared(value.__class__) if getattr(value, field.name) != _default(field))
 
 
-@lru_cache(maxsize=32)
-def _declared(kind: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
-    return fields(kind)
+_declared: Callable[[Any], tuple[FieldInfo, ...]] = lru_cache(maxsize=32)(fields)
 
 
 def _default(field: FieldInfo) -> Any:
     return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
-def _record(record: wire.Record) -> type[msgspec.Struct]:
+def _record(record: schema.Record) -> type[msgspec.Struct]:
     special: dict[str, Any] = {
         "model": _like(record.model, {"name": Literal[record.model.name]}),
         "inputs": tuple[tuple(_input(entry) for entry in record.inputs)],  # type: ignore[misc]
     }
-    if record.sampling < wire.WHOLE:
-        special["sampling"] = Annotated[float, msgspec.Meta(gt=0.0, lt=wire.WHOLE)]
+    if record.sampling < schema.WHOLE:
+        special["sampling"] = Annotated[float, msgspec.Meta(gt=0.0, lt=schema.WHOLE)]
     if record.groups:
-        special["groups"] = _object("Groups", dict.fromkeys(record.groups, wire.Text | None))
+        special["groups"] = _object("Groups", dict.fromkeys(record.groups, schema.Text | None))
     if record.output is not None:
         text = record.output.text
         special["output"] = _like(record.output, {} if text is None else {"text": _described(text)})
     return _like(record, special)
 
 
-def _input(entry: wire.Input) -> type[msgspec.Struct]:
+def _input(entry: schema.Input) -> type[msgspec.Struct]:
     return _described(entry, name=Literal[entry.name], modality=Literal[entry.modality])
 
 
 def _described(value: Any, **special: Any) -> type[msgspec.Struct]:
     """A type for an input or a text with descriptors like these; without any, the field is left out."""
     if value.descriptors:
-        kinds = {float: wire.Finite, str: wire.Text, type(None): None}
+        kinds = {float: schema.Finite, str: schema.Text, type(None): None}
         special["descriptors"] = _object("Descriptors", {name: kinds[type(v)] for name, v in value.descriptors.items()})
     return _like(value, special)
 
 
-def _like(value: msgspec.Struct, special: Mapping[str, Any]) -> type[msgspec.Struct]:
+def _like(value: Any, special: Mapping[str, Any]) -> type[msgspec.Struct]:
     """A type with the fields that `value` has; those in `special` must be there and have another type."""
     made: list[Any] = []
-    for field in _declared(type(value)):
+    for field in _declared(value.__class__):
         if field.name in special:
             made.append((field.name, special[field.name]))
         elif field.required:
@@ -293,7 +292,7 @@ def _scalars(keep: columns.Keep, path: str, entries: Sequence[Any]) -> None:
     first = type(entries[0])
     places, names = first.__struct_fields__, first.__struct_encode_fields__
     kinds = [field.type for field in fields(first)]
-    figures = [index for index, kind in enumerate(kinds) if kind == wire.Finite]
+    figures = [index for index, kind in enumerate(kinds) if kind == schema.Finite]
     if len(figures) < 2:  # nothing is gained, and `attrgetter` gives no tuple
         figures = []
     if figures:

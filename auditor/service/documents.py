@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from auditor.intake import wire
+from auditor.intake import schema
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -125,7 +125,7 @@ def batch_of(name: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def components() -> tuple[dict[str, Any], dict[str, Any]]:
     """The record's schema, and the schemas that it refers to."""
-    (record,), parts = msgspec.json.schema_components([wire.Record], ref_template="#/components/schemas/{name}")
+    (record,), parts = msgspec.json.schema_components([schema.Record], ref_template="#/components/schemas/{name}")
     parts["Record"]["required"] = [name for name in parts["Record"]["required"] if name != "id"]
     parts["Record"]["properties"]["sensitive"] = {
         "type": "object",

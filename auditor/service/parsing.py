@@ -18,12 +18,10 @@ import msgspec
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, uuid7
-from auditor.core.record import Label
-from auditor.intake import wire
+from auditor.core.record import EARLIEST, LATEST, Label
+from auditor.intake import schema
 from auditor.intake.records import (
-    EARLIEST,
     JSON,
-    LATEST,
     MEDIA,
     MSGPACK,
     WHOLE,
@@ -58,10 +56,10 @@ class _RawLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     schema: str | None = None
 
 
-_Typed = Body[wire.Record, str]
+_Typed = Body[schema.Record, str]
 _typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Typed), MSGPACK: msgspec.msgpack.Decoder(_Typed)}
 _raw_labels: dict[str, Any] = {JSON: msgspec.json.Decoder(_RawLabels), MSGPACK: msgspec.msgpack.Decoder(_RawLabels)}
-_record: dict[str, Any] = {JSON: msgspec.json.Decoder(wire.Record), MSGPACK: msgspec.msgpack.Decoder(wire.Record)}
+_record: dict[str, Any] = {JSON: msgspec.json.Decoder(schema.Record), MSGPACK: msgspec.msgpack.Decoder(schema.Record)}
 _shapes = {JSON: Shapes(), MSGPACK: Shapes()}
 """How the records of late bodies look; of use to the one thread that settles."""
 
@@ -189,7 +187,7 @@ def _envelope(read: Callable[[bytes], Any], body: bytes, name: str) -> Any:
 def _typed_records(body: bytes, media: str) -> Sequence[Any]:
     """The records of a body; None for those that are to be looked at one by one, nothing when all are."""
     try:
-        records: list[wire.Record] = _typed[media].decode(body).records
+        records: list[schema.Record] = _typed[media].decode(body).records
     except REFUSALS:
         return []
     usual = [record if _usual(record) else None for record in records]
@@ -198,7 +196,7 @@ def _typed_records(body: bytes, media: str) -> Sequence[Any]:
     return usual
 
 
-def _usual(record: wire.Record) -> bool:
+def _usual(record: schema.Record) -> bool:
     """What the decoder cannot check: names, and that the time is one that the archive keeps."""
     return EARLIEST <= record.time < LATEST and names_hold(record)
 

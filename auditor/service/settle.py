@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditor.core.errors import RecordError, StoreError
-from auditor.intake import wire
+from auditor.intake import schema
 from auditor.intake.records import MEDIA, WHOLE, content_digest, cut, read_record, settled
 from auditor.ports import IndexEntry
 from auditor.service.access import Principal
@@ -239,7 +239,7 @@ def _same(record: Any, frame: JournalFrame, lately: tuple[JournalFrame, str] | N
 
 def _digest(record: Any) -> str:
     # Other spellings than the usual one come as the general type.
-    return content_digest(settled(record) if isinstance(record, wire.Record) else record)
+    return content_digest(settled(record) if isinstance(record, schema.Record) else record)
 
 
 def _check_labels(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> None:

@@ -204,7 +204,7 @@ def test_a_record_survives_json() -> None:
         ({"id": "x" * 65}, "bad_id"),
         ({"time": "yesterday"}, "bad_time"),
         ({"model": {}}, "missing_key"),
-        ({"inputs": [{"name": "a", "modality": "smell"}]}, "unknown_modality"),
+        ({"inputs": [{"name": "a", "modality": ""}]}, "unknown_modality"),
         ({"inputs": [{"name": "a", "modality": "text"}] * 2}, "duplicate_input"),
         ({"inputs": {"a": 1}}, "bad_type"),
         ({"sampling": 0}, "bad_sampling"),

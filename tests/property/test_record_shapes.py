@@ -270,5 +270,5 @@ def test_records_that_do_not_look_alike_are_not_tried_for_ever(monkeypatch):
     for index in range(2000):
         body = json.dumps({**template(random.Random(0)), "id": str(index), "groups": {f"g{index % 100}": "x"}}).encode()
         if known.read(lambda shape, body=body: shapes.read(shape, "record", body)) is None:
-            known.learn(msgspec.json.decode(body, type=contents.wire.Record))
+            known.learn(msgspec.json.decode(body, type=contents.schema.Record))
     assert tried < 4 * 300

@@ -20,7 +20,7 @@ from auditor.intake.records import (
     read_record,
     record_from,
     to_core,
-    to_wire,
+    to_struct,
     without_sensitive,
 )
 from auditor.testing.factories import make_record
@@ -75,7 +75,7 @@ documents = st.fixed_dictionaries(
 def test_bytes_mappings_and_the_core_gate_agree(data):
     payload = json.dumps(data).encode()
     outcomes = []
-    for read in (lambda: read_record(payload), lambda: record_from(data), lambda: to_wire(parse_record(data))):
+    for read in (lambda: read_record(payload), lambda: record_from(data), lambda: to_struct(parse_record(data))):
         try:
             outcomes.append(encode_record(read()))
         except RecordError as error:
@@ -83,7 +83,7 @@ def test_bytes_mappings_and_the_core_gate_agree(data):
     assert outcomes[0] == outcomes[1] == outcomes[2]
     if isinstance(outcomes[0], bytes):
         record = read_record(payload)
-        assert to_wire(to_core(record)) == record
+        assert to_struct(to_core(record)) == record
         assert read_record(encode_record(record)) == record
         assert to_core(record) == parse_record(record_as_plain(record))
 
@@ -124,7 +124,8 @@ def test_any_bytes_are_refused_with_a_code_and_nothing_else(data):
         ),
         ({"groups": {"site": "s" * 2001}}, "over_limit"),
         ({"source": {"session": "s", "fork": 0, "seq": 2**63}}, "over_limit"),
-        ({"output": {"tokens": {"input": "many"}}}, "over_limit"),
+        ({"output": {"tokens": {"input": "many"}}}, "bad_type"),
+        ({"inputs": [{"name": "x", "modality": "smell"}]}, "unknown_modality"),
         ({"time": "2200-01-01T00:00:00Z"}, "over_limit"),
         ({"time": "1969-12-31T23:59:59Z"}, "over_limit"),
         ({"latency_s": math.inf}, "not_finite"),

@@ -21,7 +21,7 @@ from auditor.core.errors import RecordError
 from auditor.intake.calls import MAX_SEEN, Seen, record_of
 from auditor.intake.otlp import JSON, PROTOBUF, Span, _message, _plain_spans, _spans, answer, read_spans
 from auditor.intake.records import encode_record, read_record
-from auditor.intake.wire import Record, Tokens
+from auditor.intake.schema import Record
 
 START = 1_767_603_600_000_000_000
 SALT = b"salt"
@@ -116,7 +116,7 @@ def test_genai_conventions_with_every_kind_of_part() -> None:
     assert output is not None
     assert output.text is not None
     assert output.text.descriptors["words"] == 2
-    assert (output.tokens, output.finish, output.refused) == (Tokens(270, 3), "stop", False)
+    assert (output.tokens, output.finish, output.refused) == ({"input": 270, "output": 3}, "stop", False)
     assert "cat" not in encode_record(record).decode(), "contents go no further"
 
 
@@ -152,7 +152,7 @@ def test_older_spellings_and_raw_content_parts() -> None:
     assert all(entry.error is None for entry in found.values())
     assert record is not None
     assert record.output is not None
-    assert record.output.tokens == Tokens(9, 2)
+    assert record.output.tokens == {"input": 9, "output": 2}
     assert record.output.refused is True
 
 
@@ -217,7 +217,7 @@ def test_embeddings_carry_their_vectors() -> None:
         }
     )
     found = inputs(record)
-    assert found["prompt"].embedding == [0.1, 0.2]
+    assert found["prompt"].embedding == (0.1, 0.2)
     assert found["prompt"].encoder == "text-embedding-3-small"
     assert found["prompt-2"].error == "not_captured"
 
@@ -237,7 +237,7 @@ def test_retrieved_documents_are_a_record_of_the_retriever() -> None:
     assert record is not None
     assert record.model.name == "helpdesk/retriever"
     assert set(found) == {"prompt", "documents"}
-    assert found["documents"].scores == [0.9, 0.4]
+    assert found["documents"].scores == (0.9, 0.4)
 
 
 def test_errors_names_and_groups() -> None:

@@ -1,9 +1,7 @@
 """What importing and asking for help may cost and may touch."""
 
-import statistics
 import subprocess
 import sys
-import time
 
 import auditor
 
@@ -22,16 +20,10 @@ HEAVY = {
 }
 
 
-def test_help_is_quick_and_light() -> None:
+def test_help_loads_no_heavy_library() -> None:
     code = f"import sys; from auditor.cli import parser; parser(); print(sorted({HEAVY!r} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert loaded.strip() == "[]"
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "auditor", "--help"], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
-    assert statistics.median(seconds) < 0.5
 
 
 def test_importing_touches_nothing() -> None:

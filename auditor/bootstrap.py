@@ -184,7 +184,12 @@ def _sinks(settings: Settings, home: Home) -> dict[str, Sink]:
     options: dict[str, dict[str, Any]] = {
         "mlflow": {"uri": settings.mlflow_uri, "artifact_root": home.mlflow / "artifacts"},
         "jsonl": {"path": home.outbox},
-        "webhook": {"url": settings.sinks.webhook_url, "timeout_s": settings.sinks.webhook_timeout_s},
+        "webhook": {
+            "url": settings.sinks.webhook_url,
+            "timeout_s": settings.sinks.webhook_timeout_s,
+            "secret": settings.sinks.webhook_secret,
+            "allow_private": settings.sinks.webhook_allow_private,
+        },
     }
     names = list(settings.sinks.enabled)
     # On by default where MLflow is installed; named by its uri, it must be.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's import
     from auditor.core.artifact import Artifact, Rendering
     from auditor.core.catalogue import MetricSpec
     from auditor.core.command import Command
+    from auditor.core.delivery import Backlog, Delivery, Pending
     from auditor.core.frame import Frame
     from auditor.core.measurement import Measurement, Reading
     from auditor.core.monitor import MonitorState
@@ -143,13 +144,19 @@ class Meter(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """kind `sinks`: a copy of an audit, made after it was committed. Raises SinkError; delivering twice is harmless.
+    """kind `sinks`: a copy of an audit, made after it was committed.
 
-    The PLUGIN is a factory: `configure(**options)` gives a sink and opens nothing yet.
+    The PLUGIN is a factory: `configure(**options)` gives a sink and opens nothing yet. Deliveries come from the outbox, those
+    of one model in order, each at least once: delivering twice is harmless. A sink with an attribute `events` (of `opened`,
+    `renewed`, `resolved`) gets one delivery an alert event: an audit with the run and that alert alone. Any other sink gets
+    one delivery a window.
     """
 
     def deliver(self, audit: Audit, artifacts: Path) -> None:
-        """`artifacts` is the folder that holds the audit's artifact files."""
+        """Raises SinkError, `permanent` for a refusal that another attempt would not change.
+
+        `artifacts` is the folder that holds the audit's artifact files.
+        """
         ...
 
 
@@ -301,12 +308,34 @@ class BaselineStore(Protocol):
 class AuditStore(Protocol):
     """Audited windows."""
 
-    def commit(self, audit: Audit) -> None:
-        """Run, measurements, verdicts, artifacts and alert changes in one transaction."""
+    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: bool = False) -> None:
+        """Run, measurements, verdicts, artifacts, alert changes and deliveries in one transaction.
+
+        With `sent` the deliveries were sent before: their keys are kept, so that none is sent again.
+        """
         ...
 
     def log_command(self, command: Command) -> bool:
         """Keep what a person said; False when it was already there."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Deliveries that wait for their sinks; keys of those that were sent are kept for ever."""
+
+    def waiting(self, sink: str) -> Sequence[Pending]:
+        """The deliveries that wait, in order."""
+        ...
+
+    def delivered_audit(self, sink: str, key: str) -> Audit:
+        """The audit that a delivery carries, with the alerts as they were at the event."""
+        ...
+
+    def settle_delivery(self, sink: str, key: str) -> None: ...
+    def postpone_delivery(self, sink: str, key: str, *, error: str, due: datetime) -> None: ...
+    def bury_delivery(self, sink: str, key: str, *, error: str) -> None: ...
+    def backlog(self, sinks: Collection[str], *, dead: bool = False) -> Sequence[Backlog]:
+        """By sink, what waits, or with `dead` its dead letters."""
         ...
 
 
@@ -368,7 +397,7 @@ class Queries(Protocol):
         ...
 
 
-class Store(RecordIndex, PartStore, StateStore, BaselineStore, AuditStore, Queries, Protocol):
+class Store(RecordIndex, PartStore, StateStore, BaselineStore, AuditStore, OutboxStore, Queries, Protocol):
     """Everything that is kept outside the archive: one class, several small faces."""
 
     def close(self) -> None: ...

@@ -112,6 +112,10 @@ class SinkSettings:
     enabled: tuple[str, ...] = ("jsonl",)
     webhook_url: str = ""
     webhook_timeout_s: float = 5.0
+    webhook_secret: str = ""
+    """Signs the webhook's requests (HMAC-SHA256); best set as AUDITOR_SINKS_WEBHOOK_SECRET."""
+    webhook_allow_private: bool = False
+    """Whether the webhook's host may have a private address. A loopback address in the URL needs no leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Settings:
 
     @property
     def digest(self) -> str:
-        """Of everything but the home's place and secrets in addresses."""
+        """Of everything but the home's place, secrets and secrets in addresses."""
         plain = {
             section.name: _plain(getattr(self, section.name))
             for section in fields(self)
@@ -281,5 +285,7 @@ def _convert(value: Any, default: Any, where: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {
+            item.name: _plain(getattr(value, item.name)) for item in fields(value) if not item.name.endswith("secret")
+        }
     return list(value) if isinstance(value, tuple) else value

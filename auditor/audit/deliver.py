@@ -1,39 +1,88 @@
-"""The verb: an audit that is committed goes to every sink; one that fails never stops another."""
+"""The verb: what waits in the outbox goes to its sinks, in order; one that fails never stops another."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from auditor.core.errors import AuditorError
+from auditor.core.delivery import AUDITED, Delivery, Pending, deliveries
+from auditor.core.errors import AuditorError, SinkError, StoreError
 from auditor.core.run import Audit
-from auditor.ports import Sink
+from auditor.ports import OutboxStore, Sink
 
+FIRST_WAIT = timedelta(seconds=10)
+LONGEST_WAIT = timedelta(hours=1)
+MOST_FAILURES = 3
+"""Failures after which a sink is left alone until the next call: it is away, and each attempt may cost a timeout."""
 _log = logging.getLogger("auditor")
 
 
-def deliver(audit: Audit, sinks: Mapping[str, Sink], artifacts: Path) -> dict[str, str]:
-    """Hand the audit to each sink in turn.
+class Outbox:
+    """One round of deliveries. A sink that failed for a model is not tried again for that model in the same round.
 
     Parameters
     ----------
+    store : OutboxStore
+    sinks : mapping of str to Sink
+        By name.
     artifacts : Path
-        The folder that holds the audit's artifact files.
-
-    Returns
-    -------
-    dict of str to str
-        What went wrong, by name of the sink; empty when all took it. The store holds the audit either way, and delivering
-        the same audit later again is harmless.
+        The folder that holds the audits' artifact files.
     """
-    failed = {}
-    for name, sink in sinks.items():
+
+    def __init__(self, store: OutboxStore, sinks: Mapping[str, Sink], artifacts: Path) -> None:
+        self._store = store
+        self._sinks = sinks
+        self._artifacts = artifacts
+        self._blocked: set[tuple[str, str]] = set()
+        self._failures: Counter[str] = Counter()
+        self.failed: dict[str, str] = {}
+        """The last error of this round by name of the sink, dead letters included."""
+
+    def deliveries(self, audit: Audit) -> Sequence[Delivery]:
+        """What an audit leaves for the sinks: rows to be committed with it."""
+        return list(
+            deliveries(audit, {name: getattr(sink, "events", (AUDITED,)) for name, sink in self._sinks.items()})
+        )
+
+    def flush(self, now: datetime, *, model: str | None = None, only_due: bool = False) -> None:
+        """Try every delivery that waits, or those of one model.
+
+        Parameters
+        ----------
+        only_due : bool
+            Leave out those whose next attempt is not due: exponential backoff, for the scheduler.
+        """
+        for name, sink in self._sinks.items():
+            for pending in self._store.waiting(name):
+                if self._failures[name] >= MOST_FAILURES:
+                    break
+                if (name, pending.model) in self._blocked or model not in (None, pending.model):
+                    continue
+                if (only_due and pending.due > now) or not self._sent(name, sink, pending, now):
+                    self._blocked.add((name, pending.model))
+
+    def _sent(self, name: str, sink: Sink, pending: Pending, now: datetime) -> bool:
+        """Whether the next delivery of the model may follow: this one was sent, or never will be."""
         try:
-            sink.deliver(audit, artifacts)
-        except AuditorError as error:
-            failed[name] = str(error)
+            audit = self._store.delivered_audit(name, pending.key)
+            sink.deliver(audit, self._artifacts)
+        except StoreError:
+            raise
         except Exception as error:  # a sink of anyone's; the others still get their copy
-            _log.exception("sink %s failed on %s %s", name, audit.run.model, audit.run.span)
-            failed[name] = f"{type(error).__name__}: {error}"
-    return failed
+            text = str(error) if isinstance(error, AuditorError) else f"{type(error).__name__}: {error}"
+            self.failed[name] = text
+            if isinstance(error, SinkError) and error.permanent:
+                self._store.bury_delivery(name, pending.key, error=text)
+                return True
+            if not isinstance(error, AuditorError):
+                _log.exception("sink %s failed on %s", name, pending.key)
+            wait = min(FIRST_WAIT * 2 ** min(pending.attempts, 20), LONGEST_WAIT)
+            self._store.postpone_delivery(name, pending.key, error=text, due=now + wait)
+            self._failures[name] += 1
+            return False
+        self._store.settle_delivery(name, pending.key)
+        self._failures[name] = 0
+        return True

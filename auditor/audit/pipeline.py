@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.audit.alerting import alerts_for
-from auditor.audit.deliver import deliver
+from auditor.audit.deliver import Outbox
 from auditor.audit.exemplify import with_examples
 from auditor.audit.judge import judge, needed_durations
 from auditor.audit.measure import measure
@@ -26,6 +26,7 @@ from auditor.audit.windows import Pinned, Windows
 from auditor.core.artifact import Artifact, Rendering
 from auditor.core.codec import state_digest
 from auditor.core.command import Command
+from auditor.core.delivery import Backlog
 from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.frame import Frame
 from auditor.core.identity import digest, uuid7
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 class AuditReport:
     """What one call of `audit` did: audits by window, what intake took, what was damaged, which sinks failed.
 
+    `waiting` and `dead` are deliveries that wait for their sink, and those that it refused for good.
+
     `exact` holds each figure beside the one from the archive's rows, when that was asked for. `passed_over` are stretches
     of silence, by model, whose windows were left out.
     """
@@ -64,6 +67,8 @@ class AuditReport:
     intake: IntakeReport = field(default_factory=IntakeReport)
     damaged: list[Damage] = field(default_factory=list)
     failed_sinks: dict[str, str] = field(default_factory=dict)
+    waiting: Sequence[Backlog] = ()
+    dead: Sequence[Backlog] = ()
     exact: list[Exact] | None = None
     passed_over: list[tuple[str, Span]] = field(default_factory=list)
 
@@ -179,6 +184,7 @@ class Pipeline:
         """
         report = AuditReport(intake=self.take_in(), exact=[] if exact else None)
         report.damaged += report.intake.damaged
+        outbox = self.outbox()
         for name in self._models(model):
             pinned = self.store.baseline(name)
             due, passed_over = self._due(name, now, since, until)
@@ -190,9 +196,16 @@ class Pipeline:
                 report.audits.append(audit)
                 if report.exact is not None:
                     report.exact += self._recompute(audit, pinned)
-                report.failed_sinks.update(deliver(audit, self.sinks, self.artifacts))
+                outbox.flush(now, model=name)
+        outbox.flush(now)
+        report.failed_sinks = outbox.failed
+        report.waiting, report.dead = (self.store.backlog(self.sinks, dead=dead) for dead in (False, True))
         report.damaged += self.archive.damage()
         return report
+
+    def outbox(self) -> Outbox:
+        """A round of deliveries."""
+        return Outbox(self.store, self.sinks, self.artifacts)
 
     def _models(self, model: str | None) -> Sequence[str]:
         known = self.archive.models()
@@ -299,7 +312,7 @@ class Pipeline:
             alerts=alerts,
             artifacts=tuple(self._render(window, baseline, frame, run)),
         )
-        self.store.commit(audit)
+        self.store.commit(audit, self.outbox().deliveries(audit))
         return audit
 
     def _since_it_opened(self, span: Span, alert: Alert) -> Sequence[Verdict]:

@@ -13,6 +13,7 @@ from auditor.core.window import format_time, parse_time
 if TYPE_CHECKING:
     from auditor.audit.pipeline import AuditReport
     from auditor.audit.recompute import Exact
+    from auditor.core.delivery import Backlog
     from auditor.core.run import Audit
     from auditor.core.verdict import Alert
 
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit; 1 when an alert is open afterwards or something was damaged."""
+    """Audit; 1 when an alert is open afterwards, something was damaged, or a sink waits."""
     from auditor import registry
     from auditor.bootstrap import open_app
 
@@ -57,8 +58,19 @@ def run(args: argparse.Namespace) -> int:
     for damage in report.damaged:
         note(f"damaged: {damage.what}; {damage.where}; set aside in quarantine, the rest was processed")
     for sink, why in report.failed_sinks.items():
-        note(f"sink {sink} failed: {why}; the store holds the audit")
-    return 1 if still_open or report.damaged else 0
+        note(f"sink {sink} failed: {why}")
+    for backlog in report.waiting:
+        note(f"sink {backlog.sink}: {_backlog(backlog)} since {format_time(backlog.since)}; retried by the next audit")
+    for backlog in report.dead:
+        note(
+            f"sink {backlog.sink}: {backlog.deliveries} refused for good since {format_time(backlog.since)}"
+            f" ({backlog.reason}); `auditor db redeliver` sends again what was refused"
+        )
+    return 1 if still_open or report.damaged or report.waiting or report.failed_sinks else 0
+
+
+def _backlog(backlog: Backlog) -> str:
+    return f"{backlog.deliveries} {'delivery waits' if backlog.deliveries == 1 else 'deliveries wait'}"
 
 
 def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
@@ -84,6 +96,8 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
         },
         "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in report.damaged],
         "failed_sinks": report.failed_sinks,
+        "waiting": [backlog.as_json() for backlog in report.waiting],
+        "dead": [backlog.as_json() for backlog in report.dead],
     }
 
 

@@ -1,4 +1,4 @@
-"""`auditor db upgrade|check|backup`: the store's schema, soundness and copies."""
+"""`auditor db upgrade|check|backup|redeliver`: the store's schema, soundness, copies and outbox."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from auditor.cli.common import add_common, print_json, settings_for
 
 
 def register(commands: Any) -> None:
-    """Add `db` with its three words."""
+    """Add `db` with its words."""
     words = commands.add_parser("db", help="the store: schema, soundness, copies").add_subparsers(
-        metavar="upgrade|check|backup", required=True
+        metavar="upgrade|check|backup|redeliver", required=True
     )
     upgrade = words.add_parser("upgrade", help="bring the schema to the newest revision")
     add_common(upgrade)
@@ -24,6 +24,10 @@ def register(commands: Any) -> None:
     add_common(backup)
     backup.add_argument("file", metavar="FILE", type=Path, help="where to; must not exist")
     backup.set_defaults(run=run_backup)
+    redeliver = words.add_parser("redeliver", help="let deliveries that a sink refused for good wait again")
+    add_common(redeliver)
+    redeliver.add_argument("--sink", metavar="NAME", help="of this sink; of all of them, when absent")
+    redeliver.set_defaults(run=run_redeliver)
 
 
 def run_upgrade(args: argparse.Namespace) -> int:
@@ -80,4 +84,17 @@ def run_backup(args: argparse.Namespace) -> int:
         )
     else:
         print(f"{made.path}: {made.size} bytes, schema {made.schema}, sha256 {made.sha256}")
+    return 0
+
+
+def run_redeliver(args: argparse.Namespace) -> int:
+    """Print how many wait again; the next audit sends them. 0."""
+    from auditor.bootstrap import open_app
+
+    with open_app(settings_for(args)) as app:
+        revived = app.store.revive_deliveries(args.sink)
+    if args.json:
+        print_json("db-redeliver", {"deliveries": revived})
+    else:
+        print(f"{revived} deliveries wait again; the next audit sends them")
     return 0

@@ -77,4 +77,11 @@ class SegmentError(AuditorError):
 
 
 class SinkError(AuditorError):
-    """A sink could not take a delivery; the store holds it, nothing is lost."""
+    """A sink could not take a delivery; the store holds it, nothing is lost.
+
+    `permanent` marks a refusal that another attempt would not change: the delivery becomes a dead letter.
+    """
+
+    def __init__(self, code: str, message: str, *, where: str = "", fix: str = "", permanent: bool = False) -> None:
+        super().__init__(code, message, where=where, fix=fix)
+        self.permanent = permanent

@@ -105,6 +105,8 @@ class Scheduler:
             now = datetime.now(UTC)
             if audit and self._due(pipeline, now):
                 self._audit(pipeline, now)
+            elif audit:
+                pipeline.outbox().flush(now, only_due=True)
             self._said = ""
             return True
         except AuditorError as error:
@@ -172,7 +174,9 @@ class Scheduler:
         for model, silence in report.passed_over:
             _log.warning("auditor: %s: no record in %s; those windows were left out", model, silence)
         for sink, why in report.failed_sinks.items():
-            _log.warning("auditor: sink %s failed: %s; the store holds the audit", sink, why)
+            _log.warning("auditor: sink %s failed: %s", sink, why)
+        for backlog in report.waiting:
+            _log.warning("auditor: sink %s: %d deliveries wait", backlog.sink, backlog.deliveries)
 
     def _go_on(self, model: str, span: Span) -> None:
         """Called before each window: a long way back through history must not hold up the end of the process."""

@@ -26,6 +26,8 @@ class JsonlSink:
         The file; its folder is made when needed.
     """
 
+    events = ("opened", "renewed", "resolved")
+
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 

@@ -73,11 +73,13 @@ class MlflowSink:
         except SinkError:
             raise
         except Exception as error:  # MLflow, SQLAlchemy and requests all raise their own kinds
+            self._client, self._experiments = None, {}  # what was known of a server that failed may be outdated
             raise SinkError(
                 "mlflow_failed",
                 f"MLflow did not take the window {audit.run.span}: {type(error).__name__}: {_first_line(error)}",
                 where=_without_secret(self.uri),
-                fix="the store holds the audit; when MLflow is back, audit the window again",
+                fix="the store holds the audit; see that MLflow can be reached",
+                permanent=getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE",
             ) from error
 
     def run_of(self, model: str, span: Span) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from auditor.core.command import Command
+from auditor.core.delivery import Delivery
 from auditor.core.frame import Frame
 from auditor.core.run import Audit
 from auditor.core.state import WindowState
@@ -15,12 +17,13 @@ from auditor.core.window import Baseline
 from auditor.store import convert, keys, rules, tables
 from auditor.store.archive_parts import SqlParts
 from auditor.store.database import Database, add, add_new, put
+from auditor.store.deliveries import SqlDeliveries, enqueue
 from auditor.store.queries import SqlQueries
 from auditor.store.schema import ensure
 from auditor.store.states import SqlStates, StateCache
 
 
-class SqlStore(SqlParts, SqlStates, SqlQueries):
+class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
     """ports.Store over SQLAlchemy.
 
     Every method is one transaction, and every failure a StoreError. SQLite is made and upgraded on opening; a PostgreSQL
@@ -77,10 +80,17 @@ class SqlStore(SqlParts, SqlStates, SqlQueries):
 
     # -- audits ------------------------------------------------------------------------------------------------------------
 
-    def commit(self, audit: Audit) -> None:
-        """Run, measurements, verdicts, artifacts and alert changes in one transaction.
+    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: bool = False) -> None:
+        """Run, measurements, verdicts, artifacts, alert changes and deliveries in one transaction.
 
         A run that is there already is left as it is, alerts included, so that a commit whose answer got lost can be repeated.
+
+        Parameters
+        ----------
+        deliveries : sequence of Delivery
+            What the audit leaves in the outbox.
+        sent : bool
+            They were sent before: their keys are kept, so that none is sent again.
 
         Raises
         ------
@@ -110,6 +120,7 @@ class SqlStore(SqlParts, SqlStates, SqlQueries):
             add(connection, tables.verdicts, [convert.verdict_row(v) for v in audit.verdicts])
             add(connection, tables.artifacts, [convert.artifact_row(a) for a in audit.artifacts])
             put(connection, tables.alerts, [convert.alert_row(a) for a in rules.changed_alerts(audit).values()])
+            enqueue(connection, deliveries, sent=sent)
 
     def log_command(self, command: Command) -> bool:
         """Keep what a person said; False when it was already there."""

@@ -355,6 +355,25 @@ alerts = Table(
     comment="A control and slice that began to fire and, later, was well again",
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _column("sink", Text, "Name of the sink", key=True),
+    _column("key", Text, "Idempotency key: one event has one key, for ever", key=True),
+    _column("number", BigInteger, "Order of the commits; a sink gets the deliveries of one model in this order"),
+    _column("model", Text, "Model name"),
+    _column("event", Text, "audited, opened, renewed or resolved"),
+    _column("run", Text, "Id of the run that caused it", ForeignKey("audit_runs.id")),
+    _column("alerts", Json, "Alerts by event, as they were then; null once sent", null=True),
+    _column("state", Text, "waiting, sent or dead (refused for good)"),
+    _column("created", UtcTime, "When it was committed"),
+    _column("attempts", Integer, "Failed attempts"),
+    _column("due", UtcTime, "The scheduler tries again at this time"),
+    _column("error", Text, "The last error; empty when there was none"),
+    Index(None, "state", "sink", "number"),
+    comment="The outbox: events on their way to sinks, and keys of those that were sent",
+)
+
 # -- people ---------------------------------------------------------------------------------------------------------------
 
 commands = Table(

@@ -133,16 +133,6 @@ def test_it_keeps_the_sinks_contract(sink, tmp_path):
     check_sink(sink, tmp_path, audited("contract"))
 
 
-def test_windows_after_the_first_are_quick(sink, tmp_path):
-    sink.deliver(audited("quick"), tmp_path)
-    times = []
-    for day in range(1, 6):
-        begin = time.perf_counter()
-        sink.deliver(audited("quick", day, figures=200), tmp_path)
-        times.append(time.perf_counter() - begin)
-    assert min(times) < 0.3
-
-
 def test_a_deleted_experiment_is_said_to_be_deleted(sink, tmp_path):
     audit = audited("gone")
     sink.deliver(audit, tmp_path)

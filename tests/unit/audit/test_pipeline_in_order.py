@@ -120,7 +120,7 @@ def test_a_run_cut_short_before_its_commit_says_the_same_when_it_is_run_again(tm
     whole = wealth(audit(built, 7))
     other = pipeline(tmp_path, day(7, darken=0.8))
 
-    def fails(_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("power cut")
 
     kept, other.store.commit = other.store.commit, fails  # type: ignore[method-assign]

@@ -1,6 +1,9 @@
 """The webhook against a real server on loopback: what it sends, and that failures are loud."""
 
+import hashlib
+import hmac
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,6 +21,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.taken = []
+        self.bodies = []
         self.answers = []
         self.hold = threading.Event()
 
@@ -28,7 +32,9 @@ class Receiver(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(raw)
+        body = json.loads(raw)
         self.server.taken.append((self.path, dict(self.headers), body))
         answer = self.server.answers.pop(0) if self.server.answers else 204
         if answer == "hang":
@@ -77,16 +83,62 @@ def test_it_keeps_the_sinks_contract(receiver, tmp_path):
     check_sink(PLUGIN.configure(url=receiver.url), tmp_path)
 
 
-@pytest.mark.parametrize("answer", [500, 404, 302, 308])
-def test_any_other_answer_is_loud_and_the_rest_is_still_sent(receiver, tmp_path, answer):
+@pytest.mark.parametrize(
+    ("answer", "permanent"),
+    [(500, False), (404, True), (410, True), (408, False), (429, False), (302, False), (308, False)],
+)
+def test_any_other_answer_is_loud_and_redirects_are_not_followed(receiver, tmp_path, answer, permanent):
     receiver.answers = [answer]
-    audit = audit_with(opened=(make_alert(), make_alert(control="bias")))
     with pytest.raises(SinkError) as caught:
-        PLUGIN.configure(url=receiver.url).deliver(audit, tmp_path)
+        PLUGIN.configure(url=receiver.url).deliver(audit_with(opened=(make_alert(),)), tmp_path)
     assert str(answer) in caught.value.message
-    assert len(receiver.taken) == 2
+    assert caught.value.permanent is permanent
+    assert len(receiver.taken) == 1
     assert "s3cret" not in caught.value.line()
     assert "secret-path" not in caught.value.line()
+
+
+def test_requests_are_signed_with_the_secret(receiver, tmp_path):
+    sink = PLUGIN.configure(url=receiver.url, secret="not to be shown")
+    sink.deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    ((_, headers, _),) = receiver.taken
+    at, _, mac = headers["Auditor-Signature"].removeprefix("t=").partition(",v1=")
+    body = receiver.bodies[0]
+    assert mac == hmac.new(b"not to be shown", at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert "not to be shown" not in repr(sink)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "[fe80::1]", "[fd00:ec2::254]"]
+)
+def test_addresses_that_are_not_public_are_refused(tmp_path, host):
+    with pytest.raises(SinkError) as caught:
+        PLUGIN.configure(url=f"http://{host}/x").deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    assert (caught.value.code, caught.value.permanent) == ("webhook_address_refused", False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254", "10.1.2.3"])
+def test_a_name_that_resolves_to_an_inner_address_is_refused(receiver, tmp_path, monkeypatch, address):
+    """DNS rebinding: the name is a stranger's, the address is ours."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, receiver.server_port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    url = f"http://hooks.example.com:{receiver.server_port}/x"
+    with pytest.raises(SinkError) as caught:
+        PLUGIN.configure(url=url).deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    assert caught.value.code == "webhook_address_refused"
+    assert receiver.taken == []
+
+
+def test_a_private_address_is_a_matter_of_settings(receiver, tmp_path, monkeypatch):
+    real = socket.getaddrinfo
+
+    def resolve(host, *rest, **options):
+        return real("127.0.0.1" if host == "hooks.internal" else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = f"http://hooks.internal:{receiver.server_port}/x"
+    PLUGIN.configure(url=url, allow_private=True).deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    assert receiver.taken[0][1]["Host"] == f"hooks.internal:{receiver.server_port}"
 
 
 def test_a_receiver_that_hangs_costs_the_timeout_only(receiver, tmp_path):

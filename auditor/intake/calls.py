@@ -5,7 +5,7 @@
 | `id` | trace id and span id: an export that is sent again is the same record |
 | `model.name` | attribute `auditor.model` of span or resource, else the model that was asked for, else `service.name` |
 | `model.version` | the model that answered |
-| `inputs` | `system`, `prompt` (the last turn of the user), `image`, `image-2`, ..., `audio`, `video`, `tool`, `documents` |
+| `inputs` | those of `core.messages`; `documents` of a retriever |
 | `output.text` | the answer, described |
 | `latency_s`, `first_token_s` | the span's duration; its first chunk |
 | `groups` | attributes `auditor.group.<feature>` |
@@ -17,8 +17,6 @@ documents' scores), so that what was retrieved can be watched whether or not bot
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,16 +24,15 @@ from typing import Any
 import msgspec
 
 from auditor.core.errors import RecordError
+from auditor.core.messages import MOST_EACH, Part, name_parts, numbered, payload_of
 from auditor.core.window import from_us
 from auditor.descriptors.describe import Payload, commitment, describe_input, describe_text
 from auditor.intake import dialects
-from auditor.intake.dialects import Call, Message, Part, read_call
+from auditor.intake.dialects import Call, read_call
 from auditor.intake.otlp import Span
 from auditor.intake.schema import Input, ModelRef, Output, Record, TextOutput
 from auditor.ports import Descriptor
 
-MAX_EACH = 8
-"""Inputs of one modality in one record; what a call has beyond them is not described."""
 _GROUP = "auditor.group."
 NAMES = (*dialects.NAMES, "auditor.", "user.id", "enduser.id", "error.type", "service.name")
 """How the names of attributes begin that are read here."""
@@ -108,17 +105,17 @@ def _inputs(call: Call, descriptors: Mapping[str, Descriptor], salt: bytes, seen
     if call.operation == "embeddings" and call.vectors:
         payloads = [
             Payload(
-                name=_numbered("prompt", number),
+                name=numbered("prompt", number),
                 value=text,
                 modality="text",
                 embedding=vector,
                 encoder=call.version or call.model,
                 error=None if text is not None else "not_captured",
             )
-            for number, (text, vector) in enumerate(call.vectors[:MAX_EACH], 1)
+            for number, (text, vector) in enumerate(call.vectors[:MOST_EACH], 1)
         ]
         return [_described(payload, descriptors, salt) for payload in payloads]
-    payloads = _said(call)
+    payloads = [_payload(part) for part in name_parts(call.messages)[0]]
     if not call.captured and not payloads:
         payloads.append(Payload(name="prompt", modality="text", error="not_captured"))
     if call.documents or call.scores:
@@ -149,46 +146,13 @@ def _described(payload: Payload, descriptors: Mapping[str, Descriptor], salt: by
     return msgspec.convert(describe_input(payload, descriptors, salt=salt), Input, from_attributes=True)
 
 
-def _said(call: Call) -> list[Payload]:
-    """What the system says, and the last turn: everything after the model's last answer."""
-    system = [part for message in call.messages if message.role in ("system", "developer") for part in message.parts]
-    turn: list[Message] = []
-    for message in reversed(call.messages):
-        if message.role == "assistant":
-            break
-        if message.role not in ("system", "developer"):
-            turn.insert(0, message)
-    found = []
-    for name, parts in (
-        ("system", system),
-        ("prompt", [part for message in turn if message.role != "tool" for part in message.parts]),
-        ("tool", [part for message in turn if message.role == "tool" for part in message.parts]),
-    ):
-        texts = [part.text for part in parts if part.text is not None]
-        if texts:
-            found.append(Payload(name=name, value="\n".join(texts), modality="text"))
-    for modality in ("image", "audio", "video"):
-        media = [part for message in turn for part in message.parts if part.modality == modality]
-        found += [_media(part, _numbered(modality, number)) for number, part in enumerate(media[:MAX_EACH], 1)]
-    return found
-
-
-def _media(part: Part, name: str) -> Payload:
-    if part.data is None:
-        return Payload(name=name, modality=part.modality, error=part.error or "not_captured")
-    try:
-        data = base64.b64decode(part.data, validate=True)
-    except (binascii.Error, ValueError):
-        return Payload(name=name, modality=part.modality, error="decode_failed")
-    return (
-        Payload(name=name, modality=part.modality, value=data)
-        if data
-        else Payload(name=name, modality=part.modality, error="decode_failed")
-    )
+def _payload(part: Part) -> Payload:
+    value, error = payload_of(part)
+    return Payload(name=part.name, value=value, modality=part.modality, error=error)
 
 
 def _output(call: Call, span: Span, descriptors: Mapping[str, Descriptor]) -> Output | None:
-    texts = [part.text for part in call.answer if part.text is not None]
+    texts = [raw.value for raw in call.answer if raw.modality == "text" and isinstance(raw.value, str)]
     error = span.attributes.get("error.type") or _exception(span)
     if not (texts or call.tokens or call.finish or error):
         return None
@@ -223,7 +187,3 @@ def _first_token(span: Span) -> float | None:
 def _subject(said: Mapping[str, Any], salt: bytes) -> str | None:
     who = said.get("user.id") or said.get("enduser.id")
     return commitment(who, salt) if isinstance(who, str) and who else None
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"

@@ -13,12 +13,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from auditor.core.messages import (
+    MEDIA,
+    REDACTED,
+    Message,
+    Raw,
+    from_address,
+    message_of,
+    messages_of,
+    parts_of,
+    role_of,
+)
 from auditor.intake.otlp import Span
 
 CALLS = frozenset(
@@ -36,7 +47,6 @@ CALLS = frozenset(
 NAMES = ("gen_ai.", "llm.", "openinference.", "embedding.", "retrieval.", "reranker.", "input.value")
 """How the names of attributes begin that are read here."""
 KINDS = {"LLM": "chat", "EMBEDDING": "embeddings", "RETRIEVER": "retrieval", "RERANKER": "retrieval"}
-_REDACTED = "__REDACTED__"
 _NUMBER = re.compile(r"\d{1,4}")
 _MAX_JSON = 32 << 20
 _decode = msgspec.json.Decoder().decode
@@ -48,34 +58,6 @@ _TOKENS = (
 )
 
 
-class Part(NamedTuple):
-    """One part of a message.
-
-    Attributes
-    ----------
-    modality : str
-        text, image, audio or video.
-    text : str or None
-        Of a text.
-    data : str or None
-        Base64 of an encoded file.
-    error : str or None
-        Why there is neither: `redacted`, `not_here` (a link, which is never followed).
-    """
-
-    modality: str
-    text: str | None = None
-    data: str | None = None
-    error: str | None = None
-
-
-class Message(NamedTuple):
-    """Who speaks, and what."""
-
-    role: str
-    parts: tuple[Part, ...]
-
-
 @dataclass(slots=True)
 class Call:
     """One call of a model, as far as its span tells."""
@@ -84,7 +66,7 @@ class Call:
     model: str | None = None
     version: str | None = None
     messages: list[Message] = field(default_factory=list)
-    answer: list[Part] = field(default_factory=list)
+    answer: list[Raw] = field(default_factory=list)
     captured: bool = False
     documents: list[str] = field(default_factory=list)
     scores: list[float] | None = None
@@ -123,12 +105,11 @@ def _genai(call: Call, at: Mapping[str, Any], span: Span) -> None:
     given = _first(at, span, "gen_ai.output.messages", "gen_ai.completion.")
     system = _json(_from_anywhere(at, span, "gen_ai.system_instructions"))
     if isinstance(system, list):
-        call.messages.append(Message("system", tuple(_parts(system))))
+        call.messages.append(("system", list(parts_of(system))))
     call.captured = asked is not None
-    for entry in asked or ():
-        call.messages.append(_message(entry))
+    call.messages += messages_of(asked)
     for entry in given or ():
-        call.answer += _message(entry).parts
+        call.answer += [raw for _, parts in message_of(entry) for raw in parts]
         if call.finish is None and isinstance(entry, dict) and entry.get("finish_reason"):
             call.finish = str(entry["finish_reason"])
     found = _json(at.get("gen_ai.retrieval.documents"))
@@ -136,7 +117,7 @@ def _genai(call: Call, at: Mapping[str, Any], span: Span) -> None:
         _documents(call, found)
         query = _text(at, "gen_ai.retrieval.query.text")
         if query:
-            call.messages.append(Message("user", (Part("text", query),)))
+            call.messages.append(("user", [Raw("text", query)]))
     _refusal(call)
 
 
@@ -156,45 +137,6 @@ def _first(at: Mapping[str, Any], span: Span, name: str, flat: str) -> list[Any]
     return entries or None
 
 
-def _message(entry: Any) -> Message:
-    if not isinstance(entry, dict):
-        return Message("user", ())
-    role = str(entry.get("role", "user"))
-    content = entry.get("parts", entry.get("content"))
-    if isinstance(content, str):
-        unpacked = _json(content) if content.startswith("[{") else None
-        content = unpacked if isinstance(unpacked, list) else [{"type": "text", "text": content}]
-    return Message(role, tuple(_parts(content if isinstance(content, list) else ())))
-
-
-def _parts(entries: Any) -> Iterator[Part]:
-    """Parts of GenAI messages, and OpenAI's own content parts, which some instrumentations pass on as they are."""
-    for entry in entries:
-        if isinstance(entry, str):
-            yield Part("text", entry)
-        if not isinstance(entry, dict):
-            continue
-        kind = entry.get("type")
-        if kind in ("text", "input_text", "output_text"):
-            text = entry.get("content", entry.get("text"))
-            if isinstance(text, str):
-                yield Part("text", text)
-        elif kind == "blob":
-            yield _media(entry.get("modality"), entry.get("content"))
-        elif kind in ("uri", "file"):
-            yield _linked(entry.get("modality"), entry.get("uri"))
-        elif kind in ("image_url", "input_image"):
-            url = entry.get("image_url")
-            yield _linked("image", url.get("url") if isinstance(url, dict) else url)
-        elif kind == "input_audio":
-            audio = entry.get("input_audio")
-            yield _media("audio", audio.get("data") if isinstance(audio, dict) else None)
-        elif kind == "tool_call_response":
-            result = entry.get("response", entry.get("result"))
-            if result is not None:
-                yield Part("text", result if isinstance(result, str) else json.dumps(result, default=str))
-
-
 # -- OpenInference ---------------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +153,7 @@ def _openinference(call: Call, at: Mapping[str, Any], span: Span) -> None:
     for _, entry in sorted(_numbered(at, "llm.input_messages.").items()):
         call.messages.append(_flat_message(entry))
     for _, entry in sorted(_numbered(at, "llm.output_messages.").items()):
-        call.answer += _flat_message(entry).parts
+        call.answer += _flat_message(entry)[1]
     for _, entry in sorted(_numbered(at, "embedding.embeddings.").items()):
         vector = entry.get("embedding.vector")
         numbers = [float(x) for x in vector] if isinstance(vector, list) and all(map(_is_number, vector)) else None
@@ -225,37 +167,35 @@ def _openinference(call: Call, at: Mapping[str, Any], span: Span) -> None:
 
 
 def _flat_message(entry: Mapping[str, Any]) -> Message:
-    parts: list[Part] = []
     text = _text(entry, "message.content")
-    if text is not None:
-        parts.append(Part("text", text))
+    parts = [] if text is None else list(parts_of(text))
     for _, part in sorted(_numbered(entry, "message.contents.").items()):
         kind = part.get("message_content.type")
-        if kind == "text" and isinstance(part.get("message_content.text"), str):
-            parts.append(Part("text", part["message_content.text"]))
-        elif kind in ("image", "audio", "video"):
-            parts.append(_linked(kind, part.get(f"message_content.{kind}.{kind}.url")))
-    return Message(str(entry.get("message.role", "user")), tuple(parts))
+        if kind in MEDIA:
+            parts.append(from_address(kind, part.get(f"message_content.{kind}.{kind}.url")))
+        else:
+            parts += parts_of({"type": kind, "text": part.get("message_content.text")})
+    return role_of(entry.get("message.role", "user")), parts
 
 
 def _raw_request(call: Call, at: Mapping[str, Any]) -> None:
     """What only the raw request holds: the query of a retriever, and sound, which the flattened messages leave out."""
     raw = _text(at, "input.value")
-    if raw is None or raw == _REDACTED:
+    if raw is None or raw == REDACTED:
         return
     if call.operation == "retrieval" and not call.messages:
         query = _text(at, "reranker.query") or raw
-        call.messages.append(Message("user", (Part("text", query),)))
+        call.messages.append(("user", [Raw("text", query)]))
     if "input_audio" not in raw:
         return
     request = _json(raw)
     entries = request.get("messages") if isinstance(request, dict) else None
     if not isinstance(entries, list) or len(entries) != len(call.messages):
         return
-    for index, (message, entry) in enumerate(zip(call.messages, entries, strict=True)):
-        known = {part.modality for part in message.parts}
-        more = tuple(part for part in _message(entry).parts if part.modality == "audio" and "audio" not in known)
-        call.messages[index] = Message(message.role, message.parts + more)
+    for index, ((role, parts), entry) in enumerate(zip(call.messages, entries, strict=True)):
+        if all(raw.modality != "audio" for raw in parts):
+            more = [raw for _, found in message_of(entry) for raw in found if raw.modality == "audio"]
+            call.messages[index] = (role, [*parts, *more])
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------------
@@ -273,32 +213,6 @@ def _documents(call: Call, entries: list[Any]) -> None:
 def _refusal(call: Call) -> None:
     if call.finish is not None:
         call.refused = call.finish in ("content_filter", "refusal", "safety", "SAFETY")
-
-
-def _media(modality: Any, data: Any) -> Part:
-    kind = modality if modality in ("image", "audio", "video") else "image"
-    if not isinstance(data, str) or not data:
-        return Part(kind, error="not_captured")
-    return Part(kind, error="redacted") if data == _REDACTED else Part(kind, data=data)
-
-
-def _linked(modality: Any, url: Any) -> Part:
-    """A data URI carries its file; any other address is not followed: a trace must not make this service fetch things."""
-    if isinstance(url, str) and url.startswith("data:"):
-        head, comma, data = url.partition(",")
-        kind = head[5:].split("/", 1)[0]
-        return (
-            _media(modality or kind, data)
-            if comma and head.endswith(";base64")
-            else Part(_kind(modality), error="decode_failed")
-        )
-    if url == _REDACTED:
-        return Part(_kind(modality), error="redacted")
-    return Part(_kind(modality), error="not_here" if isinstance(url, str) and url else "not_captured")
-
-
-def _kind(modality: Any) -> str:
-    return modality if modality in ("image", "audio", "video") else "image"
 
 
 def _numbered(at: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:

@@ -6,15 +6,15 @@ itself inside one `generate_content` belong to that one call.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._parts import MOST_PARTS, Part, Raw, file_modality, from_address, get, name_parts
-from auditor.adapters.apis._request import RequestSite
+from auditor.adapters._request_parts import MOST_PARTS
+from auditor.adapters.apis._request_site import RequestSite
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web.callable import wrap
 from auditor.agent.site import Site
+from auditor.core.messages import Message, Part, Raw, get, message_of, name_parts, number_parts, part_of, parts_of
 
 REFUSALS = frozenset(
     {
@@ -75,7 +75,7 @@ class Generate:
         firsts = [next(iter(get(item, "candidates") or ()), None) for item in items]
         parts = [part for first in firsts for part in get(get(first, "content"), "parts") or ()]
         said = [text for part in parts if isinstance(text := get(part, "text"), str) and not get(part, "thought")]
-        made = [raw for part in parts if (raw := _inline(part)) is not None and raw.modality in ("image", "audio")]
+        made = [raw for raw in map(part_of, parts) if raw.modality in ("image", "audio")]
         finish = next((_word(found) for first in reversed(firsts) if (found := get(first, "finish_reason"))), None)
         blocked = next(
             (_word(why) for item in items if (why := get(get(item, "prompt_feedback"), "block_reason"))), None
@@ -97,7 +97,7 @@ class Embed(Generate):
     """embed_content: each text or file with its vector; one vector for all of them is an input of its own."""
 
     def parts(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
-        return name_parts([("user", [raw for _, parts in messages(kwargs.get("contents")) for raw in parts])])
+        return number_parts(raw for _, parts in messages(kwargs.get("contents")) for raw in parts)
 
     def answer(self, result: Any) -> dict[str, Any]:
         vectors = [get(entry, "values") for entry in get(result, "embeddings") or ()]
@@ -111,65 +111,21 @@ READERS: dict[str, Generate] = {
 }
 
 
-def messages(contents: Any) -> list[tuple[str, list[Raw]]]:
+def messages(contents: Any) -> list[Message]:
     """(role, parts) pairs of contents in any form that the client takes; neighbours without a role are one message."""
-    found: list[tuple[str, list[Raw]]] = []
+    found: list[Message] = []
     loose: list[Raw] | None = None
     for item in contents if isinstance(contents, (list, tuple)) else [contents]:
         parts = None if isinstance(item, str) else get(item, "parts")
         if parts is not None:
-            found.append(_message(get(item, "role"), parts))
+            found += message_of(item)
             loose = None
         elif item is not None:
             if loose is None:
                 loose = []
                 found.append(("user", loose))
-            loose += map(_raw, item) if isinstance(item, (list, tuple)) else [_raw(item)]
+            loose += parts_of(item)
     return found
-
-
-def _message(role: Any, parts: Iterable[Any]) -> tuple[str, list[Raw]]:
-    parts = list(parts)
-    if parts and all(_function_response(part) is not None for part in parts):
-        role = "tool"  # the client sends the results of functions in the user's name
-    return ("assistant" if role == "model" else str(role or "user")), list(map(_raw, parts))
-
-
-def _raw(part: Any) -> Raw:
-    if isinstance(part, str):
-        return Raw("text", part)
-    if any(base.__module__.startswith("PIL.") for base in type(part).__mro__):
-        return Raw("image", part)
-    if isinstance(get(part, "text"), str):
-        return Raw(None if get(part, "thought") else "text", get(part, "text"))
-    inline = _inline(part)
-    if inline is not None:
-        return inline
-    file = _either(part, "file_data", "fileData") or part
-    address = _either(file, "file_uri", "fileUri") or get(file, "uri")
-    if address:
-        return from_address(file_modality(_either(file, "mime_type", "mimeType"), str(address)), address)
-    response = _function_response(part)
-    return Raw(None) if response is None else Raw("text", json.dumps(get(response, "response"), default=str))
-
-
-def _inline(part: Any) -> Raw | None:
-    """A file inside the request: a part with a blob, or a blob."""
-    blob = _either(part, "inline_data", "inlineData") or part
-    data = get(blob, "data")
-    if not isinstance(data, (bytes, str)):
-        return None
-    modality = file_modality(_either(blob, "mime_type", "mimeType"))
-    return Raw(modality, data, "plain" if isinstance(data, bytes) else "base64")
-
-
-def _function_response(part: Any) -> Any:
-    return _either(part, "function_response", "functionResponse")
-
-
-def _either(holder: Any, name: str, camel: str) -> Any:
-    found = get(holder, name)
-    return get(holder, camel) if found is None else found
 
 
 def _word(reason: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from auditor.adapters._batch import Flight
+from auditor.adapters._rows import Flight
 from auditor.adapters._tensors import Lazy, is_array, length, take
 from auditor.adapters.neural._processors import Processors
 

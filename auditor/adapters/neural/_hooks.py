@@ -10,7 +10,7 @@ from threading import get_ident
 from types import FrameType
 from typing import Any
 
-from auditor.adapters._batch import Flight
+from auditor.adapters._rows import Flight
 from auditor.adapters._tensors import is_torch, length, pooled, take
 from auditor.agent.shield import shield
 from auditor.agent.site import Site

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from auditor.core.messages import MEDIA, Raw, from_address, messages_of, name_parts, payload_of
+
 IMAGES = frozenset(
     {
         *("image-classification", "zero-shot-image-classification", "object-detection", "zero-shot-object-detection"),
@@ -15,8 +17,8 @@ IMAGES = frozenset(
 )
 SOUNDS = frozenset({"automatic-speech-recognition", "audio-classification", "zero-shot-audio-classification"})
 CHATS = frozenset({"image-text-to-text", "any-to-any"})
+WRITERS = frozenset({"text-generation", "text2text-generation"})
 QUESTIONS = frozenset({"visual-question-answering", "document-question-answering"})
-_MOST_IMAGES = 8
 _DATA = (
     *("inputs", "image", "images", "audios", "videos", "text_inputs", "sequences", "text", "texts", "documents"),
     *("args.0", "arg.0"),
@@ -31,6 +33,7 @@ class Part(NamedTuple):
     value: Any
     modality: str
     rate: float | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,7 @@ def task_of(pipeline: Any) -> Task:
         return _answer(result, said, classes)
 
     if task in CHATS:
-        names = ("text", "image", *(f"image-{number}" for number in range(2, _MOST_IMAGES + 1)))
-        return Task(names, _chat_data, _many_chats, lambda item, said: _chat(item), _chat_answer)
+        return Task((), _chat_data, _many_chats, lambda item, said: _chat(item), _chat_answer)
     if task in SOUNDS:
         rate = getattr(pipeline.feature_extractor, "sampling_rate", None)
         return Task(("audio", "labels"), _first, _is_list, lambda item, said: _sound(item, rate, said), answer)
@@ -78,7 +80,8 @@ def task_of(pipeline: Any) -> Task:
         return Task(("video",), _first, _is_list, lambda item, said: {"video": Part(item, "video")}, answer)
     if task in QUESTIONS:
         return Task(("image", "question"), _question_data, _is_list, lambda item, said: _question(item), answer)
-    return Task((), _first, _is_list, _text, answer)
+    name = "prompt" if task in WRITERS else "text"
+    return Task((), _first, _is_list, lambda item, said: _text(item, said, name), answer)
 
 
 def _class_names(pipeline: Any) -> list[str]:
@@ -146,12 +149,12 @@ def _labels(said: Mapping[str, Any]) -> dict[str, Part]:
     return {"labels": Part(", ".join(map(str, labels)), "text")} if labels else {}
 
 
-def _text(item: Any, said: Mapping[str, Any]) -> dict[str, Part]:
+def _text(item: Any, said: Mapping[str, Any], name: str) -> dict[str, Part]:
     if isinstance(item, Mapping):
         return {str(name): Part(value, "text") for name, value in item.items() if isinstance(value, str)}
     if isinstance(item, (list, tuple)) and item and _is_message(item[0]):
         return _chat(item)
-    return {"text": Part(item if isinstance(item, str) else None, "text"), **_labels(said)}
+    return {name: Part(item if isinstance(item, str) else None, "text"), **_labels(said)}
 
 
 def _question(item: Any) -> dict[str, Part]:
@@ -160,36 +163,43 @@ def _question(item: Any) -> dict[str, Part]:
 
 
 def _chat(item: Any) -> dict[str, Part]:
-    """A prompt with its pictures; of a conversation the last thing the user said, and all pictures."""
-    messages = getattr(item, "messages", item)
-    if isinstance(messages, (list, tuple)) and messages and _is_message(messages[0]):
-        images = [part for message in messages for part in map(_picture, _contents(message)) if part is not None]
-        users = [message for message in messages if message["role"] == "user"] or list(messages)
-        words = [part if isinstance(part, str) else part.get("text") for part in _contents(users[-1])]
-        text = "\n".join(word for word in words if isinstance(word, str))
-        return {"text": Part(text or None, "text"), **_pictures(images)}
-    if isinstance(item, Mapping):
+    """The inputs of a conversation, or of a prompt with its media."""
+    entries = getattr(item, "messages", item)
+    if isinstance(entries, (list, tuple)) and entries and _is_message(entries[0]):
+        conversation = messages_of([{**entry, "content": _contents(entry)} for entry in entries])
+    elif isinstance(item, Mapping):
         images = item.get("images", item.get("image"))
-        return {"text": Part(item.get("text"), "text"), **_pictures(images if isinstance(images, list) else [images])}
-    return {"text": Part(item, "text")} if isinstance(item, str) else _pictures([item])
+        pictures = images if isinstance(images, (list, tuple)) else [images]
+        words = [Raw("text", item["text"])] if isinstance(item.get("text"), str) else []
+        conversation = [("user", [*words, *(_medium("image", picture) for picture in pictures)])]
+    else:
+        conversation = [("user", [Raw("text", item) if isinstance(item, str) else _medium("image", item)])]
+    found = {}
+    for part in name_parts(conversation)[0]:
+        value, error = payload_of(part)
+        found[part.name] = Part(value, part.modality, error=error)
+    return found
 
 
-def _contents(message: Mapping[str, Any]) -> Sequence[Any]:
+def _contents(message: Mapping[str, Any]) -> list[Any]:
+    """The parts of a message; media that the pipeline reads from this machine are read from there as well."""
     content = message["content"]
-    return [content] if isinstance(content, str) else list(content or ())
+    return [_local(part) for part in ([content] if isinstance(content, str) else content or ())]
 
 
-def _picture(part: Any) -> Any:
-    if not isinstance(part, Mapping) or part.get("type") not in ("image", "image_url"):
-        return None
-    return next((part[name] for name in ("image", "url", "path", "base64") if part.get(name) is not None), None)
+def _local(part: Any) -> Any:
+    if not isinstance(part, Mapping) or str(part.get("type")) not in MEDIA:
+        return part
+    kind = part["type"]
+    places = (part.get(name) for name in (kind, "path", "url"))
+    return next((_medium(kind, place) for place in places if place is not None), part)
 
 
-def _pictures(images: Sequence[Any]) -> dict[str, Part]:
-    names = ["image", *(f"image-{number}" for number in range(2, _MOST_IMAGES + 1))]
-    return {name: Part(image, "image") for name, image in zip(names, images, strict=False)} or {
-        "image": Part(None, "image")
-    }
+def _medium(modality: str, value: Any) -> Raw:
+    """A file of this machine by its path, an address, or a decoded payload; None is an input that is missing."""
+    if isinstance(value, str) and ("://" in value[:16] or value.startswith("data:")):
+        return from_address(modality, value)
+    return Raw(modality, value)
 
 
 # -- answers ------------------------------------------------------------------------------------------------------------

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
-from auditor.adapters._batch import Column, Flight, begin
+from auditor.adapters._rows import Column, Flight, begin
 from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._around import Session, around, nothing_read
+from auditor.adapters.neural._embedding_taps import tap_branches, tap_outputs
 from auditor.adapters.neural._hooks import Open, encoder_of
-from auditor.adapters.neural._parts_of_models import tap_branches, tap_outputs
 from auditor.adapters.neural._pipeline_tasks import Task, task_of
 from auditor.adapters.neural._processors import model_name
+from auditor.adapters.neural._wrapped_methods import Session, around, nothing_read
 from auditor.adapters.proxy import make_proxy
 from auditor.agent.shield import nothing, sheltered
 from auditor.agent.site import Binder, Site
@@ -86,6 +86,7 @@ class Watching:
             modality=(spec.modality if spec is not None else None) or modality,
             rate=rates if given is None else given,
             encoder=(spec.encoder if spec is not None else None) or self.encoder,
+            error=[None if part is None else part.error for part in parts],
         )
 
     def read(self, flight: Flight, results: Any, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.adapters._batch import Answers, Column, Flight, begin
+from auditor.adapters._rows import Answers, Column, Flight, begin
 from auditor.adapters._tensors import Lazy, is_array, length
 from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._around import OF_MODULES, Session, around, giving_itself
 from auditor.adapters.neural._hooks import Open, encoder_of, tap_modules
 from auditor.adapters.neural._processors import model_name
+from auditor.adapters.neural._wrapped_methods import OF_MODULES, Session, around, giving_itself
 from auditor.adapters.proxy import make_proxy
 from auditor.agent.site import Binder, InputSpec, Site
 from auditor.core.errors import ConfigurationError

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from auditor.adapters._batch import Answers, Flight, begin
+from auditor.adapters._rows import Answers, Flight, begin
 from auditor.adapters._tensors import is_array, length, pooled, take
 from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._around import OF_MODULES, Session, around, giving_itself
 from auditor.adapters.neural._columns import Columns, pixel_scales
 from auditor.adapters.neural._hooks import Open, branch_layers, encoder_of, tap_modules
+from auditor.adapters.neural._wrapped_methods import OF_MODULES, Session, around, giving_itself
 from auditor.adapters.proxy import make_proxy
 from auditor.agent.site import Binder, Site
 from auditor.core.errors import ConfigurationError

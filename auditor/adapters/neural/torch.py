@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditor.adapters import sites_in_hooks
-from auditor.adapters._batch import begin
+from auditor.adapters._rows import begin
 from auditor.adapters.neural._answers import Reader
 from auditor.adapters.neural._columns import Columns, pixel_scales
 from auditor.adapters.neural._hooks import (

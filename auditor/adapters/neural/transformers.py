@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.adapters._batch import Answers, Column, Flight, begin
+from auditor.adapters._rows import Answers, Column, Flight, begin
 from auditor.adapters._tensors import Lazy, is_array, length, take
 from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._around import OF_MODULES, Enter, Session, around, giving_itself
 from auditor.adapters.neural._columns import unscaled
+from auditor.adapters.neural._embedding_taps import EMBEDDINGS, tap_branches
 from auditor.adapters.neural._generation import Generation
 from auditor.adapters.neural._hooks import Entry, Hook, Open, encoder_of, hook
-from auditor.adapters.neural._parts_of_models import EMBEDDINGS, tap_branches
 from auditor.adapters.neural._processors import Processors, model_name
+from auditor.adapters.neural._wrapped_methods import OF_MODULES, Enter, Session, around, giving_itself
 from auditor.adapters.proxy import make_proxy
 from auditor.agent.site import Binder, InputSpec, Site
 from auditor.core.errors import ConfigurationError

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, thread_time
 from typing import Any
 
-from auditor.adapters._batch import finish_rows, of_row, row_ids
-from auditor.adapters._parts import MOST_PARTS, Part, get, hold, name_parts, payloads
-from auditor.adapters.apis._openai_wire import CHAT, chat_messages
+from auditor.adapters._request_parts import MOST_PARTS, hold, payloads
+from auditor.adapters._rows import finish_rows, of_row, row_ids
+from auditor.adapters.apis._openai_endpoints import CHAT
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web.callable import wrap
 from auditor.agent.call import Call, given
@@ -22,6 +22,7 @@ from auditor.agent.ids import new_id
 from auditor.agent.shield import shield
 from auditor.agent.site import ANSWER, OFF, InputSpec, Site, answer_kind
 from auditor.agent.snapshot import freeze
+from auditor.core.messages import Part, get, messages_of, name_parts
 
 ONLY = "input"
 """The name of the input of data without columns."""
@@ -142,7 +143,7 @@ class Table:
 
     def _parts(self, cells: Mapping[str, Any], specs: Mapping[str, InputSpec] | None) -> list[Part]:
         if self._chat and not specs:
-            return name_parts(chat_messages(cells["messages"]))[0]
+            return name_parts(messages_of(cells["messages"]))[0]
         found: list[Part] = []
         if specs is not None:
             for name, spec in specs.items():

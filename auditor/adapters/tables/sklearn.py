@@ -12,7 +12,7 @@ from hashlib import blake2b
 from time import perf_counter, thread_time
 from typing import Any
 
-from auditor.adapters._batch import finish_rows, of_row, row_ids
+from auditor.adapters._rows import finish_rows, of_row, row_ids
 from auditor.adapters.proxy import make_proxy
 from auditor.agent.call import Call, given
 from auditor.agent.ids import new_id

@@ -8,9 +8,10 @@ from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
-from auditor.adapters._parts import MOST_PARTS, Part, Raw, file_modality, name_parts
-from auditor.adapters.apis._openai_wire import CHAT, chat_messages
+from auditor.adapters._request_parts import MOST_PARTS
+from auditor.adapters.apis._openai_endpoints import CHAT
 from auditor.agent.site import Answer, InputSpec
+from auditor.core.messages import Part, Raw, file_modality, messages_of, name_parts
 
 Specs = Mapping[str, InputSpec] | None
 READ = frozenset({"application/json", "multipart/form-data", "application/x-www-form-urlencoded"})
@@ -91,7 +92,7 @@ def _from_json(body: bytes, lacking: str | None, specs: Specs) -> list[Part]:
     if not isinstance(said, Mapping):
         said = {"body": said}
     if isinstance(said.get("messages"), list) and not specs:
-        return name_parts(chat_messages(said["messages"]))[0]
+        return name_parts(messages_of(said["messages"]))[0]
     if specs:
         return [part for name, spec in specs.items() if (part := _declared(name, spec, _at(said, name))) is not None]
     parts, numbers = {}, {}

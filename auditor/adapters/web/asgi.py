@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from auditor.adapters._parts import generated, payload_of, payloads
+from auditor.adapters._request_parts import generated, payload_of, payloads
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web._bodies import answer_of, is_read, request_parts
 from auditor.agent.call import Call

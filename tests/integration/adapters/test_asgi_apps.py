@@ -259,7 +259,7 @@ def test_a_chat_body_and_a_chat_stream(agent, records) -> None:
     with calling(agent.watch(make_app())) as client:
         client.post("/chat", json={"model": "m", "messages": [{"role": "user", "content": parts}]})
     (record,) = records(agent)
-    assert set(inputs(record)) == {"text-1", "image-1"}
+    assert set(inputs(record)) == {"prompt", "image"}
     assert record["output"]["finish"] == "stop"
     assert record["output"]["text"]["descriptors"]["chars"] == 8
 

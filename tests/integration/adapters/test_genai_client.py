@@ -87,13 +87,13 @@ def test_a_multimodal_call_is_one_record(agent, watched, records) -> None:
     (record,) = records(agent)
     found = inputs(record)
     assert {name: entry["modality"] for name, entry in found.items()} == {
-        "text-1": "text",
-        "image-1": "image",
-        "audio-1": "audio",
-        "system-text-1": "text",
+        "prompt": "text",
+        "image": "image",
+        "audio": "audio",
+        "system": "text",
     }
-    assert found["image-1"]["descriptors"]["width"] == 6
-    assert found["audio-1"]["descriptors"]["duration_s"] == pytest.approx(0.25)
+    assert found["image"]["descriptors"]["width"] == 6
+    assert found["audio"]["descriptors"]["duration_s"] == pytest.approx(0.25)
     assert record["model"]["version"] == "gemini-flash-002"
     output = record["output"]
     assert output["tokens"] == {"input": 5, "output": 5}  # two of the answer, three of thoughts
@@ -114,7 +114,7 @@ def test_a_multimodal_call_is_one_record(agent, watched, records) -> None:
 def test_contents_in_every_form(contents: Any, agent, watched, records) -> None:
     watched.models.generate_content(model="gemini-flash", contents=contents)
     found = inputs(records(agent)[0])
-    assert set(found) == {"text-1", "image-1", "audio-1"}
+    assert set(found) == {"prompt", "image", "audio"}
     assert not any("error" in entry for entry in found.values())
 
 
@@ -122,13 +122,13 @@ def test_pictures_of_pillow_are_copied_before_the_host_can_change_them(agent, wa
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed").new("RGB", (4, 4), "white")
     watched.models.generate_content(model="gemini-flash", contents=["what?", image])
     image.paste("black", (0, 0, 4, 4))
-    assert inputs(records(agent)[0])["image-1"]["descriptors"]["brightness"] == pytest.approx(1.0)
+    assert inputs(records(agent)[0])["image"]["descriptors"]["brightness"] == pytest.approx(1.0)
 
 
 def test_an_address_is_not_fetched(agent, watched, records) -> None:
     file = types.Part.from_uri(file_uri="gs://bucket/cat.png", mime_type="image/png")
     watched.models.generate_content(model="gemini-flash", contents=["what?", file])
-    assert inputs(records(agent)[0])["image-1"]["error"] == "remote"
+    assert inputs(records(agent)[0])["image"]["error"] == "remote"
 
 
 def test_a_stream_is_one_record(agent, watched, provider, records) -> None:
@@ -180,16 +180,16 @@ def test_embeddings_carry_their_vectors_and_encoder(agent, watched, records) -> 
     assert answer.embeddings[1].values == [1.0, 2.0, 3.0, 4.0]
     (record,) = records(agent)
     found = inputs(record)
-    assert found["text-1"]["embedding"] == [0.0, 1.0, 2.0, 3.0]
-    assert found["text-2"]["embedding"] == [1.0, 2.0, 3.0, 4.0]
-    assert found["text-1"]["encoder"] == record["model"]["version"] == "embed-small"
+    assert found["prompt"]["embedding"] == [0.0, 1.0, 2.0, 3.0]
+    assert found["prompt-2"]["embedding"] == [1.0, 2.0, 3.0, 4.0]
+    assert found["prompt"]["encoder"] == record["model"]["version"] == "embed-small"
 
 
 def test_one_vector_for_several_parts_is_an_input_of_its_own(agent, watched, records) -> None:
     watched.models.embed_content(model="embed-small", contents=types.Content(parts=PARTS[:2]))
     found = inputs(records(agent)[0])
     assert found["embedding"]["modality"] == "embedding"
-    assert "embedding" not in found["text-1"]
+    assert "embedding" not in found["prompt"]
 
 
 def test_a_chat_session_counts_its_history(agent, watched, records) -> None:
@@ -197,8 +197,8 @@ def test_a_chat_session_counts_its_history(agent, watched, records) -> None:
     assert chat.send_message("echo one").text == "one"
     assert [chunk.text for chunk in chat.send_message_stream(["and this?", PARTS[1]])][-1] == " cats"
     first, second = map(inputs, records(agent))
-    assert set(first) == {"text-1"}
-    assert set(second) == {"text-1", "image-1", "history-text-1", "history-text-2"}
+    assert set(first) == {"prompt"}
+    assert set(second) == {"prompt", "image", "history"}
 
 
 def test_functions_that_the_client_calls_belong_to_the_call(agent, watched, provider, records) -> None:

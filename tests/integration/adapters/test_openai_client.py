@@ -116,15 +116,15 @@ def test_a_multimodal_chat_is_one_record(agent, watched, records) -> None:
     (record,) = records(agent)
     found = inputs(record)
     assert {name: entry["modality"] for name, entry in found.items()} == {
-        "text-1": "text",
-        "image-1": "image",
-        "audio-1": "audio",
-        "system-text-1": "text",
+        "prompt": "text",
+        "image": "image",
+        "audio": "audio",
+        "system": "text",
     }
     assert all("error" not in entry for entry in found.values())
-    assert found["text-1"]["descriptors"]["words"] == 6
-    assert (found["image-1"]["descriptors"]["width"], found["image-1"]["descriptors"]["height"]) == (6, 5)
-    assert found["audio-1"]["descriptors"]["duration_s"] == pytest.approx(0.25)
+    assert found["prompt"]["descriptors"]["words"] == 6
+    assert (found["image"]["descriptors"]["width"], found["image"]["descriptors"]["height"]) == (6, 5)
+    assert found["audio"]["descriptors"]["duration_s"] == pytest.approx(0.25)
     assert record["model"] == {"name": "assistant", "version": "gpt-4o-2024-08-06"}
     output = record["output"]
     assert output["tokens"] == {"input": 11, "output": 2}
@@ -140,7 +140,7 @@ def test_nothing_that_was_said_leaves(agent, watched, records, transport) -> Non
     assert not any(b"Zebedee" in payload for _, payload in transport.frames)
 
 
-def test_a_conversation_names_its_present_turn_and_counts_back_its_past(agent, watched, records) -> None:
+def test_a_conversation_is_split_into_its_present_turn_and_its_history(agent, watched, records) -> None:
     messages = [
         {"role": "user", "content": "first"},
         {"role": "assistant", "content": "one"},
@@ -152,16 +152,23 @@ def test_a_conversation_names_its_present_turn_and_counts_back_its_past(agent, w
     messages.append({"role": "assistant", "content": "appended before the worker looked"})
     (record,) = records(agent)
     found = inputs(record)
-    assert set(found) == {"text-1", "tool-text-1", "history-text-1", "history-text-2"}
-    assert found["text-1"]["descriptors"]["words"] == 3
-    assert found["history-text-1"]["descriptors"]["chars"] == 3  # "one"
+    assert set(found) == {"prompt", "tool", "history"}
+    assert found["prompt"]["descriptors"]["words"] == 3
+    assert found["history"]["descriptors"]["chars"] == len("first\none")
 
 
-def test_a_long_history_is_bounded_and_the_bound_is_noted(agent, watched, records) -> None:
+def test_a_long_history_is_one_input(agent, watched, records) -> None:
     messages = [{"role": role, "content": "x"} for _ in range(40) for role in ("user", "assistant")]
     watched.chat.completions.create(model="gpt-4o", messages=[*messages, {"role": "user", "content": "now"}])
     (record,) = records(agent)
-    assert len(record["inputs"]) == 32
+    assert set(inputs(record)) == {"prompt", "history"}
+
+
+def test_many_pictures_are_bounded_and_the_bound_is_noted(agent, watched, records) -> None:
+    picture = {"type": "image_url", "image_url": {"url": data_uri(png(6, 5), "image/png")}}
+    watched.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": [picture] * 10}])
+    (record,) = records(agent)
+    assert set(inputs(record)) == {"image", *(f"image-{number}" for number in range(2, 9))}
     assert agent.stats()["notes"] == {"parts_left_out": 1}
 
 
@@ -173,14 +180,15 @@ def test_an_address_is_not_fetched(agent, watched, records) -> None:
     ]
     watched.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": parts}])
     found = inputs(records(agent)[0])
-    assert set(found) == {"image-1", "text-1"}
-    assert found["image-1"]["error"] == "remote"
+    assert set(found) == {"image", "prompt", "file"}
+    assert found["image"]["error"] == "remote"
+    assert found["file"]["error"] == "unsupported_file"
 
 
 def test_a_damaged_file_is_an_error_of_its_input(agent, watched, records) -> None:
     parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,!!!"}}]
     watched.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": parts}])
-    assert inputs(records(agent)[0])["image-1"]["error"] in ("decode_failed", "empty")
+    assert inputs(records(agent)[0])["image"]["error"] in ("decode_failed", "empty")
 
 
 def test_a_refusal_is_an_answer(agent, watched, records) -> None:
@@ -242,13 +250,13 @@ def test_extract_and_groups_see_the_librarys_objects(agent, client, records) -> 
 
 
 def test_declared_inputs_are_missing_when_they_are_not_sent(agent, client, records) -> None:
-    watched = agent.watch(client, inputs={"text-1": "text", "image-1": "image"})
+    watched = agent.watch(client, inputs={"prompt": "text", "image": "image"})
     ask(watched, "hello")
     watched.chat.completions.create(model="gpt-4o", messages=QUESTION)
     first, second = map(inputs, records(agent))
-    assert first["image-1"]["missing"] is True
-    assert set(second) == {"text-1", "image-1"}
-    assert "missing" not in second["image-1"]
+    assert first["image"]["missing"] is True
+    assert set(second) == {"prompt", "image"}
+    assert "missing" not in second["image"]
 
 
 def test_redaction_sees_decoded_payloads(make_agent, client, transport, records) -> None:
@@ -260,9 +268,9 @@ def test_redaction_sees_decoded_payloads(make_agent, client, transport, records)
 
     agent = make_agent(redact=redact)
     agent.watch(client).chat.completions.create(model="gpt-4o", messages=QUESTION)
-    assert inputs(records(agent)[0])["image-1"]["error"] == "withheld"
-    assert seen["image-1"] == png(6, 5)
-    assert seen["audio-1"] == wav(0.25)
+    assert inputs(records(agent)[0])["image"]["error"] == "withheld"
+    assert seen["image"] == png(6, 5)
+    assert seen["audio"] == wav(0.25)
 
 
 def test_calls_that_are_not_chosen_are_counted_by_version(make_agent, client, transport) -> None:
@@ -343,7 +351,7 @@ def test_the_stream_helper_is_watched(agent, watched, records) -> None:
     assert final.choices[0].message.content == "two cats"
     (record,) = records(agent)
     assert record["output"]["finish"] == "stop"
-    assert "image-1" in inputs(record)
+    assert "image" in inputs(record)
 
 
 def test_parse_is_watched(agent, watched, records) -> None:
@@ -417,7 +425,7 @@ def test_responses(agent, watched, records) -> None:
     )
     assert answer.output_text == "two cats"
     (record,) = records(agent)
-    assert set(inputs(record)) == {"text-1", "image-1", "system-text-1", "tool-text-1"}
+    assert set(inputs(record)) == {"prompt", "image", "system", "tool"}
     output = record["output"]
     assert (output["finish"], output["tokens"]) == ("completed", {"input": 9, "output": 2})
     assert record["model"]["version"] == "gpt-4o-2024-08-06"
@@ -450,14 +458,14 @@ def test_embeddings_carry_their_vectors_and_encoder(agent, watched, records) -> 
     answer = watched.embeddings.create(model="embed-small", input=["a cat", "a dog"])
     assert answer.data[1].embedding == [1.0, 2.0, 3.0, 4.0]
     found = inputs(records(agent)[0])
-    assert found["text-1"]["embedding"] == [0.0, 1.0, 2.0, 3.0]
-    assert found["text-2"]["embedding"] == [1.0, 2.0, 3.0, 4.0]
-    assert found["text-1"]["encoder"] == "embed-small-1"
+    assert found["prompt"]["embedding"] == [0.0, 1.0, 2.0, 3.0]
+    assert found["prompt-2"]["embedding"] == [1.0, 2.0, 3.0, 4.0]
+    assert found["prompt"]["encoder"] == "embed-small-1"
 
 
 def test_tokens_are_no_text(agent, watched, records) -> None:
     watched.embeddings.create(model="embed-small", input=[[1, 2], [3]])
-    assert inputs(records(agent)[0])["text-1"]["error"] == "tokenised"
+    assert inputs(records(agent)[0])["prompt"]["error"] == "tokenised"
 
 
 def test_generated_pictures_are_inputs_called_generated(agent, watched, records) -> None:
@@ -466,7 +474,7 @@ def test_generated_pictures_are_inputs_called_generated(agent, watched, records)
     watched.images.generate(model="dall-e-2", prompt="a grey square", response_format="url")
     list(watched.images.generate(model="gpt-image-1", prompt="a grey square", stream=True, partial_images=1))
     made, remote, streamed = map(inputs, records(agent))
-    assert set(made) == {"text-1", "generated", "generated-2"}
+    assert set(made) == {"prompt", "generated", "generated-2"}
     assert made["generated"]["descriptors"]["width"] == 8
     assert made["generated"]["descriptors"]["brightness"] < made["generated-2"]["descriptors"]["brightness"]
     assert remote["generated"]["error"] == "remote"
@@ -476,8 +484,8 @@ def test_generated_pictures_are_inputs_called_generated(agent, watched, records)
 def test_an_edited_picture_goes_in_and_comes_out(agent, watched, records) -> None:
     watched.images.edit(model="gpt-image-1", image=("a.png", png(6, 6)), prompt="make it darker")
     (record,) = records(agent)
-    assert set(inputs(record)) == {"text-1", "image-1", "generated"}
-    assert inputs(record)["image-1"]["descriptors"]["width"] == 6
+    assert set(inputs(record)) == {"prompt", "image", "generated"}
+    assert inputs(record)["image"]["descriptors"]["width"] == 6
     assert record["model"]["version"] == "gpt-image-1"
 
 
@@ -495,7 +503,7 @@ def test_a_transcription_takes_its_sound_in_any_form(form: str, agent, watched, 
         given.close()
     assert provider.seen[-1][1]["file"][2] == len(wav(0.5))  # all of it was sent
     (record,) = records(agent)
-    assert inputs(record)["audio-1"]["descriptors"]["duration_s"] == pytest.approx(0.5)
+    assert inputs(record)["audio"]["descriptors"]["duration_s"] == pytest.approx(0.5)
     assert record["output"]["text"]["descriptors"]["chars"] == 5
     assert record["output"]["tokens"] == {"input": 14, "output": 1}
 
@@ -576,14 +584,14 @@ def test_a_cancelled_call_is_recorded_and_stays_cancelled(agent, provider, recor
 
 @pytest.mark.parametrize("place", ["parts", "answer", "version", "model"])
 def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, monkeypatch, swallowed, records) -> None:
-    from auditor.adapters.apis import _openai_wire
+    from auditor.adapters.apis import _openai_endpoints
 
     swallowed.expect()
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ValueError("broken")
 
-    monkeypatch.setattr(_openai_wire.CHAT, place, broken, raising=False)
+    monkeypatch.setattr(_openai_endpoints.CHAT, place, broken, raising=False)
     assert ask(watched, "hello").choices[0].message.content == "two cats"
     assert len(list(ask(watched, "hello", stream=True))) == 4
     records(agent)  # the books balance
@@ -593,7 +601,7 @@ def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, m
 
 def test_an_endpoint_that_imitates_sends_less(agent, provider, records) -> None:
     """A server that leaves out usage, finish reasons and ids is an endpoint, too."""
-    from auditor.adapters.apis._openai_wire import CHAT
+    from auditor.adapters.apis._openai_endpoints import CHAT
 
     assert CHAT.answer({"choices": []})["text"] is None
     assert CHAT.answer({"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]})["text"] == "a"

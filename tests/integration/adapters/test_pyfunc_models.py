@@ -230,7 +230,7 @@ def test_a_mapping_of_scalars_is_one_row_and_a_list_of_mappings_is_many() -> Non
 
 def test_a_chat_request_is_one_row_of_named_parts() -> None:
     assert rows({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]}) == [
-        {"text-1": "b", "system-text-1": "a"}
+        {"prompt": ("b",), "system": ("a",)}
     ]
 
 

@@ -195,8 +195,9 @@ def test_a_conversation_about_a_picture(make_agent: Make, records: Any) -> None:
     found = records(agent)
     assert len(found) == 5
     assert [record["output"]["text"]["descriptors"]["chars"] for record in found[:2]] == [float(len(answer))] * 2
-    assert [by_name(record)["text"]["descriptors"]["words"] for record in found] == [3.0, 3.0, 4.0, 3.0, 1.0]
-    assert all("descriptors" in by_name(record)["image"] for record in found)
+    assert [by_name(record)["prompt"]["descriptors"]["words"] for record in found] == [3.0, 3.0, 4.0, 3.0, 1.0]
+    assert all("descriptors" in by_name(record)["image"] for record in found[:4])
+    assert {"prompt", "history", "history-image"} <= set(by_name(found[4]))
     assert len(by_name(found[0])["image"]["embedding"]) == 32
 
 

@@ -105,12 +105,13 @@ def test_genai_conventions_with_every_kind_of_part() -> None:
     assert (record.model.name, record.model.version) == ("gpt-4o", "gpt-4o-2026")
     assert record.latency_s == pytest.approx(0.0125)
     found = inputs(record)
-    assert set(found) == {"system", "prompt", "image", "image-2", "audio", "video"}
-    assert found["prompt"].descriptors["words"] == 5, "the last turn, not the whole conversation"
+    assert set(found) == {"system", "prompt", "image", "image-2", "audio", "video", "history"}
+    assert found["prompt"].descriptors["words"] == 5, "the present turn, not the whole conversation"
+    assert found["history"].descriptors["words"] == 6
     assert (found["image"].descriptors["width"], found["image"].error) == (32.0, None)
     assert found["audio"].descriptors["duration_s"] == pytest.approx(0.5)
-    assert found["image-2"].error == "not_here", "a link in a trace is never followed"
-    assert found["video"].error == "not_captured"
+    assert found["image-2"].error == "remote", "a link in a trace is never followed"
+    assert found["video"].error == "remote"
     assert found["image"].commitment is not None
     output = record.output
     assert output is not None
@@ -458,7 +459,7 @@ def test_a_long_text_that_comes_again_is_described_once() -> None:
         messages = [{"role": role, "content": text} for role, text in (("system", system), ("user", asked))]
         attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
         span = Span("a", "b", "", START, START, {**attributes, "gen_ai.input.messages": json.dumps(messages)})
-        return taken(record_of(span, {"text": plugin}, salt=salt, seen=seen)).inputs
+        return taken(record_of(span, {"text": plugin}, salt=salt, seen=seen)).inputs[::-1]
 
     rules = "Be careful. " * 50
     first, again = told(rules, "Why?"), told(rules, "How?")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from time import perf_counter, process_time, thread_time
+from types import NoneType
 from typing import Any
 
 from auditor.adapters._tensors import Taken, length, take
@@ -41,7 +42,7 @@ class Column:
         Hz; a list has one for each row.
     convert : callable, optional
         Makes the payload of a row from the frozen row; called in the worker.
-    error : str, optional
+    error : str or list, optional
         Why there is no value although the model had one.
     embedded : bool
         The value itself tells nothing; what a hook saw of this input is described in its place.
@@ -59,7 +60,7 @@ class Column:
         rate: Any = None,
         encoder: str | None = None,
         convert: Callable[[Any], Any] | None = None,
-        error: str | None = None,
+        error: str | Sequence[str | None] | None = None,
         embedded: bool = False,
     ) -> None:
         self.name = name
@@ -70,7 +71,7 @@ class Column:
         self.rate = rate
         self.encoder = encoder
         self.convert = convert
-        self.error = error
+        self.error: Any = error
         self.taken: Taken | None = None
 
     def freeze(self, rows: Sequence[int]) -> int:
@@ -78,7 +79,9 @@ class Column:
         value, self.value = self.value, None
         if isinstance(self.rate, list):
             self.rate = [self.rate[row] for row in rows]
-        if value is None or self.error is not None or self.embedded:
+        if not isinstance(self.error, (str, NoneType)):
+            self.error = [self.error[row] for row in rows]
+        if value is None or isinstance(self.error, str) or self.embedded:
             return 0
         try:
             self.taken = take(value, rows if self.each else None)
@@ -90,11 +93,11 @@ class Column:
 
     def payload(self, position: int, seen: Mapping[str, Any]) -> tuple[Any, ...]:
         """The fields of a `Payload`, for one chosen row; `seen` is what the answer tells of inputs."""
-        value, error = None, self.error
+        value, error = None, self.error if isinstance(self.error, (str, NoneType)) else self.error[position]
         if self.embedded:
             value = seen.get(self.name, {}).get("embedding")
             error = "no_embedding" if value is None else None
-        elif self.taken is not None:
+        elif self.taken is not None and error is None:
             try:
                 value = self.taken.at(position)
                 if value is not None and self.convert is not None:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.adapters._batch import Answers, Flight
+from auditor.adapters._rows import Answers, Flight
 from auditor.adapters.neural._hooks import Entry, Open
 from auditor.agent.site import Site
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from auditor.adapters._parts import Part, Unread, hold
+from auditor.adapters._request_parts import Unread, hold
 from auditor.agent.call import Call
 from auditor.agent.shield import shield
 from auditor.agent.site import Answer, Site
 from auditor.agent.snapshot import freeze
 from auditor.agent.stream import Watch
+from auditor.core.messages import Part
 
 _MOST_VERSIONS = 64
 

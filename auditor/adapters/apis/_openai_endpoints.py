@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._parts import MOST_PARTS, Part, Raw, from_address, from_file, get, name_parts
+from auditor.adapters._request_parts import MOST_PARTS, from_file
+from auditor.core.messages import Message, Part, Raw, from_address, get, messages_of, name_parts, number_parts
 
 Body = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ class Endpoint:
         model = get(result, "model")
         return model if isinstance(model, str) and model else None
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
         """(role, parts) pairs, oldest first."""
         return []
 
@@ -48,8 +49,8 @@ class Endpoint:
 class Chat(Endpoint):
     """/chat/completions"""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
-        return chat_messages(body.get("messages"))
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
+        return messages_of(body.get("messages"))
 
     def answer(self, result: Any) -> dict[str, Any]:
         choice = next(iter(get(result, "choices") or ()), None)
@@ -85,7 +86,7 @@ class Chat(Endpoint):
 class Completions(Endpoint):
     """/completions"""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
         return [("user", _texts(body.get("prompt")))]
 
     def answer(self, result: Any) -> dict[str, Any]:
@@ -105,18 +106,10 @@ class Completions(Endpoint):
 class Responses(Endpoint):
     """/responses"""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
-        said = body.get("input")
-        found = [("system", [Raw("text", body["instructions"])])] if isinstance(body.get("instructions"), str) else []
-        if isinstance(said, str):
-            return [*found, ("user", [Raw("text", said)])]
-        for item in said or ():
-            kind = get(item, "type") or "message"
-            if kind == "message":
-                found.append((str(get(item, "role") or "user"), list(content(get(item, "content")))))
-            elif kind.endswith("_call_output"):
-                found.append(("tool", list(content(get(item, "output")))))
-        return found
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
+        instructions = body.get("instructions")
+        found: list[Message] = [("system", [Raw("text", instructions)])] if isinstance(instructions, str) else []
+        return [*found, *messages_of(body.get("input"))]
 
     def answer(self, result: Any) -> dict[str, Any]:
         parts: list[Any] = []
@@ -154,8 +147,8 @@ class Responses(Endpoint):
 class Embeddings(Endpoint):
     """/embeddings: each text with its vector."""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
-        return [("user", _texts(body.get("input")))]
+    def parts(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
+        return number_parts(_texts(_body(args).get("input")))
 
     def answer(self, result: Any) -> dict[str, Any]:
         vectors = [get(entry, "embedding") for entry in get(result, "data") or ()]
@@ -165,7 +158,7 @@ class Embeddings(Endpoint):
 class Images(Endpoint):
     """/images/generations, /images/edits, /images/variations: the pictures are inputs called `generated`."""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
         prompt = [Raw("text", body["prompt"])] if isinstance(body.get("prompt"), str) else []
         return [("user", prompt + [from_file(value, "image") for _, value in files])]
 
@@ -186,7 +179,7 @@ class Images(Endpoint):
 class Transcriptions(Endpoint):
     """/audio/transcriptions and /audio/translations."""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
         hint = [("system", [Raw("text", body["prompt"])])] if isinstance(body.get("prompt"), str) else []
         return [*hint, ("user", [from_file(value, "audio") for _, value in files])]
 
@@ -207,7 +200,7 @@ class Transcriptions(Endpoint):
 class Speech(Endpoint):
     """/audio/speech: the sound is an input called `generated-audio`."""
 
-    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[tuple[str, list[Raw]]]:
+    def messages(self, body: Body, files: list[tuple[str, Any]]) -> list[Message]:
         how = [("system", [Raw("text", body["instructions"])])] if isinstance(body.get("instructions"), str) else []
         return [*how, ("user", _texts(body.get("input")))]
 
@@ -229,39 +222,6 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/audio/translations": Transcriptions(),
     "/audio/speech": Speech(),
 }
-
-
-def chat_messages(messages: Any) -> list[tuple[str, list[Raw]]]:
-    """The messages of a chat request."""
-    return [(str(get(message, "role") or "user"), list(content(get(message, "content")))) for message in messages or ()]
-
-
-def content(said: Any) -> Iterator[Raw]:
-    """The parts of one message: a text, or a list of parts of any type that is in use."""
-    if isinstance(said, str):
-        yield Raw("text", said)
-        return
-    for part in said if isinstance(said, (list, tuple)) else ():
-        yield Raw("text", part) if isinstance(part, str) else _content_part(part)
-
-
-def _content_part(part: Any) -> Raw:
-    kind = str(get(part, "type"))
-    if kind == "refusal":
-        return Raw("text", get(part, "refusal"))
-    if isinstance(get(part, "text"), str):
-        return Raw("text", get(part, "text"))
-    held = get(part, kind)  # {"type": "image_url", "image_url": {"url": ...}}
-    if kind == "input_audio":
-        return Raw("audio", get(held, "data"), "base64") if get(held, "data") else Raw("audio", None, "remote")
-    if kind.removeprefix("input_") in ("image", "image_url", "audio_url", "video_url"):
-        modality = kind.removeprefix("input_").partition("_")[0]
-        address = get(part, "image_url") if held is None else held
-        return from_address(modality, address if isinstance(address, str) else get(address, "url"))
-    if kind in ("file", "input_file"):
-        file = part if held is None else held
-        return from_address(None, get(file, "file_data"))
-    return Raw(None)
 
 
 def tokens(usage: Any) -> dict[str, int] | None:

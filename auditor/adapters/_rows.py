@@ -260,7 +260,7 @@ class Flight:
     def give_up(self) -> None:
         """Rows that were not handed over count, without records."""
         left, self._left = self._left, 0
-        self.site.recorder.blind += left
+        self.site.recorder.fail(left)
 
     def _hand_over(self, read: Callable[[], Answers], error: BaseException | None, latency_s: float) -> None:
         recorder = self.site.recorder
@@ -505,7 +505,7 @@ def finish_rows(site: Site, call: Any, began: float, error: BaseException | None
         if call.era is recorder.era and call.rows:
             recorder.push(call)
     if guard.failed:
-        recorder.blind += call.rows
+        recorder.fail(call.rows)
 
 
 def _at(part: Any, position: int) -> Any:

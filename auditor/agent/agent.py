@@ -29,6 +29,7 @@ from auditor.agent.worker import Parts, Request, Worker
 from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.record import ModelRef
 from auditor.core.window import to_us
+from auditor.segments.seen import SeenPage
 
 log = logging.getLogger("auditor")
 
@@ -124,6 +125,7 @@ class Agent:
         )
         self._begin_books()
         self._recorder.make_worker = self._make_worker
+        self._recorder.open_page = self._open_page
         self._plain = Site(self._recorder)
         self._closed = False
         lifecycle.register(self)
@@ -339,6 +341,18 @@ class Agent:
         lifecycle.watch_child_exit()
         return Worker(recorder, self._accounts, self._notes, self._load)
 
+    def _open_page(self, recorder: Recorder, us: int) -> SeenPage | None:
+        """The counter page of this session, beside its segments; None where there can be none, which is noted."""
+        folder = self._destination.folder(recorder.session)
+        if folder is None:
+            return None
+        model = {"name": recorder.ref.name, "version": recorder.ref.version}
+        try:
+            return SeenPage(folder, {"model": model, "session": recorder.session}, recorder.fork, us)
+        except Exception:
+            recorder.notes.append("no_counter_page")
+            return None
+
     def _load(self, recorder: Recorder, accounts: Accounts) -> Parts:
         with lifecycle.loading():
             return self._assemble(recorder, accounts)
@@ -351,8 +365,8 @@ class Agent:
 
         destination, energy = self._destination, self._destination.settings.energy
         if self._outbox is None:
-            transport = destination.connect(recorder.session, recorder.faults, recorder.nudge)
-            self._outbox = Outbox(transport, accounts, recorder.faults)
+            transport = destination.connect(recorder)
+            self._outbox = Outbox(transport, accounts, recorder.faults, recorder.declared)
         outbox = self._outbox
         with shield(recorder.faults, "salt_not_shared") as salting:
             salt = destination.salt()

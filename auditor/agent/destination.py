@@ -6,14 +6,15 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from auditor.agent.shield import Faults
 from auditor.core.errors import ConfigurationError
 from auditor.settings import Home, Settings, find_home, read_settings
+
+if TYPE_CHECKING:
+    from auditor.agent.recorder import Recorder
 
 log = logging.getLogger("auditor")
 
@@ -31,12 +32,19 @@ class Destination:
     transport: Any = None
     outbox: Path | None = None
 
-    def connect(self, session: str, faults: Faults, wake: Callable[[], None]) -> Any:
-        """The transport for one session of this process, which may `wake` the worker; called in the worker."""
+    def folder(self, session: str) -> Path | None:
+        """Where a session's segments and its counter page lie."""
+        return Home(self.settings.root).spool / session if self.kind == "spool" else None
+
+    def connect(self, recorder: Recorder) -> Any:
+        """The transport for one session of this process, which may wake the worker; called in the worker."""
+        session, faults, wake = recorder.session, recorder.faults, recorder.nudge
         if self.kind == "spool":
             from auditor.agent.transport import SpoolTransport
 
-            return SpoolTransport(Home(self.settings.root).spool, session, self.settings.agent.spool_bytes)
+            return SpoolTransport(
+                Home(self.settings.root).spool, session, self.settings.agent.spool_bytes, held=recorder.page is not None
+            )
         if self.kind == "http":
             from auditor.agent.courier import Courier
             from auditor.agent.http import HttpTransport

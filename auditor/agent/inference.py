@@ -60,7 +60,7 @@ class Inference:
     def given_up(self) -> Inference:
         """The agent failed: the call counts, without its record."""
         if not self._over:
-            self._site.recorder.blind += 1
+            self._site.recorder.fail()
         self._over, self._call = True, OFF
         return self
 
@@ -147,4 +147,4 @@ class Inert(Inference):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._site.recorder.blind += 1
+        self._site.recorder.fail()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,13 @@ _INTERRUPTED_S = 0.1
 
 @dataclass(slots=True)
 class Frame:
-    """A payload of one kind; a record's also has its time and version, for the books."""
+    """A payload of one kind; a record's also has its time and version, a tally's the calls it declares, for the books."""
 
     kind: str
     payload: bytes
     us: int = 0
     ref: ModelRef | None = None
+    calls: int = 0
 
 
 class Outbox:
@@ -50,8 +51,17 @@ class Outbox:
         Something was sent since the last `seal`.
     """
 
-    def __init__(self, transport: Any, accounts: Accounts, faults: Faults, *, batch: int = 4096) -> None:
+    def __init__(
+        self,
+        transport: Any,
+        accounts: Accounts,
+        faults: Faults,
+        declared: Callable[[int], None] | None = None,
+        *,
+        batch: int = 4096,
+    ) -> None:
         self.transport = transport
+        self.declared = declared
         self.accounts = accounts
         self.faults = faults
         self.batch = batch
@@ -138,7 +148,7 @@ class Outbox:
 
     def declare(self, tallies: Sequence[CaptureTally]) -> None:
         """Put tallies in line: of everything delivered and dropped so far, which from now on is told."""
-        self.tallies += [Frame("tally", canonical_json(tally.as_json())) for tally in tallies]
+        self.tallies += [Frame("tally", canonical_json(tally.as_json()), calls=tally.seen) for tally in tallies]
         self.accounts.settle()
         self._set_aside = False
 
@@ -199,6 +209,8 @@ class Outbox:
             self._settle(frames, frozenset(), "")
             if tallies:
                 del self.tallies[: len(frames)]
+                if self.declared is not None:
+                    self.declared(sum(frame.calls for frame in frames))
             self.backoff.succeeded()
             self.unsealed = True
             self.oldest = time.monotonic()

@@ -6,6 +6,8 @@ identity `seen == delivered + queued + dropped` is a statement about the worker'
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import threading
 import time
@@ -17,12 +19,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from auditor.agent.call import Call, Skipped
-from auditor.agent.shield import Faults
+from auditor.agent.shield import Faults, shield
 from auditor.core.record import ModelRef
 from auditor.core.window import to_us
+from auditor.segments.seen import COUNTERS, FIRST, LAST
 
 if TYPE_CHECKING:
     from auditor.agent.worker import Worker
+    from auditor.segments.seen import SeenPage
 
 _RELIEF = 50_000
 _BOUND = 200_000
@@ -82,6 +86,7 @@ class Recorder:
         self.live = True
         self.fork = 0
         self.make_worker: Callable[[Recorder], Worker] | None = None
+        self.open_page: Callable[[Recorder, int], SeenPage | None] | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -106,6 +111,75 @@ class Recorder:
         self.worker: Worker | None = None
         self._restart_at = 0.0
         self._starting = threading.Lock()
+        self.page: SeenPage | None = None
+        self.seen = memoryview(bytearray(8 * (FIRST + COUNTERS))).cast("Q")
+        self._mine = threading.local()
+        self._places = itertools.count()
+        self._paged = False
+
+    # -- the counter page ---------------------------------------------------------------------------------------------
+
+    def tick(self, rows: int, us: int) -> None:
+        """Count calls in the page that outlives the process; `skip` and `push` have the same three lines inline."""
+        try:
+            seen = self.seen
+            seen[self._mine.place] += rows
+            seen[LAST] = us
+        except Exception as error:
+            self._tick_first(rows, us, error)
+
+    def _tick_first(self, rows: int, us: int, error: Exception) -> None:
+        """The first call of a thread or of a process, or one after the page was closed."""
+        with shield(self.faults, "count_failed"):
+            if not isinstance(error, (AttributeError, ValueError)):
+                self.faults.note("count_failed", error)
+            self._mine.place = FIRST + next(self._places) % COUNTERS
+            if not self._paged:
+                self._paged = True
+                if self.open_page is not None:
+                    self._use(self.open_page(self, us))
+            with contextlib.suppress(ValueError):  # the page was closed: nothing is counted after the end
+                self.seen[self._mine.place] += rows
+                self.seen[LAST] = us
+
+    def _use(self, page: SeenPage | None) -> None:
+        """Count in this page from now on, with what was counted before."""
+        if page is None:
+            return
+        earlier = self.seen
+        before = earlier[FIRST:].tolist()
+        page.take_over(earlier)
+        self.page, self.seen = page, page.cells
+        for place, count in enumerate(earlier[FIRST:].tolist()):  # what another thread counted meanwhile
+            if count != before[place]:
+                page.cells[FIRST + place] += count - before[place]
+
+    def declared(self, calls: int) -> None:
+        """So many calls more stand in tallies that were delivered."""
+        if self.page is not None:
+            self.page.declare(calls)
+
+    def keep_page(self) -> None:
+        """Make the page again when its file, or its folder, was removed."""
+        page = self.page
+        if page is None or page.in_place or self.open_page is None:
+            return
+        fresh = self.open_page(self, page.cells[1])
+        if fresh is not None:
+            fresh.remade()
+            self._use(fresh)
+            page.close(remove=False)
+
+    def close_page(self) -> None:
+        """The end: the page goes when every call of it is declared, else it stays for the drain to declare them."""
+        page, self.page = self.page, None
+        if page is not None:
+            page.close(remove=page.settled)
+
+    def fail(self, rows: int = 1) -> None:
+        """The agent failed: these calls count, without their record."""
+        self.blind += rows
+        self.tick(rows, self.seen[LAST] if self.clock is not None else time.time_ns() // 1000)
 
     def set_rate(self, rate: float) -> None:
         """From now on this share of calls is chosen: those whose id's `hash64` is below `rate` times 2**64."""
@@ -124,10 +198,16 @@ class Recorder:
 
     def skip(self, us: int, cpu: float, ref: ModelRef) -> None:
         """Hand over a call that was not chosen."""
-        if len(self.skipped) >= _BOUND:
+        if len(self.skipped) < _BOUND:
+            self.skipped.append((us, cpu, ref))
+        else:
             self.uncounted += 1  # no worker, or one that gets no turn: keep the number, not the moment
-            return
-        self.skipped.append((us, cpu, ref))
+        try:
+            seen = self.seen
+            seen[self._mine.place] += 1
+            seen[LAST] = us
+        except Exception as error:
+            self._tick_first(1, us, error)
         if self.worker is None:
             self.start()
         elif len(self.skipped) >= _RELIEF:
@@ -145,6 +225,12 @@ class Recorder:
             self.nudge()
         self.queued_bytes += call.size
         self.queue.append(call)
+        try:
+            seen = self.seen
+            seen[self._mine.place] += call.rows
+            seen[LAST] = call.us
+        except Exception as error:
+            self._tick_first(call.rows, call.us, error)
 
     def count(self, skipped: Skipped) -> None:
         """Hand over calls that only their number is left of."""
@@ -152,6 +238,7 @@ class Recorder:
             self.lost.append(skipped)
         else:
             self.blind += skipped.rows
+        self.tick(skipped.rows, skipped.us)
         if self.worker is None:
             self.start()
 

@@ -318,7 +318,7 @@ class Site:
                     cpu = thread_time() - cpu if watch is None else watch.cpu
                 recorder.skip(us, cpu, self.ref)
             elif call is None:
-                recorder.blind += 1
+                recorder.fail()
             else:
                 if recorder.metered:
                     call.cpu = thread_time() - call.cpu if watch is None else watch.cpu
@@ -326,7 +326,7 @@ class Site:
                 self.close(call, result, error, watch)
         except Exception as fault:
             recorder.faults.note("finish_failed", fault)
-            recorder.blind += 1
+            recorder.fail()
 
     def close(self, call: Call, result: Any, error: BaseException | None, watch: Watch | None) -> None:
         """Read the answer of a chosen call and put it in line."""

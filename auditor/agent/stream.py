@@ -127,7 +127,7 @@ class Watch(Steps):
     def given_up(self, result: Any) -> Any:
         """The agent failed at the end of the call: it counts, without its record."""
         self._ended = True
-        self.site.recorder.blind += 1
+        self.site.recorder.fail()
         return result
 
 

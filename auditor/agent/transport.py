@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditor.core.errors import AuditorError, SegmentError
+from auditor.segments.seen import SEEN
 
 _SLACK = 4 << 20
 _FIRST_PAUSE_S = 0.5
@@ -125,6 +126,8 @@ class SpoolTransport:
         Bound of the whole spool (every session's); beyond it frames are refused as `spool_full`.
     segment_bytes : int
         Size at which a segment is sealed.
+    held : bool
+        The session's counter page is open, whose lock says that its writer lives.
 
     Attributes
     ----------
@@ -134,12 +137,14 @@ class SpoolTransport:
 
     _MEASURE_EVERY_S = 2.0
 
-    def __init__(self, spool: Path, session: str, max_bytes: int, *, segment_bytes: int = 16 << 20) -> None:
+    def __init__(
+        self, spool: Path, session: str, max_bytes: int, *, segment_bytes: int = 16 << 20, held: bool = False
+    ) -> None:
         from auditor.segments import SegmentWriter
 
         self.spool = spool
         self.max_bytes = max_bytes
-        self._writer = SegmentWriter(spool / session, max_bytes=segment_bytes)
+        self._writer = SegmentWriter(spool / session, max_bytes=segment_bytes, held=held)
         self.used = 0
         self._measure_at = 0.0
 
@@ -192,5 +197,6 @@ def _size(folder: os.DirEntry[str]) -> int:
     total = 0
     for entry in _entries(folder.path):
         with contextlib.suppress(FileNotFoundError):  # the intake adopted it meanwhile
-            total += entry.stat(follow_symlinks=False).st_size
+            if entry.name != SEEN:
+                total += entry.stat(follow_symlinks=False).st_size
     return total

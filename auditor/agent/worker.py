@@ -27,6 +27,8 @@ _SLICE_S = 0.05
 """Longest stretch of describing before the other duties have their turn."""
 _DELIVER_AFTER_S = 0.5
 _SEAL_EVERY_S = 10.0
+_LOOK_EVERY_S = 1.0
+"""How often it is seen to that the session's folder is still there."""
 _STEP_S = 0.2
 _RESERVE_S = 0.25
 """What closing keeps of its time for the last delivery."""
@@ -88,7 +90,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="auditor", daemon=True)
         self._requests: list[Request] = []
         self._seal_at = time.monotonic() + _SEAL_EVERY_S
-        self._stepped_at = time.monotonic()
+        self._stepped_at = self._looked_at = time.monotonic()
         self._stepped_calls = 0
 
     def begin(self) -> None:
@@ -181,6 +183,9 @@ class Worker:
         self._step(parts)
         if parts.metering is not None and parts.metering.due:
             self._send_energy(parts)
+        if time.monotonic() >= self._looked_at + _LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            recorder.keep_page()
         if time.monotonic() >= self._seal_at:
             self._seal_at = time.monotonic() + _SEAL_EVERY_S
             self._declare(parts)
@@ -395,6 +400,7 @@ class Worker:
         self._seal(parts)
         with shield(recorder.faults, "transport_not_closed"):
             outbox.transport.close()
+            recorder.close_page()
         return whole
 
     def _release(self, request: Request, ok: bool) -> None:

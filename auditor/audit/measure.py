@@ -22,7 +22,7 @@ from auditor.core.window import Baseline, Span
 from auditor.ports import Measurer
 from auditor.statistics.intervals import quantile_ranks
 
-SERVICE = Method("service", "1")
+SERVICE = Method("service", "2")
 _LEVEL = 0.95
 _log = logging.getLogger("auditor")
 
@@ -129,31 +129,36 @@ def service_readings(
 
 
 def _capture(state: WindowState) -> Iterator[Reading]:
-    """Counts of the agents, gaps that no tally owns up to included.
+    """Counts of the agents against the records at rest.
 
-    Coverage is what was delivered of what was seen: calls left out by sampling lower it. Loss is what should have come and
-    did not: they are no loss.
+    Loss is the share of the calls seen and not sampled that left no record, whatever the reason; coverage is the share of
+    the calls seen that did. Calls of which no agent declared a count are `capture.undeclared`, and part of neither.
     """
     tally = state.tally
-    total = tally.seen + tally.undeclared
-    if not total:
+    counted = {"refused": tally.dropped.get("refused", 0), "undeclared": tally.undeclared}
+    for name, count in counted.items():
+        if tally.seen or count:
+            yield Reading(metric=f"capture.{name}", value=float(count), n=max(tally.seen, count))
+        else:
+            yield absent(f"capture.{name}", "not_measured" if state.n else "no_data")
+    if not tally.seen:
         # Ingested files have no agent: nobody counted what did not come.
         for metric in ("capture.seen", "capture.described", "capture.dropped", "capture.loss", "capture.coverage"):
             yield absent(metric, "not_measured" if state.n else "no_data")
         return
-    yield Reading(metric="capture.seen", value=float(tally.seen), n=total)
-    yield Reading(metric="capture.described", value=float(tally.described), n=total)
-    dropped = {**tally.dropped, **({"undeclared": tally.undeclared} if tally.undeclared else {})}
-    lost = sum(count for reason, count in dropped.items() if reason != "sampled")
-    yield Reading(metric="capture.dropped", value=float(lost), n=total, note="all reasons but sampling")
-    for reason, count in sorted(dropped.items()):
-        yield Reading(metric="capture.dropped", value=float(count), n=total, attributes={"reason": reason})
-    yield Reading(metric="capture.loss", value=lost / total, n=total, note=f"{lost} of {total} calls")
+    n, wanted = tally.seen, tally.seen - tally.dropped.get("sampled", 0)
+    lost = max(wanted - tally.at_rest, 0)
+    yield Reading(metric="capture.seen", value=float(n), n=n)
+    yield Reading(metric="capture.described", value=float(tally.described), n=n)
+    yield Reading(metric="capture.dropped", value=float(lost), n=n, note="all reasons but sampling")
+    for reason, count in sorted(tally.dropped.items()):
+        yield Reading(metric="capture.dropped", value=float(count), n=n, attributes={"reason": reason})
+    if wanted > 0:
+        yield Reading(metric="capture.loss", value=lost / wanted, n=wanted, note=f"{lost} of {wanted} calls")
+    else:
+        yield absent("capture.loss", "no_data")
     yield Reading(
-        metric="capture.coverage",
-        value=min(tally.delivered / total, 1.0),
-        n=total,
-        note=f"{tally.delivered} of {total} calls",
+        metric="capture.coverage", value=min(tally.at_rest / n, 1.0), n=n, note=f"{tally.at_rest} of {n} calls"
     )
 
 

@@ -35,7 +35,7 @@ from auditor.core.state import (
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
-from auditor.statistics.sequence_gaps import undeclared_by_span
+from auditor.statistics.sequence_gaps import LOST_AFTER_DELIVERY, NOTHING, Reconciled, reconcile
 from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
 
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
@@ -84,15 +84,15 @@ def _summarise(
     metered = {(reading.model.version, hour) for reading in readings for hour in _hours_of(reading)}
     batch = _Batch.of(rows, frame, spans, metered)
     states = {} if batch is None else batch.states()
-    gaps = undeclared_by_span(rows, spans, counted)
-    for key in meters.keys() | counted.keys() | gaps.keys():
+    found = reconcile(rows, spans, counted)
+    for key in meters.keys() | counted.keys() | found.keys():
         if key not in states:
             states[key] = _bare_state(rows.model, frame, spans[key[0]], key[1])
         state = states[key]
         states[key] = replace(
             state,
             energy=_energy_of(state.energy, meters.get(key, ())),
-            tally=_tally_of(counted.get(key, ()), gaps.get(key, 0)),
+            tally=_tally_of(counted.get(key, ()), found.get(key, NOTHING)),
         )
     return [states[key] for key in sorted(states)]
 
@@ -133,8 +133,9 @@ def _energy_of(own: Mapping[str, Energy], readings: Sequence[EnergyReading]) -> 
     return dict(sorted(found.items()))
 
 
-def _tally_of(tallies: Sequence[CaptureTally], missing: int) -> Tally:
-    total = Tally(undeclared=missing)
+def _tally_of(tallies: Sequence[CaptureTally], found: Reconciled) -> Tally:
+    gone = {LOST_AFTER_DELIVERY: found.gone} if found.gone else {}
+    total = Tally(dropped=gone, undeclared=found.undeclared, at_rest=found.at_rest)
     for tally in tallies:
         total = total.merge(Tally(tally.seen, tally.described, tally.delivered, dict(tally.dropped)))
     return total

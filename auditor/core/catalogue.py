@@ -41,8 +41,21 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("capture.seen", "{inference}", "Calls the agents saw, described or not."),
     MetricSpec("capture.described", "{inference}", "Calls whose payloads were described."),
     MetricSpec("capture.dropped", "{inference}", "Calls lost on the way, by reason.", "higher", ("reason",)),
+    MetricSpec("capture.refused", "{inference}", "Records that intake refused.", "higher"),
     MetricSpec(
-        "capture.loss", "1", "Share of the calls seen that were lost; sampling is no loss.", "higher", (), 0.0, 1.0
+        "capture.undeclared",
+        "{inference}",
+        "Calls known by their records alone: no agent declared a count of them.",
+        "higher",
+    ),
+    MetricSpec(
+        "capture.loss",
+        "1",
+        "Share of the calls seen and not sampled that are not in the archive.",
+        "higher",
+        (),
+        0.0,
+        1.0,
     ),
     MetricSpec("capture.coverage", "1", "Share of the calls seen that reached the archive.", "lower", (), 0.0, 1.0),
     MetricSpec("latency.p50", "s", "Median time of one call.", "higher"),

@@ -210,7 +210,7 @@ def _write_energy(energy: Energy) -> dict[str, Any]:
 
 
 def _write_tally(tally: Tally) -> list[Any]:
-    return [tally.seen, tally.described, tally.delivered, dict(tally.dropped), tally.undeclared]
+    return [tally.seen, tally.described, tally.delivered, dict(tally.dropped), tally.undeclared, tally.at_rest]
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------
@@ -265,12 +265,21 @@ def _state(header: dict[str, Any], arrays: _Reader) -> WindowState:
         cells=_read_cells(header["cells"]),
         sample=sample,
         energy={method: _read_energy(entry) for method, entry in header["energy"].items()},
-        tally=Tally(*header["tally"]),
+        tally=_read_tally(*header["tally"]),
         errors=header["errors"],
         payloads={
             name: Payloads(size, arrays.hashes(), arrays.integers()) for name, size in header["payloads"].items()
         },
     )
+
+
+def _read_tally(
+    seen: int, described: int, delivered: int, dropped: dict[str, int], undeclared: int, at_rest: int | None = None
+) -> Tally:
+    """States from before `at_rest` was kept counted among the undeclared what was delivered and is not at rest."""
+    if at_rest is None:
+        at_rest, undeclared = max(delivered - undeclared, 0), 0
+    return Tally(seen, described, delivered, dropped, undeclared, at_rest)
 
 
 def _read_numeric(names: list[str], arrays: _Reader) -> NumericBlock:

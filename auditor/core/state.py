@@ -197,7 +197,9 @@ class Tally:
     delivered: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     undeclared: int = 0
-    """Sequence numbers missing without any tally that owns up to them."""
+    """Calls known by their sequence numbers alone: of sessions that never declared a count, or after the last one."""
+    at_rest: int = 0
+    """Of the calls seen, those whose records are in the archive."""
 
     def merge(self, other: Tally) -> Tally:
         return Tally(
@@ -206,6 +208,7 @@ class Tally:
             self.delivered + other.delivered,
             _add([self.dropped, other.dropped]),
             self.undeclared + other.undeclared,
+            self.at_rest + other.at_rest,
         )
 
 

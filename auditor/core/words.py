@@ -88,6 +88,8 @@ METRICS = {
     "capture.seen": "calls seen",
     "capture.described": "calls described",
     "capture.dropped": "calls lost",
+    "capture.refused": "records refused",
+    "capture.undeclared": "calls that no agent counted",
     "capture.loss": "share of the calls seen that were lost (sampling is no loss)",
     "capture.coverage": "share of the calls seen that reached the archive",
 }

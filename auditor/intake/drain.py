@@ -18,8 +18,9 @@ from auditor.intake.archive import ParquetArchive
 from auditor.intake.contents import Contents, Pile
 from auditor.intake.journal import Batch, Journal, link_or_copy
 from auditor.intake.places import write_file
+from auditor.intake.sessions import ended_sessions, refused_tallies, settle_session
 from auditor.ports import IntakeReport, RecordIndex, StateStore
-from auditor.segments import Segment, read_segment
+from auditor.segments import Segment, read_segment, retire
 from auditor.settings import Home
 
 Hours = dict[str, set[datetime]]
@@ -66,6 +67,9 @@ class HomeIntake:
             for batch in self._journal.batches():
                 with _collector_paused():
                     self._take(batch, report, touched)
+            for folder in ended_sessions(self._home.spool):
+                report.damaged += settle_session(folder, self._archive, self._store, self._home.quarantine)
+                retire(folder)
             self._tidy(touched)
             report.commands, self._handed = self._journal.pending_commands()
         except OSError as error:
@@ -100,6 +104,7 @@ class HomeIntake:
         for model, hours in dirty.items():
             touched[model].update(floor_to(hour, DAY) for hour in hours)
         self._take_labels(batch, contents, dirty)
+        contents.tallies += refused_tallies(contents.refused)
         if contents.readings or contents.tallies:
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
             ends = [(item.model.name, item.start, item.end) for item in contents.readings]

@@ -26,6 +26,7 @@ from auditor.segments.format import (
     encode_frame,
     read_segment,
 )
+from auditor.segments.seen import SEEN, SeenCounts, page_alive, read_seen
 from auditor.segments.writer import SegmentWriter, fsync_folder
 
 __all__ = [
@@ -34,12 +35,16 @@ __all__ = [
     "OPEN",
     "POISONED",
     "SEALED",
+    "SEEN",
     "Frame",
+    "SeenCounts",
     "Segment",
     "SegmentWriter",
     "adoptable",
     "encode_frame",
     "fsync_folder",
+    "page_alive",
+    "read_seen",
     "read_segment",
     "retire",
     "writer_alive",

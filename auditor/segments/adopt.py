@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 
 from auditor.segments.format import OPEN, POISONED, SEALED
+from auditor.segments.seen import SEEN, page_alive
 from auditor.segments.writer import LOCK
 
 
 def writer_alive(folder: Path) -> bool:
-    """Whether some process still holds the folder's lock."""
+    """Whether some process still holds the folder: by its lock, or by the counter page of its session."""
+    if page_alive(folder):
+        return True
     fd = _lock(folder)
     if fd is None:
         return (folder / LOCK).exists()
@@ -29,13 +32,21 @@ def adoptable(folder: Path) -> list[Path]:
 
 
 def retire(folder: Path) -> bool:
-    """Remove the folder when nothing is left in it but a dead writer's lock; whether it was removed."""
+    """Remove the folder when nothing is left in it but a dead writer's lock; whether it was removed.
+
+    A counter page keeps it: its calls have to be declared first.
+    """
+    if page_alive(folder):
+        return False
     fd = _lock(folder)
     if fd is None:
         return False
     try:
-        if any(entry.name != LOCK for entry in folder.iterdir()):
+        left = [entry for entry in folder.iterdir() if entry.name != LOCK]
+        if not all(entry.name.startswith(f".{SEEN}-") for entry in left):
             return False
+        for entry in left:  # a page that its process did not live to put in place
+            entry.unlink()
         (folder / LOCK).unlink(missing_ok=True)
         folder.rmdir()
         return True

@@ -45,11 +45,14 @@ class SegmentWriter:
         Made when the first frame is appended.
     max_bytes : int
         A segment is sealed once it has grown to this size.
+    held : bool
+        The owner's counter page holds the folder already: no `lock` is needed.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = 16 << 20) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int = 16 << 20, held: bool = False) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self.held = held
         self._token = os.urandom(6).hex()
         self._pid = os.getpid()
         self._mutex = threading.Lock()
@@ -77,7 +80,9 @@ class SegmentWriter:
             if not frames:
                 return
             try:
+                self._restore()
                 if self._fd < 0:
+                    self._frames = 0
                     self._begin()
                 self._write(data)
             except OSError as error:
@@ -114,11 +119,28 @@ class SegmentWriter:
             )
 
     def _begin(self) -> None:
-        self._take_folder()
+        if self.held:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        else:
+            self._take_folder()
         self._number += 1
-        self._path, self._size, self._frames = self.folder / f"{self._number:08d}-{self._token}{OPEN}", 0, 0
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        self._path, self._size = self.folder / f"{self._number:08d}-{self._token}{OPEN}", 0
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         fsync_folder(self.folder)
+
+    def _restore(self) -> None:
+        """Write the frames of an open segment again whose file was removed, folder and all."""
+        if self._fd < 0 or os.fstat(self._fd).st_nlink:
+            return
+        kept = os.pread(self._fd, self._size, 0)
+        os.close(self._fd)
+        self._fd = -1
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+        self._begin()
+        self._write(kept)
+        self._size = len(kept)
 
     def _take_folder(self) -> None:
         tries = 0
@@ -160,8 +182,9 @@ class SegmentWriter:
         os.fsync(self._fd)
 
     def _seal(self) -> Path:
-        sealed = self._path.with_suffix(SEALED)
         try:
+            self._restore()
+            sealed = self._path.with_suffix(SEALED)
             end = encode_seal(self._frames)
             self._write(end)
             self._size += len(end)

@@ -1,9 +1,10 @@
-"""Records that are missing although nobody said so: sequence numbers against what the agents counted."""
+"""What the agents declared against the records at rest: how many arrived, and how many are missing without a declared loss."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -12,23 +13,53 @@ from auditor.core.record import CaptureTally
 from auditor.core.rows import Ints, Rows
 from auditor.core.window import Span, to_us
 
+LOST_AFTER_DELIVERY = "lost_after_delivery"
+"""Reason of calls that an agent delivered and that are not at rest."""
 
-class Said(NamedTuple):
-    """What the tallies of one agent session say of one hour.
 
-    `delivered` by model version; `last` is the highest sequence number that they own up to (-1: not said).
+@dataclass(slots=True)
+class DeclaredCounts:
+    """What the tallies of one agent session declare of one hour.
+
+    `seen` and `dropped` by model version; `sampled` is part of `dropped`. `last` is the highest sequence number that they
+    cover (-1: none).
     """
 
-    delivered: Mapping[str, int]
-    last: int
+    seen: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    sampled: Counter[str] = field(default_factory=Counter)
+    last: int = -1
+
+    def add(self, tally: CaptureTally) -> None:
+        """Count one more; what the drain refused of a session is a loss, and declares nothing."""
+        version = tally.model.version
+        self.seen[version] += tally.seen
+        self.dropped[version] += sum(tally.dropped.values())
+        self.sampled[version] += tally.dropped.get("sampled", 0)
+        if (tally.seen or tally.closed) and tally.last_seq is not None:
+            self.last = max(self.last, tally.last_seq)
 
 
-def undeclared(seq: Ints, version: Sequence[str], said: Said | None) -> dict[str, int]:
-    """How many records of one session and hour are missing without a tally that owns up to them, by model version.
+class Reconciled(NamedTuple):
+    """Of one session, hour and version: calls declared and `at_rest`; `undeclared` ones; delivered ones that are `gone`."""
 
-    Up to the last number that a tally knows, the tally says how many were delivered: fewer at rest are a loss. Beyond it
-    nobody has counted (the process was killed): each number that is skipped before the highest one at rest is missing,
-    whether it was lost or left out by sampling. Losses after the highest number leave no trace here.
+    at_rest: int = 0
+    undeclared: int = 0
+    gone: int = 0
+
+    def plus(self, other: Reconciled) -> Reconciled:
+        return Reconciled(*(one + two for one, two in zip(self, other, strict=True)))
+
+
+NOTHING = Reconciled()
+
+
+def reconcile_session(seq: Ints, version: Sequence[str], said: DeclaredCounts) -> dict[str, Reconciled]:
+    """The records of one session and hour against what it declared, by model version.
+
+    Records up to the last number that a tally covers are declared calls, at most as many as were seen and not sampled.
+    Beyond it nobody has counted (the process ended, or its next tally is on its way): the records there, and each number
+    that is skipped before the highest one, are undeclared calls.
 
     Parameters
     ----------
@@ -36,57 +67,53 @@ def undeclared(seq: Ints, version: Sequence[str], said: Said | None) -> dict[str
         Sequence numbers at rest.
     version : sequence of str, length n
         Model version of each.
-    said : Said, optional
-        None: no tally of the session speaks of the hour.
 
     Examples
     --------
-    >>> undeclared(np.array([0, 1, 4]), ["1", "1", "1"], None)
-    {'1': 2}
-    >>> undeclared(np.array([0, 1, 4]), ["1", "1", "1"], Said({"1": 3}, 9))
-    {}
-    >>> undeclared(np.array([0, 1]), ["1", "1"], Said({"1": 3}, 9))
-    {'1': 1}
+    >>> reconcile_session(np.array([0, 1, 4]), ["1", "1", "1"], DeclaredCounts())
+    {'1': Reconciled(at_rest=0, undeclared=5, gone=0)}
+    >>> reconcile_session(np.array([0, 1]), ["1", "1"], DeclaredCounts(Counter({"1": 3}), last=9))
+    {'1': Reconciled(at_rest=2, undeclared=0, gone=1)}
     """
-    found: dict[str, int] = defaultdict(int)
-    last = said.last if said is not None else -1
-    if last < 0 and len(seq):
-        last = int(seq.min()) - 1
-    owned = seq <= last
-    at_rest: dict[str, int] = defaultdict(int)
-    for name, own in zip(version, owned.tolist(), strict=True):
-        at_rest[name] += own
-    for name, delivered in (said.delivered if said is not None else {}).items():
-        found[name] += max(delivered - at_rest[name], 0)
-    beyond = np.unique(seq[~owned])
-    if len(beyond):
-        skipped = int(beyond[-1]) - last - len(beyond)
-        found[version[int(np.argmax(seq))]] += skipped
-    return {name: count for name, count in found.items() if count}
+    covered: Counter[str] = Counter()
+    beyond: Counter[str] = Counter()
+    inside = seq <= said.last
+    for name, own in zip(version, inside.tolist(), strict=True):
+        (covered if own else beyond)[name] += 1
+    outside = np.unique(seq[~inside])
+    if len(outside):
+        first = said.last + 1 if said.last >= 0 else int(outside[0])
+        beyond[version[int(np.argmax(seq))]] += int(outside[-1]) - first + 1 - len(outside)
+    found = {}
+    for name in sorted(covered.keys() | beyond.keys() | said.seen.keys()):
+        owed = max(said.seen[name] - said.sampled[name], 0)
+        at_rest = min(covered[name], owed)
+        gone = max(owed - at_rest - (said.dropped[name] - said.sampled[name]), 0)
+        entry = Reconciled(at_rest, covered[name] - at_rest + beyond[name], gone)
+        if entry != NOTHING:
+            found[name] = entry
+    return found
 
 
-def undeclared_by_span(
+def reconcile(
     rows: Rows, spans: Sequence[Span], counted: Mapping[tuple[int, str], Sequence[CaptureTally]]
-) -> dict[tuple[int, str], int]:
-    """Records that are missing without a tally that owns up to them, by place of the span and version.
+) -> dict[tuple[int, str], Reconciled]:
+    """All sessions' records against their tallies, by place of the span and version.
 
     `counted` holds the tallies by place of their span and version.
     """
-    said: dict[tuple[int, str, int], Said] = {}
-    for (place, version), tallies in counted.items():
+    said: dict[tuple[int, str, int], DeclaredCounts] = defaultdict(DeclaredCounts)
+    for (place, _), tallies in counted.items():
         for tally in tallies:
-            key = place, tally.session, tally.fork
-            delivered, last = said.get(key, Said({}, -1))
-            count = delivered.get(version, 0) + tally.delivered
-            said[key] = Said({**delivered, version: count}, max(last, -1 if tally.last_seq is None else tally.last_seq))
-    found: dict[tuple[int, str], int] = defaultdict(int)
+            said[place, tally.session, tally.fork].add(tally)
+    found: dict[tuple[int, str], Reconciled] = defaultdict(Reconciled)
     none = np.empty(0, np.int64)
     at_rest = _sessions(rows, spans)
     for key in at_rest.keys() | said.keys():
         seq, versions = at_rest.get(key, (none, []))
-        for version, count in undeclared(seq, versions, said.get(key)).items():
-            found[key[0], version] += count
-    return found
+        for version, entry in reconcile_session(seq, versions, said[key]).items():
+            found[key[0], version] = found[key[0], version].plus(entry)
+    return dict(found)
 
 
 def _sessions(rows: Rows, spans: Sequence[Span]) -> dict[tuple[int, str, int], tuple[Ints, list[str]]]:

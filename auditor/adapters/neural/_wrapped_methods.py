@@ -116,7 +116,7 @@ def not_counted(site: Site, session: Session | None, reason: str, fault: Excepti
     """The agent failed around a call: it counts, without its record."""
     site.recorder.faults.note(reason, fault)
     if session is None:
-        site.recorder.blind += 1
+        site.recorder.fail()
     elif session.flight is not None:
         session.flight.give_up()
 

@@ -86,7 +86,7 @@ class Watching:
         try:
             self._enter(args, kwargs)
         except Exception:
-            self.site.recorder.blind += 1
+            self.site.recorder.fail()
             raise  # to the hook, which notes it
 
     def _enter(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

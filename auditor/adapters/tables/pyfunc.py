@@ -56,12 +56,12 @@ def _rowwise(model: Any, site: Site) -> Callable[..., Any]:
             try:
                 _finish(site, call, began, None, error)
             except Exception:
-                recorder.blind += 1
+                recorder.fail()
             raise
         try:
             _finish(site, call, began, result, None)
         except Exception:
-            recorder.blind += 1
+            recorder.fail()
         return result
 
     return predict

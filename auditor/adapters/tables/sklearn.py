@@ -74,12 +74,12 @@ def _rowwise(model: Any, name: str, site: Site) -> Callable[..., Any]:
             try:
                 _finish(site, model, name, call, began, None, error)
             except Exception:
-                recorder.blind += 1
+                recorder.fail()
             raise
         try:
             _finish(site, model, name, call, began, result, None)
         except Exception:
-            recorder.blind += 1
+            recorder.fail()
         return result
 
     return watched

@@ -72,14 +72,14 @@ def _sync(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
             try:
                 finish(call, began, None, error)
             except Exception:
-                recorder.blind += 1
+                recorder.fail()
             raise
         try:
             if type(result) in LATER:
                 return handed_on(result, Watch(site, call, began))
             finish(call, began, result)
         except Exception:
-            recorder.blind += 1
+            recorder.fail()
         return result
 
     return watched

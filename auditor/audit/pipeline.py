@@ -208,7 +208,8 @@ class Pipeline:
         return Outbox(self.store, self.sinks, self.artifacts)
 
     def _models(self, model: str | None) -> Sequence[str]:
-        known = self.archive.models()
+        counted = {*self.store.dirty_models(), *(summary.name for summary in self.store.models())}
+        known = sorted(counted.union(self.archive.models()))
         if model is None:
             return known
         if model not in known:
@@ -246,7 +247,9 @@ class Pipeline:
         return sorted(late.union(*(stretch.tiles(step) for stretch in ahead.without(passed_over)))), passed_over
 
     def _first(self, model: str) -> datetime | None:
-        return next((summary.first for summary in self.store.models() if summary.name == model), None)
+        """The first record's day; of a model without any, the first hour that something was counted in."""
+        first = next((summary.first for summary in self.store.models() if summary.name == model), None)
+        return first or min(self.store.dirty(model), default=None)
 
     def _audit_window(self, model: str, span: Span, pinned: Pinned | None, now: datetime) -> Audit:
         started = now

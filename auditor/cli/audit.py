@@ -66,11 +66,30 @@ def run(args: argparse.Namespace) -> int:
             f"sink {backlog.sink}: {backlog.deliveries} refused for good since {format_time(backlog.since)}"
             f" ({backlog.reason}); `auditor db redeliver` sends again what was refused"
         )
-    return 1 if still_open or report.damaged or report.waiting or report.failed_sinks else 0
+    refused = refused_records(report)
+    if refused:
+        note(f"{refused} record(s) refused; HOME/quarantine has each with its reason")
+    return 1 if still_open or report.damaged or report.waiting or report.failed_sinks or refused else 0
 
 
 def _backlog(backlog: Backlog) -> str:
     return f"{backlog.deliveries} {'delivery waits' if backlog.deliveries == 1 else 'deliveries wait'}"
+
+
+def losses(audit: Audit) -> dict[str, int]:
+    """Calls of the window that left no record, by reason; calls left out by sampling are no loss."""
+    found: dict[str, int] = {}
+    for m in audit.measurements:
+        if m.metric == "capture.dropped" and m.version is None and m.span == audit.run.span and m.value:
+            reason = m.attributes.get("reason", "sampled")
+            if reason != "sampled":
+                found[reason] = int(m.value)
+    return dict(sorted(found.items()))
+
+
+def refused_records(report: AuditReport) -> int:
+    """Records refused by this audit's intake, or before it in the windows that were audited."""
+    return max(report.intake.refused, sum(losses(audit).get("refused", 0) for audit in report.audits))
 
 
 def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
@@ -94,6 +113,7 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
             "refused": report.intake.refused,
             "labels": report.intake.labels,
         },
+        "refused": refused_records(report),
         "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in report.damaged],
         "failed_sinks": report.failed_sinks,
         "waiting": [backlog.as_json() for backlog in report.waiting],
@@ -125,6 +145,10 @@ def _tell(report: AuditReport, still_open: list[Alert]) -> None:
         print(
             f"{audit.run.model} {audit.run.span}: {audit.run.records} records, {len(audit.measurements)} measurements; {counts}"
         )
+        lost = losses(audit)
+        if lost:
+            total = sum(lost.values())
+            print(f"  {total} call(s) lost: {', '.join(f'{reason} {count}' for reason, count in lost.items())}")
         for word in ("opened", "resolved"):
             for alert in getattr(audit.alerts, word):
                 print(f"  {word} [{alert.kind}] {alert.explanation.removeprefix('Resolved: ')}")

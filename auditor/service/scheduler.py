@@ -192,7 +192,7 @@ class Scheduler:
 
 def _unaudited(pipeline: Pipeline, closed: datetime) -> bool:
     """Whether some model has records in a closed window that was never audited."""
-    for model in pipeline.archive.models():
+    for model in pipeline.store.dirty_models():
         last = max((run.span.end for run in pipeline.store.runs(model)), default=None)
         if any((last is None or hour >= last) and hour < closed for hour in pipeline.store.dirty(model)):
             return True

@@ -90,6 +90,12 @@ class SqlStates:
             )
             return list(connection.scalars(query))
 
+    def dirty_models(self) -> Sequence[str]:
+        """Models with hours that wait, by name."""
+        with self._database.reading() as connection:
+            query = select(tables.dirty_hours.c.model).distinct().order_by(tables.dirty_hours.c.model)
+            return list(connection.scalars(query))
+
     def put_states(self, model: str, hours: Sequence[datetime], frame: str, states: Sequence[WindowState]) -> None:
         """Replace the hours' states, whatever their frame, and clean the hours, in one transaction."""
         grouped = by_hour(hours, frame, states)

@@ -116,18 +116,28 @@ def test_a_window_without_records_has_no_figure_at_all():
 # -- capture and labels -------------------------------------------------------------------------------------------------
 
 
-def test_capture_counts_everything_that_was_seen():
-    tally = Tally(seen=1000, described=700, delivered=950, dropped={"queue_full": 20, "sampled": 30}, undeclared=10)
+def test_loss_and_coverage_are_of_what_was_seen_whatever_the_reason():
+    dropped = {"queue_full": 20, "sampled": 30, "refused": 5, "lost_after_delivery": 15}
+    tally = Tally(seen=1000, described=700, delivered=950, dropped=dropped, undeclared=10, at_rest=930)
     found = service_readings(replace(EMPTY, n=950, tally=tally), None, FRAME)
     assert of(found, "capture.seen").value == 1000
     assert of(found, "capture.described").value == 700
-    assert of(found, "capture.dropped").value == 30  # queue_full and undeclared; sampling is no loss
-    assert of(found, "capture.dropped", reason="queue_full").value == 20
-    assert of(found, "capture.dropped", reason="sampled").value == 30
-    assert of(found, "capture.dropped", reason="undeclared").value == 10
-    assert of(found, "capture.coverage").value == pytest.approx(950 / 1010)
-    assert of(found, "capture.coverage").n == 1010
-    assert of(found, "capture.loss").value == pytest.approx(30 / 1010)
+    assert of(found, "capture.dropped").value == 40  # sampling is no loss
+    assert {reason: of(found, "capture.dropped", reason=reason).value for reason in dropped} == dropped
+    assert of(found, "capture.refused").value == 5
+    assert of(found, "capture.undeclared").value == 10  # never added to what was seen
+    assert of(found, "capture.coverage").value == pytest.approx(930 / 1000)
+    assert of(found, "capture.coverage").n == 1000
+    assert of(found, "capture.loss").value == pytest.approx(40 / 970)
+    assert of(found, "capture.loss").n == 970
+
+
+def test_calls_that_nobody_declared_are_all_that_is_known_of_them():
+    found = service_readings(replace(EMPTY, n=4, tally=Tally(undeclared=7)), None, FRAME)
+    assert of(found, "capture.undeclared").value == 7
+    assert {of(found, f"capture.{name}").reason for name in ("seen", "loss", "coverage")} == {"not_measured"}
+    sampled = Tally(seen=9, dropped={"sampled": 9})
+    assert of(service_readings(replace(EMPTY, tally=sampled), None, FRAME), "capture.loss").value is None
 
 
 def test_files_without_an_agent_have_no_coverage():

@@ -183,7 +183,11 @@ def test_readings_and_tallies_without_records_make_a_state(frame: Frame, rows: R
     )
     states = summarise_hours(rows, frame, [START], [], [tally])
     assert [state.version for state in states] == ["1.0.0", "9"]
-    assert (states[1].n, states[1].tally.seen, states[1].tally.dropped) == (0, 7, {"queue_full": 3})
+    assert (states[1].n, states[1].tally.seen, states[1].tally.dropped) == (
+        0,
+        7,
+        {"queue_full": 3, "lost_after_delivery": 4},
+    )
 
 
 def test_failures_are_counted_by_code_and_are_no_column(rows: Rows) -> None:

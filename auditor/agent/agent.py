@@ -27,6 +27,7 @@ from auditor.agent.site import Site
 from auditor.agent.validity import check_of
 from auditor.agent.worker import Parts, Request, Worker
 from auditor.core.errors import AuditorError, ConfigurationError
+from auditor.core.gate import over_limit
 from auditor.core.record import ModelRef
 from auditor.core.window import to_us
 from auditor.segments.seen import SeenPage
@@ -103,6 +104,9 @@ class Agent:
     ) -> None:
         if not isinstance(name, str) or not 1 <= len(name) <= 200:
             raise ConfigurationError("bad_model_name", f"{name!r} is not a model name", fix="give 1 to 200 characters")
+        refused = over_limit(ModelRef, {"version": str(version), "encoder": encoder})
+        if refused is not None:
+            raise ConfigurationError(refused.code, refused.message, where=refused.where, fix=refused.fix)
         if describe not in ("budget", "all"):
             raise ConfigurationError(
                 "bad_describe", f"{describe!r} is not a way to describe", where="describe", fix="budget or all"

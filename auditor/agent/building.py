@@ -11,7 +11,8 @@ from auditor.agent import lifecycle
 from auditor.agent.call import Call
 from auditor.agent.wire import Wire
 from auditor.core.errors import PluginError
-from auditor.core.record import Input, Output, TextOutput
+from auditor.core.gate import over_limit
+from auditor.core.record import Input, Output, Record, TextOutput
 from auditor.descriptors.describe import Payload, describe_input, describe_text, infer_modality
 
 if TYPE_CHECKING:
@@ -95,22 +96,24 @@ class Builder:
         self._modalities: dict[str, str] = {}
 
     def build(self, call: Call, seq: int) -> bytes:
-        """The record's frame; RedactionError when it must not leave."""
+        """The record's frame; RedactionError when it must not leave, RecordError when the intake would refuse it."""
         found = call.found or {}
         groups = call.groups
-        return self._wire.record(
-            id=call.id[:64],
-            us=call.us,
-            model=call.site.ref,
-            inputs=self._inputs(call.payloads, found.get("inputs")),
-            output=self._output(call, found),
-            seq=seq,
-            groups={str(name): label_text(value) for name, value in groups.items()} if groups else {},
-            subject=None if call.subject is None else str(call.subject),
-            sampling=call.rate,
-            latency_s=call.latency_s,
-            first_token_s=call.first_token_s,
-        )
+        record: dict[str, Any] = {
+            "id": call.id[:64],
+            "model": call.site.ref,
+            "inputs": tuple(self._inputs(call.payloads, found.get("inputs"))),
+            "output": self._output(call, found),
+            "groups": {str(name): label_text(value) for name, value in groups.items()} if groups else {},
+            "subject": None if call.subject is None else str(call.subject),
+            "sampling": call.rate,
+            "latency_s": call.latency_s,
+            "first_token_s": call.first_token_s,
+        }
+        refused = over_limit(Record, record)
+        if refused is not None:
+            raise refused
+        return self._wire.record(us=call.us, seq=seq, **record)
 
     def _inputs(self, payloads: Iterable[tuple[Any, ...]], said: Any) -> Iterable[Input]:
         extras = dict(said) if said is not None and isinstance(said, Mapping) else {}

@@ -18,6 +18,8 @@ from auditor.agent.outbox import Frame, Outbox
 from auditor.agent.recorder import Recorder
 from auditor.agent.shield import shield
 from auditor.agent.snapshot import release
+from auditor.core.errors import RecordError
+from auditor.core.gate import over_limit
 from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
@@ -253,13 +255,18 @@ class Worker:
         began = 0.0 if parts.budget is None else time.thread_time()
         seq = self.accounts.take()
         ref = call.site.ref
-        reason = "describe_failed"
         try:
             payload = parts.builder.build(call, seq)
         except BaseException as error:
-            if isinstance(error, RedactionError):
-                reason = "redaction_failed"
-            self.recorder.faults.note(reason, error)
+            if isinstance(error, RecordError):
+                reason = error.code
+                # Its place alone: the text may quote what was sent.
+                self.recorder.faults.outside(
+                    reason, RecordError(reason, "the intake would refuse it", where=error.where), lost=True
+                )
+            else:
+                reason = "redaction_failed" if isinstance(error, RedactionError) else "describe_failed"
+                self.recorder.faults.note(reason, error)
             self.accounts.drop(reason, call.us, ref)
         else:
             self.accounts.describe(call.us, ref)
@@ -301,6 +308,12 @@ class Worker:
             identifier, label, value, us = labels.popleft()
             try:
                 found = Label(id=identifier, time=from_us(us), label=label_text(label), value=value)
+                refused = over_limit(
+                    Label, {"id": found.id, "time": found.time, "label": found.label, "value": found.value}
+                )
+                if refused is not None:
+                    outbox.labels[refused.code] += 1
+                    continue
                 outbox.add(Frame("label", canonical_json(found.as_json())))
             except Exception as error:
                 self.recorder.faults.note("label_failed", error)

@@ -145,6 +145,18 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """[models.NAME]: what a deployment declares about one model."""
+
+    positive: str = ""
+    """The class that is the favourable answer; empty: guessed from the names of two classes."""
+    slices: tuple[str, ...] = ()
+    """Group features whose groups are compared with the baseline each by itself; in force from the next pinned baseline."""
+    owner: str = ""
+    """Who answers for the model: a name or an address."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, frozen; `home` is None only for an agent that has none."""
 
@@ -160,6 +172,11 @@ class Settings:
     service: ServiceSettings = ServiceSettings()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """[metrics]: a deployment's own metrics, by name."""
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+
+    def model(self, name: str) -> ModelSettings:
+        """What is declared about a model; the defaults, when nothing is."""
+        return self.models.get(name, ModelSettings())
 
     @property
     def root(self) -> Path:
@@ -226,17 +243,24 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
                 "bad_settings", f"not TOML: {error}", where=str(file), fix="correct the file"
             ) from error
     hints = get_type_hints(Settings)
-    sections = {item.name for item in fields(Settings)} - {"home", "metrics"}
-    unknown = set(data) - sections - {"metrics"}
+    free = {"metrics", "models"}  # sections whose keys are names
+    sections = {item.name for item in fields(Settings)} - {"home"} - free
+    unknown = set(data) - sections - free
     if unknown:
         raise ConfigurationError(
             "unknown_setting",
             f"unknown section or key {sorted(unknown)[0]!r}",
             where=str(file),
-            fix=f"known: {', '.join(sorted(sections))}, metrics",
+            fix=f"known: {', '.join(sorted(sections | free))}",
         )
     built = {name: _section(hints[name], name, data.get(name, {}), str(file or ""), environ) for name in sections}
-    return Settings(home=home, metrics=data.get("metrics", {}), **built)
+    declared = data.get("models", {})
+    if not isinstance(declared, dict):
+        raise ConfigurationError(
+            "bad_settings", "[models] is not a section", where=str(file), fix="write [models.NAME] with its keys below"
+        )
+    models = {name: _section(ModelSettings, f"models.{name}", keys, str(file), {}) for name, keys in declared.items()}
+    return Settings(home=home, metrics=data.get("metrics", {}), models=models, **built)
 
 
 def _section(kind: Any, name: str, data: Any, file: str, environ: Mapping[str, str]) -> Any:
@@ -288,4 +312,6 @@ def _plain(value: Any) -> Any:
         return {
             item.name: _plain(getattr(value, item.name)) for item in fields(value) if not item.name.endswith("secret")
         }
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value

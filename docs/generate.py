@@ -13,7 +13,7 @@ from auditor import registry
 from auditor.cli import parser
 from auditor.core.catalogue import REASONS
 from auditor.core.record import MODALITIES
-from auditor.settings import Settings
+from auditor.settings import ModelSettings, Settings
 from auditor.wording.distances import MEANINGS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -137,9 +137,11 @@ def settings_page() -> str:
     for section in fields(Settings):
         if section.name in ("home", "metrics"):
             continue
-        kind = hints[section.name]
+        kind, title = hints[section.name], section.name
+        if section.name == "models":
+            kind, title = ModelSettings, "models.NAME"
         parts.append(
-            f"\n## [{section.name}]\n\n{(kind.__doc__ or '').split(': ', 1)[-1]}\n\n| key | default | |\n|---|---|---|\n"
+            f"\n## [{title}]\n\n{(kind.__doc__ or '').split(': ', 1)[-1]}\n\n| key | default | |\n|---|---|---|\n"
         )
         meanings = _meanings(kind)
         for item in fields(kind):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -39,6 +40,7 @@ def measure(
     recorded: datetime,
     version: str | None = None,
     embodied_g: float = 0.0,
+    attributes: Mapping[str, str] | None = None,
 ) -> list[Measurement]:
     """Every figure of one window, in a stable order: the service's own, then each plugin's.
 
@@ -54,15 +56,19 @@ def measure(
         The model version `current` is of; None for all together.
     embodied_g : float
         Embodied emissions of one call, g CO2e, for `carbon.sci`.
+    attributes : mapping of str to str, optional
+        The slice that `current` is of (feature and group): all figures carry them, and the service's own are left out.
     """
     reference = baseline[2] if baseline else None
-    batches = [(SERVICE, _UNITS, service_readings(current, reference, frame, embodied_g=embodied_g))]
+    batches = []
+    if attributes is None:
+        batches.append((SERVICE, _UNITS, service_readings(current, reference, frame, embodied_g=embodied_g)))
     for name, plugin in measurers.items():
         units = {spec.name: spec.unit for spec in plugin.metrics}
         batches.append((Method(name, plugin.version), units, _plugin_readings(name, plugin, current, reference, frame)))
     return [
         place(
-            reading,
+            reading if attributes is None else replace(reading, attributes={**reading.attributes, **attributes}),
             unit=_unit(reading.metric, units),
             method=method,
             model=current.model,

@@ -6,7 +6,7 @@ figures, never a bet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -38,6 +38,7 @@ def follow(
     run: str,
     revision: int,
     recorded: datetime,
+    attributes: Mapping[str, str] | None = None,
 ) -> tuple[MonitorState, list[Measurement]]:
     """Bet on a window that is new, and say where the bets stand.
 
@@ -51,6 +52,8 @@ def follow(
         The window, counted on the baseline's frame.
     before : Before or None
         Of the last audit of the same window; None: this is the first.
+    attributes : mapping of str to str, optional
+        The slice that the window and its baseline are of (feature and group).
 
     Returns
     -------
@@ -73,7 +76,7 @@ def follow(
     unit = {spec.name: spec.unit for spec in plugin.metrics}
     return state, [
         place(
-            reading,
+            replace(reading, attributes={**reading.attributes, **(attributes or {})}),
             unit=unit[reading.metric],
             method=Method(name, plugin.version),
             model=current.model,

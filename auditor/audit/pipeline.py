@@ -21,6 +21,7 @@ from auditor.audit.judge import judge, needed_durations
 from auditor.audit.measure import measure
 from auditor.audit.monitoring import Before, follow
 from auditor.audit.recompute import Exact, compare
+from auditor.audit.slices import Slice, judged_by_slice, outdated, slices_of, with_slices
 from auditor.audit.summarise import fit_frame
 from auditor.audit.windows import Pinned, Windows
 from auditor.core.artifact import Artifact, Rendering
@@ -139,7 +140,7 @@ class Pipeline:
             raise ConfigurationError(
                 "no_records", f"no record of {model!r} in {wide}", where="baseline", fix=f"models with records: {known}"
             )
-        frame = fit_frame(rows)
+        frame = with_slices(fit_frame(rows), rows, self.settings.model(model).slices)
         self.windows.update(model, wide, frame, everything=True)
         state = self.windows.state(model, wide, frame)
         baseline = Baseline(
@@ -278,12 +279,39 @@ class Pipeline:
                     version=version,
                     embodied_g=self.settings.energy.embodied_g_per_request,
                 )
+                if version is None and baseline is not None:
+                    for part in slices_of(state, baseline):
+                        measurements += measure(
+                            part.window,
+                            part.baseline,
+                            frame,
+                            judged_by_slice(self.measurers),
+                            span=reach,
+                            run=run_id,
+                            revision=revision,
+                            recorded=now,
+                            attributes=part.attributes,
+                        )
                 if version is None and duration == span.duration:
                     window = state
 
+        if baseline is not None:
+            measurements += outdated(
+                frame,
+                self.settings.model(model).slices,
+                window.n,
+                model=model,
+                version=None,
+                span=span,
+                revision=revision,
+                run=run_id,
+                baseline=baseline[0].id,
+                recorded=now,
+            )
         if pinned is not None and baseline is not None and pinned[0].kind != "seasonal":
             last = next((run for run in earlier if run.span == span), None)
-            measurements += self._follow(window, pinned, span, last, run_id, revision, now)
+            for part in (Slice("", window, pinned), *slices_of(window, pinned)):
+                measurements += self._follow(part, span, last, run_id, revision, now)
         previous = self.store.last_verdicts(model, span.start)
         verdicts = judge(
             self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
@@ -355,8 +383,7 @@ class Pipeline:
 
     def _follow(
         self,
-        window: WindowState,
-        baseline: Pinned,
+        part: Slice,
         span: Span,
         last: AuditRun | None,
         run: str,
@@ -364,14 +391,17 @@ class Pipeline:
         now: datetime,
     ) -> Iterator[Measurement]:
         """What the monitors say, their bets kept before the audit is: a run that was cut short bets nothing twice."""
+        window, baseline = part.window, part.baseline
         for name, plugin in self.measurers.items():
             if not isinstance(plugin, Monitor):
                 continue
             before = None
             if last is not None:
-                said = self.store.measurements(window.model, metric=plugin.metrics[0].name, span=span)
-                before = Before([m for m in said if m.span == span and m.method.name == name], last.records)
-            known = self.store.monitor(name, window.model, baseline[0].id)
+                kept = self.store.measurements(window.model, metric=plugin.metrics[0].name, span=span)
+                own = [m for m in kept if m.span == span and m.method.name == name and part.holds(m.attributes)]
+                before = Before(own, last.records)
+            key = f"{name}@{part.name}" if part.name else name
+            known = self.store.monitor(key, window.model, baseline[0].id)
             state, found = follow(
                 name,
                 plugin,
@@ -383,9 +413,10 @@ class Pipeline:
                 run=run,
                 revision=revision,
                 recorded=now,
+                attributes=part.attributes,
             )
             if state is not known:
-                self.store.put_monitor(name, state)
+                self.store.put_monitor(key, state)
             yield from found
 
     def _render(self, window: WindowState, baseline: Pinned | None, frame: Frame, run: AuditRun) -> Iterator[Artifact]:

@@ -22,6 +22,7 @@ from auditor.core.frame import Frame
 from auditor.core.payloads import Payloads, payload_hashes
 from auditor.core.presence import Presence
 from auditor.core.record import CaptureTally, EnergyReading
+from auditor.core.reliability import Reliability
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
 from auditor.core.sample import Sample, empty_sample, sample_order
 from auditor.core.state import (
@@ -36,6 +37,7 @@ from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
 from auditor.statistics.sequence_gaps import LOST_AFTER_DELIVERY, NOTHING, Reconciled, reconcile
+from auditor.statistics.slices import group_rows
 from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
 
 __all__ = ["fit_frame", "summarise", "summarise_hours"]
@@ -84,6 +86,12 @@ def _summarise(
     metered = {(reading.model.version, hour) for reading in readings for hour in _hours_of(reading)}
     batch = _Batch.of(rows, frame, spans, metered)
     states = {} if batch is None else batch.states()
+    if batch is not None:
+        for name, part in group_rows(batch.rows, frame.slices):
+            own = _Batch.of(part, frame, spans, set())
+            for key, state in ({} if own is None else own.states()).items():
+                lean = replace(state, cells=Cells((), {}), energy={}, errors={})
+                states[key] = replace(states[key], slices={**states[key].slices, name: lean})
     found = reconcile(rows, spans, counted)
     for key in meters.keys() | counted.keys() | found.keys():
         if key not in states:
@@ -230,6 +238,7 @@ class _Batch:
             self._energy(),
             self._errors(),
             self._payloads(payloads),
+            self._reliability(),
             strict=True,
         )
         found = {}
@@ -244,6 +253,7 @@ class _Batch:
             energy,
             errors,
             repeats,
+            reliability,
         ) in enumerate(parts):
             span = self.spans[self.keys[i][0]]
             found[self.keys[i]] = WindowState(
@@ -266,6 +276,7 @@ class _Batch:
                 energy=energy,
                 errors=errors,
                 payloads=repeats,
+                reliability=reliability,
             )
         return found
 
@@ -409,6 +420,19 @@ class _Batch:
             return [Cells((), {((), None, None): size}) for size in self.size.tolist()]
         keys = list(zip(groups, rows.truth.tolist(), answers, strict=True))
         return [Cells(features, dict(Counter(keys[part]))) for part in self._slices()]
+
+    def _reliability(self) -> list[Reliability]:
+        confidence, answer = self.numeric.get("output.confidence"), self.rows.categorical.get("output.label")
+        if confidence is None or answer is None:
+            return [Reliability()] * len(self.keys)
+        truth, grid = self.rows.truth, self.frame.grid("output.confidence")
+        known = np.isfinite(confidence) & _given(truth) & _given(answer)
+        found = []
+        for part in self._slices():
+            own = known[part]
+            right = np.asarray(truth[part][own] == answer[part][own], bool)
+            found.append(Reliability.of(grid.index(confidence[part][own]), right))
+        return found
 
     # -- the sample and energy --
 

@@ -76,6 +76,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
 
 REASONS: dict[str, str] = {
     "no_baseline": "no baseline is pinned for this model",
+    "baseline_outdated": "the baseline was pinned before this could be compared: pin it again",
     "no_data": "no record in this window",
     "below_min_samples": "fewer records than the rule needs",
     "unlabelled": "no ground truth has arrived for this window",

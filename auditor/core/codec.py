@@ -20,11 +20,14 @@ from auditor.core.errors import StoreError
 from auditor.core.identity import digest
 from auditor.core.payloads import Payloads
 from auditor.core.presence import Presence
+from auditor.core.reliability import Reliability
 from auditor.core.sample import Sample
 from auditor.core.state import CategoricalState, Cells, Energy, Tally, VectorState, WindowState
 from auditor.core.window import from_us, to_us
 
-_MAGIC = b"AST2"
+_MAGIC = b"AST3"
+_READABLE = (b"AST2", _MAGIC)
+"""Version 2 has neither reliability nor slices."""
 _HEAD = struct.Struct("<II")
 _INTEGERS = ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<i8")
 _LEVEL = 1
@@ -42,7 +45,7 @@ def state_digest(state: WindowState) -> str:
 
 def decode_state(data: bytes) -> WindowState:
     """The state that `encode_state` wrote, or StoreError `bad_state`."""
-    if data[:4] != _MAGIC:
+    if data[:4] not in _READABLE:
         raise _bad("it does not begin like a state")
     try:
         plain = zlib.decompress(data[4:])
@@ -98,7 +101,15 @@ class _Writer:
 
 def _plain(state: WindowState) -> bytes:
     out = _Writer()
-    header = {
+    header = {**_header(out, state), "arrays": out.kinds}
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    arrays = b"".join(out.parts)
+    return _HEAD.pack(len(text), len(arrays)) + text + arrays
+
+
+def _header(out: _Writer, state: WindowState) -> dict[str, Any]:
+    """What stands in the header; the arrays are written in the order in which `_state` reads them."""
+    return {
         "model": state.model,
         "version": state.version,
         "span": [to_us(state.start), to_us(state.end)],
@@ -116,11 +127,9 @@ def _plain(state: WindowState) -> bytes:
         "tally": _write_tally(state.tally),
         "errors": dict(state.errors),
         "payloads": _write_payloads(out, state.payloads),
-        "arrays": out.kinds,
+        "reliability": _write_reliability(out, state.reliability),
+        "slices": {name: _header(out, state.slices[name]) for name in sorted(state.slices)},
     }
-    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    arrays = b"".join(out.parts)
-    return _HEAD.pack(len(text), len(arrays)) + text + arrays
 
 
 def _write_numeric(out: _Writer, block: NumericBlock) -> list[str]:
@@ -194,6 +203,13 @@ def _write_payloads(out: _Writer, payloads: Mapping[str, Payloads]) -> dict[str,
         out.hashes(payloads[name].hashes)
         out.integers(payloads[name].counts)
     return {name: payloads[name].n for name in sorted(payloads)}
+
+
+def _write_reliability(out: _Writer, reliability: Reliability) -> int:
+    out.rising(reliability.bins)
+    out.integers(reliability.right)
+    out.integers(reliability.wrong)
+    return reliability.n
 
 
 def _write_energy(energy: Energy) -> dict[str, Any]:
@@ -270,6 +286,10 @@ def _state(header: dict[str, Any], arrays: _Reader) -> WindowState:
         payloads={
             name: Payloads(size, arrays.hashes(), arrays.integers()) for name, size in header["payloads"].items()
         },
+        reliability=Reliability(arrays.rising(), arrays.integers(), arrays.integers())
+        if "reliability" in header
+        else Reliability(),
+        slices={name: _state(entry, arrays) for name, entry in header.get("slices", {}).items()},
     )
 
 

@@ -382,6 +382,8 @@ class Frame:
         By embedding: components for rows whose hashed id is even, and odd.
     heads : mapping of (str, str) to (Head, Head)
         By pair of inputs without a shared space: canonical directions for rows whose hashed id is even, and odd.
+    slices : mapping of str to tuple of str
+        By group feature: the groups whose records have states of their own, the others share one.
     """
 
     model: str
@@ -392,6 +394,7 @@ class Frame:
     describers: Mapping[str, str] = field(default_factory=dict)
     folds: Mapping[str, tuple[Fold, Fold]] = field(default_factory=dict)
     heads: Mapping[tuple[str, str], tuple[Head, Head]] = field(default_factory=dict)
+    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def fitted(self) -> bool:
@@ -424,6 +427,7 @@ class Frame:
             # Left out where there are none, so that the digests of older frames stay what they were.
             **({"folds": _folds_json(self.folds)} if self.folds else {}),
             **({"heads": _heads_json(self.heads)} if self.heads else {}),
+            **({"slices": {name: list(groups) for name, groups in self.slices.items()}} if self.slices else {}),
         }
 
     @classmethod
@@ -447,6 +451,7 @@ class Frame:
                 (a, b): (Head(_matrix(even[0]), _matrix(even[1])), Head(_matrix(odd[0]), _matrix(odd[1])))
                 for a, b, even, odd in data.get("heads", ())
             },
+            slices={name: tuple(groups) for name, groups in data.get("slices", {}).items()},
         )
 
 

@@ -21,6 +21,7 @@ from auditor.core.frame import Projection
 from auditor.core.identity import hash64
 from auditor.core.payloads import Payloads, merge_payloads
 from auditor.core.presence import Presence, merge_presence
+from auditor.core.reliability import Reliability, merge_reliability
 from auditor.core.rows import Floats
 from auditor.core.sample import SAMPLE_SIZE, Sample, empty_sample, merge_samples
 from auditor.core.window import Span
@@ -241,6 +242,11 @@ class WindowState:
         Code of model or describer failure to count.
     payloads : mapping of str to Payloads
         By input whose records carry commitments.
+    reliability : Reliability
+        Right and wrong answers by confidence.
+    slices : mapping of str to WindowState
+        By `feature=group` of the frame's slices: the state of that group's records, without what no slice is asked for
+        (cells, energy, tallies).
     """
 
     model: str
@@ -263,6 +269,8 @@ class WindowState:
     tally: Tally = Tally()
     errors: Mapping[str, int] = field(default_factory=dict)
     payloads: Mapping[str, Payloads] = field(default_factory=dict)
+    reliability: Reliability = field(default_factory=Reliability)
+    slices: Mapping[str, WindowState] = field(default_factory=dict)
 
     @property
     def span(self) -> Span:
@@ -331,6 +339,8 @@ def merge_all(states: Sequence[WindowState]) -> WindowState:
         tally=_tree([state.tally for state in states], Tally.merge),
         errors=_add([state.errors for state in states]),
         payloads=_each([state.payloads for state in states], merge_payloads),
+        reliability=merge_reliability([state.reliability for state in states]),
+        slices=_each([state.slices for state in states], merge_all),
     )
 
 

@@ -45,6 +45,7 @@ class Columns:
 
     version = "1"
     needs_baseline = True
+    by_slice = True
     metrics = (
         MetricSpec(NULL, "1", "Share of the records with the input whose column has no value.", "higher", _KEYS, 0, 1),
         MetricSpec(

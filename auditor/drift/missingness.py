@@ -25,6 +25,7 @@ class Missingness:
 
     version = "1"
     needs_baseline = False
+    by_slice = True
     metrics = (
         MetricSpec("input.missing_rate", "1", "Share of records without the input.", "higher", _KEYS, 0, 1),
         MetricSpec(

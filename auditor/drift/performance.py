@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from auditor.core.blocks import NumericState
 from auditor.core.catalogue import MetricSpec
-from auditor.core.frame import Frame, Grid
+from auditor.core.frame import Frame
 from auditor.core.measurement import How, Interval, Reading, Status
 from auditor.core.rows import Floats
 from auditor.core.state import WindowState
 from auditor.drift.compared import MIN_SAMPLES, compared
-from auditor.statistics.calibration import Calibration, fit_calibration
+from auditor.statistics.calibration import fit_calibration
 from auditor.statistics.two_samples import density_ratio, domain_auc, standardised
 
 COLUMN = "output.confidence"
@@ -35,16 +35,17 @@ APART = 0.98
 class Performance:
     """`quality.estimated_accuracy`: mean calibrated confidence of a window (confidence-based performance estimation).
 
-    The baseline's labelled sample says how often an answer of each confidence was right (isotonic); the window's
-    confidences, counted on their grid, are weighted with that. It follows shifts of the inputs that the model notices. It
+    The baseline's labelled answers, all of them counted by confidence, give the share that was right at each confidence
+    (isotonic); the window's confidences, counted on the same grid, are weighted with that. It follows shifts of the inputs that the model notices. It
     is blind where inputs keep their looks and change their meaning, so it never replaces labels.
 
-    `quality.estimated_accuracy.weighted`: the same, with the baseline's answers weighted by how much likelier their inputs
+    `quality.estimated_accuracy.weighted`: the same, from the baseline's sample, its answers weighted by how much likelier their inputs
     are in the window than in the baseline (odds of a domain classifier over all columns), so that what a confidence is
     worth may differ between kinds of input.
     """
 
-    version = "2"
+    version = "3"
+    by_slice = True
     needs_baseline = True
     metrics = (
         MetricSpec(METRIC, "1", "Accuracy that the window's confidences suggest, without labels.", "lower", (), 0, 1),
@@ -58,19 +59,21 @@ class Performance:
         if baseline is None or COLUMN not in baseline.numeric:
             return
         grid = frame.grids.get(COLUMN)
-        answers = _labelled(baseline)
+        answers, counted = _labelled(baseline), baseline.reliability
         if COLUMN not in current.numeric or grid is None:
             yield from _neither("absent_in_window", 0, "")
             return
         now = current.numeric[COLUMN]
-        if answers is None:
-            yield from _neither("unlabelled", now.n, ASSUMES)
+        if answers is None or counted.n < MIN_SAMPLES:
+            # A baseline from before answers were counted has labelled answers in its sample alone.
+            yield from _neither("unlabelled" if answers is None else "baseline_outdated", now.n, ASSUMES)
             return
         if now.n < MIN_SAMPLES:
             yield from _neither("below_min_samples", now.n, "")
             return
         places, confidence, right = answers
-        yield _estimate(METRIC, fit_calibration(confidence, right), now, grid, float(len(right)), ASSUMES)
+        exact = fit_calibration(counted.bins, counted.right, counted.right + counted.wrong)
+        yield _estimate(METRIC, exact(now.bins), now, counted.n, float(counted.n), ASSUMES)
         then, rows = _samples(current, baseline, frame)
         weights = density_ratio(then, rows)[places]
         effective = float(weights.sum() ** 2 / (weights**2).sum())
@@ -84,7 +87,8 @@ class Performance:
                 note="the window is hardly like any of the baseline's answers",
             )
             return
-        yield _estimate(WEIGHTED, fit_calibration(confidence, right, weights), now, grid, effective, ASSUMES_WEIGHTED)
+        rates = fit_calibration(confidence, right * weights, weights)(grid.value(now.bins))
+        yield _estimate(WEIGHTED, rates, now, len(right), effective, ASSUMES_WEIGHTED)
 
 
 def _neither(reason: str, n: int, note: str) -> Iterator[Reading]:
@@ -93,14 +97,15 @@ def _neither(reason: str, n: int, note: str) -> Iterator[Reading]:
 
 
 def _estimate(
-    metric: str, calibration: Calibration, now: NumericState, grid: Grid, effective: float, assumes: str
+    metric: str, rates: Floats, now: NumericState, n_baseline: int, effective: float, assumes: str
 ) -> Reading:
-    value = float((calibration(grid.value(now.bins)) * now.counts).sum() / now.n)
+    """From the share of right answers in each of the window's bins."""
+    value = float((rates * now.counts).sum() / now.n)
     return Reading(
         metric=metric,
         value=min(max(value, 0.0), 1.0),
         n=now.n,
-        n_baseline=calibration.n,
+        n_baseline=n_baseline,
         interval=_interval(value, now.n, effective),
         how=How.MODELLED,
         exact=False,

@@ -58,6 +58,7 @@ class Sequential:
 
     version = "1"
     needs_baseline = True
+    by_slice = True
     metrics = (
         MetricSpec(
             "drift.e_value",

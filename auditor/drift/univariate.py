@@ -37,6 +37,7 @@ class Univariate:
 
     version = "2"
     needs_baseline = True
+    by_slice = True
     metrics = (
         MetricSpec("drift.ks", "1", "Largest gap between the column's distribution functions.", "higher", _KEYS, 0, 1),
         MetricSpec("drift.psi", "1", "Population stability index over ten bins or the categories.", "higher", _KEYS, 0),

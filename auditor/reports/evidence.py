@@ -22,6 +22,11 @@ _ORDER = {word: place for place, word in enumerate(WORDS)}
 _SEVERITY = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
+def is_of_slice(measurement: Measurement) -> bool:
+    """Whether a figure that the whole window has as well is about one declared slice of it."""
+    return "feature" in measurement.attributes and not measurement.metric.startswith("fairness.")
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the store holds about `model` in `span`.
@@ -94,7 +99,8 @@ class Evidence:
     def of(self, metric: str, *, by_version: bool = False, **attributes: str) -> list[Measurement]:
         """Measurements of a metric (or of a family: a name that ends in `.`), by audited window.
 
-        All versions together, or each apart; `attributes` narrow to series that carry them. Figures over longer stretches,
+        All versions together, or each apart; `attributes` narrow to series that carry them. Figures of slices are left out
+        unless `feature` is among these (rates of groups always have one). Figures over longer stretches,
         which some rules ask for, are left out: they would count the same records twice.
         """
         pool = self._families.get(metric.split(".", 1)[0], ())
@@ -105,6 +111,7 @@ class Evidence:
             if (m.metric.startswith(metric) if family else m.metric == metric)
             and (m.version is not None) == by_version
             and (m.start, m.end) in self._edges
+            and (not is_of_slice(m) or "feature" in attributes)
             and all(m.attributes.get(key) == value for key, value in attributes.items())
         ]
 

@@ -8,7 +8,7 @@ from auditor import wording
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
-from auditor.reports.evidence import Evidence, absences
+from auditor.reports.evidence import Evidence, absences, is_of_slice
 from auditor.reports.model import Gap
 
 _FIX = {
@@ -185,7 +185,7 @@ def _figures(evidence: Evidence, families: tuple[str, ...]) -> Iterable[Gap]:
     A figure that does not apply is no gap, nor is a distance of a column that another distance speaks for.
     """
     grouped: dict[tuple[str, str], list[Measurement]] = {}
-    latest = [m for m in evidence.measurements if m.version is None and m.span == evidence.last]
+    latest = [m for m in evidence.measurements if m.version is None and m.span == evidence.last and not is_of_slice(m)]
     told = {_column(m) for m in latest if m.value is not None and m.metric.startswith("drift.")}
     for m in absences(latest):
         by_design = m.status is Status.NOT_APPLICABLE and m.reason != "describer_changed"

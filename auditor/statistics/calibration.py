@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.core.rows import Floats
+from auditor.core.rows import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,33 +17,37 @@ class Calibration:
     ----------
     edges, rates : ndarray, shape (b,)
         From `edges[i]` on, up to the next edge, `rates[i]` of the answers were right.
-    n : int
-        Answers it was fitted on.
+    n : float
+        Weight of the answers it was fitted on.
     """
 
     edges: Floats
     rates: Floats
-    n: int
+    n: float
 
-    def __call__(self, confidence: Floats) -> Floats:
+    def __call__(self, confidence: Floats | Ints) -> Floats:
         """Expected share of right answers at each confidence, shape (n,)."""
         return self.rates[np.maximum(np.searchsorted(self.edges, confidence, side="right") - 1, 0)]
 
 
-def fit_calibration(confidence: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> Calibration:
+def fit_calibration(confidence: Floats | Ints, right: Floats | Ints, weights: Floats | Ints) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955); its mean equals the share of right answers.
 
-    `weights`, shape (n,), positive: how much each answer counts; all the same, when there are none.
+    Parameters
+    ----------
+    confidence : ndarray, shape (n,)
+        Of an answer, or of a group of answers; anything that rises with the confidence serves, such as a bin.
+    right, weights : ndarray, shape (n,)
+        Weight of the right answers there, and of all.
 
-    >>> fit_calibration(np.array([0.1, 0.2, 0.3]), np.array([False, True, False])).rates.tolist()
+    >>> fit_calibration(np.array([0.1, 0.2, 0.3]), np.array([0, 2, 0]), np.array([1, 2, 2])).rates.tolist()
     [0.0, 0.5]
     """
     if not len(confidence):
         raise ValueError("a calibration needs at least one answer")
     distinct, place = np.unique(confidence, return_inverse=True)
-    each = np.ones(len(confidence)) if weights is None else weights
-    weight = np.bincount(place, each)
-    total = np.bincount(place, right * each)
+    weight = np.bincount(place, weights)
+    total = np.bincount(place, right)
     blocks: list[tuple[float, float, float]] = []
     for edge, hits, size in zip(distinct.tolist(), total.tolist(), weight.tolist(), strict=True):
         blocks.append((edge, hits, size))
@@ -55,5 +58,5 @@ def fit_calibration(confidence: Floats, right: NDArray[np.bool_], weights: Float
     return Calibration(
         np.array([block[0] for block in blocks]),
         np.array([block[1] / block[2] for block in blocks]),
-        len(confidence),
+        float(weight.sum()),
     )

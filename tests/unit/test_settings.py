@@ -80,3 +80,21 @@ def test_the_digest_sees_settings_but_no_place(tmp_path: Path) -> None:
     two.mkdir()
     assert load_settings(home(one, ""), {}).digest == load_settings(home(two, ""), {}).digest
     assert load_settings(one, {"AUDITOR_ENERGY_PUE": "1.4"}).digest != load_settings(one, {}).digest
+
+
+def test_what_is_declared_about_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "auditor.toml"
+    file.write_text(
+        '[models.triage]\npositive = "approved"\nslices = ["scanner", "site"]\nowner = "imaging@example.org"\n'
+    )
+    settings = load_settings(tmp_path, {})
+    assert settings.model("triage").slices == ("scanner", "site")
+    assert (settings.model("triage").positive, settings.model("triage").owner) == ("approved", "imaging@example.org")
+    assert settings.model("another").slices == ()
+    before = settings.digest
+    for broken in ('[models.triage]\nslice = ["a"]\n', "[models]\ntriage = 3\n", "models = 3\n"):
+        file.write_text(broken)
+        with pytest.raises(ConfigurationError):
+            load_settings(tmp_path, {})
+    file.write_text("")
+    assert load_settings(tmp_path, {}).digest != before

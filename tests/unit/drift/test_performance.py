@@ -94,9 +94,9 @@ def test_isotonic_regression_is_sklearns() -> None:
     rng = np.random.default_rng(6)
     x = rng.random(500).round(2)
     y = rng.random(500) < x
-    found = fit_calibration(x, y)
+    found = fit_calibration(x, y, np.ones(500))
     expected = IsotonicRegression().fit(x, y).predict(x)
     assert np.allclose(found(x), expected)
     assert found(x).mean() == pytest.approx(y.mean())
     with pytest.raises(ValueError, match="at least one"):
-        fit_calibration(np.empty(0), np.empty(0, bool))
+        fit_calibration(np.empty(0), np.empty(0), np.empty(0))

@@ -114,4 +114,4 @@ def test_weighted_calibration_is_scikit_learns() -> None:
     x, weights = rng.random(300).round(2), rng.random(300) + 0.1
     y = rng.random(300) < x
     expected = IsotonicRegression().fit(x, y, sample_weight=weights).predict(x)
-    assert np.allclose(fit_calibration(x, y, weights)(x), expected)
+    assert np.allclose(fit_calibration(x, y * weights, weights)(x), expected)

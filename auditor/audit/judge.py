@@ -45,6 +45,7 @@ class _Task:
     run: str
     revision: int
     before: dict[Group, Verdict]
+    served: Sequence[str]
 
     @property
     def force(self) -> Force:
@@ -61,6 +62,7 @@ def judge(
     now: datetime,
     run: str,
     revision: int,
+    served: Sequence[str] = (),
 ) -> list[Verdict]:
     """One verdict for each control x slice x input of every policy in whose scope the model is.
 
@@ -74,6 +76,8 @@ def judge(
         The audited window; its end is the time at which waivers, attestations and the law are looked up.
     now : datetime
         When this is judged: written down, and compared with when ground truth is due; nothing else depends on it.
+    served : sequence of str
+        Versions of the model that have records in the window; they win over the declared version.
 
     Notes
     -----
@@ -105,6 +109,7 @@ def judge(
                 run=run,
                 revision=revision,
                 before=before,
+                served=served,
             )
             found.extend(_judge_control(task, measurements))
     return found
@@ -139,10 +144,15 @@ def _disposition(task: _Task) -> tuple[Word | None, str]:
     if task.profile is None:
         if conditions or task.control.basis == "binding":
             return Word.INSUFFICIENT_EVIDENCE, "no_system_profile"
-    elif not all(facts.hold(task.profile.facts()) for facts in conditions):
-        return Word.NOT_APPLICABLE, "out_of_scope"
-    elif not applies_on_route(task.control, task.calendar, task.profile):
-        return Word.NOT_APPLICABLE, "not_on_route"
+    else:
+        declared = task.profile.facts(task.served)
+        held = [facts.hold(declared) for facts in conditions]
+        if False in held:
+            return Word.NOT_APPLICABLE, "out_of_scope"
+        if None in held:
+            return Word.INSUFFICIENT_EVIDENCE, "fact_not_declared"
+        if not applies_on_route(task.control, task.calendar, task.profile):
+            return Word.NOT_APPLICABLE, "not_on_route"
     if task.policy.effective_from is not None and task.span.start < task.policy.effective_from:
         return Word.INSUFFICIENT_EVIDENCE, "window_before_policy"
     return None, ""
@@ -265,7 +275,7 @@ def _word(control: Control, report: Truth, reason: str, standing: Standing, outc
 
 def _attested(task: _Task, evidence: AttestationEvidence) -> Verdict:
     control, at = task.control, task.span.end
-    finding = attestations.finding(task.policies.attestations, control, evidence, task.profile, at)
+    finding = attestations.finding(task.policies.attestations, control, evidence, task.profile, at, task.served)
     previous = task.before.get((OVERALL, None))
     truth = Truth.UNKNOWN if finding.holds is None else Truth.TRUE if finding.holds else Truth.FALSE
     standing = step(

@@ -314,7 +314,15 @@ class Pipeline:
                 measurements += self._follow(part, span, last, run_id, revision, now)
         previous = self.store.last_verdicts(model, span.start)
         verdicts = judge(
-            self.policies, measurements, previous, model=model, span=span, now=now, run=run_id, revision=revision
+            self.policies,
+            measurements,
+            previous,
+            model=model,
+            span=span,
+            now=now,
+            run=run_id,
+            revision=revision,
+            served=tuple(self.store.versions(model, span)),
         )
         alerts = AlertChange()
         if revision == 1:

@@ -25,8 +25,9 @@ def finding(
     evidence: AttestationEvidence,
     profile: SystemProfile | None,
     at: datetime,
+    served: Sequence[str] = (),
 ) -> Finding:
-    """Judge the newest statement that was signed by `at`.
+    """Judge the newest statement that was signed by `at`, about the versions of the model that were `served`.
 
     Reasons: `attestation_missing`, `attestation_expired`, `attestation_invalidated` (a fact that it names has changed, or
     it does not name a fact that the control asks for), `attestation_unreviewed` (critical controls need a second person).
@@ -45,16 +46,18 @@ def finding(
         return Finding(False, "attested_not_satisfied", newest)
     if standing(at, newest.on, newest.valid_until, newest.on + evidence.valid_for) == "expired":
         return Finding(None, "attestation_expired", newest)
-    if changed_facts(newest, evidence, profile):
+    if changed_facts(newest, evidence, profile, served):
         return Finding(None, "attestation_invalidated", newest)
     if control.severity == "critical" and newest.reviewed_by is None:
         return Finding(None, "attestation_unreviewed", newest)
     return Finding(True, "", newest)
 
 
-def changed_facts(attestation: Attestation, evidence: AttestationEvidence, profile: SystemProfile) -> list[str]:
-    """The facts listed in `invalidatedBy` that differ between the statement's subject and the profile of today."""
-    facts = profile.facts()
+def changed_facts(
+    attestation: Attestation, evidence: AttestationEvidence, profile: SystemProfile, served: Sequence[str] = ()
+) -> list[str]:
+    """The facts listed in `invalidatedBy` that differ between the statement's subject and what is declared and served."""
+    facts = profile.facts(served)
     return [
         name
         for name in evidence.invalidated_by

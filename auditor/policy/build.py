@@ -8,6 +8,8 @@ from typing import Any
 
 from auditor.core.identity import digest
 from auditor.core.verdict import Ref
+from auditor.policy.facts import OF_PROFILE
+from auditor.policy.kinds import PROFILE_KEYS
 from auditor.policy.nodes import Node
 from auditor.policy.schema import (
     Attestation,
@@ -78,6 +80,7 @@ def policy(values: Values, node: Node) -> Policy:
         effective_from=meta.get("effectiveFrom"),
         models=scope.get("models", ()),
         applies_when=_facts(scope.get("appliesWhen")),
+        facts=spec.get("facts", ()),
         budget=Budget(budget["false_pages"], budget["per"]) if budget else None,
         waiver_rules=rules
         and WaiverRules(rules["maxDuration"], rules.get("requireApproverRole", ()), rules.get("nonWaivable", ())),
@@ -213,6 +216,13 @@ def profile(values: Values, node: Node) -> SystemProfile:
 
 
 def _profile(spec: Values, name: str, node: Node) -> SystemProfile:
+    for key in spec.get("facts", {}):
+        if key in OF_PROFILE or key in PROFILE_KEYS:
+            raise node.error(
+                "fact_shadows_profile",
+                f"the fact {key!r} is declared by the profile itself",
+                f"drop it, or change {key}",
+            )
     return SystemProfile(
         name=name,
         models=spec.get("models", ()),

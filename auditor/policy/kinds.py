@@ -200,6 +200,7 @@ def _policy(metrics: tuple[str, ...]) -> dict[str, Shape]:
                 "waiverRules": Fields(
                     {"maxDuration": Duration(), "requireApproverRole": _NAMES, "nonWaivable": _NAMES}, ("maxDuration",)
                 ),
+                "facts": _NAMES,
                 "controls": ListOf(Kept(control_shape(metrics)), least=1),
             },
             ("controls",),
@@ -207,7 +208,7 @@ def _policy(metrics: tuple[str, ...]) -> dict[str, Shape]:
     }
 
 
-_PROFILE_KEYS: dict[str, Shape] = {
+PROFILE_KEYS: dict[str, Shape] = {
     "models": _NAMES,
     "roles": _NAMES,
     "route": Text(("annex_iii", "annex_i", "not_high_risk", "gpai", "undeclared")),
@@ -217,8 +218,8 @@ _PROFILE_KEYS: dict[str, Shape] = {
     "modelVersion": Text(),
     "facts": MapOf(Either("list", ListOf(_FACT), _FACT)),
 }
-PROFILE_SPEC = Fields(_PROFILE_KEYS, ("models", "roles", "route"))
-CASE_PROFILE = Fields({key: shape for key, shape in _PROFILE_KEYS.items() if key != "models"}, ("roles", "route"))
+PROFILE_SPEC = Fields(PROFILE_KEYS, ("models", "roles", "route"))
+CASE_PROFILE = Fields({key: shape for key, shape in PROFILE_KEYS.items() if key != "models"}, ("roles", "route"))
 _NAMED = Fields({"name": Text(pattern=NAME)}, ("name",))
 
 _WAIVER_KEYS: dict[str, Shape] = {

@@ -11,6 +11,7 @@ from auditor.core.catalogue import MetricSpec
 from auditor.core.errors import PolicyError
 from auditor.policy.build import Document, build
 from auditor.policy.calendar import resolves
+from auditor.policy.facts import check_facts
 from auditor.policy.kinds import check_metric, read_document
 from auditor.policy.nodes import read_file
 from auditor.policy.schema import (
@@ -116,6 +117,7 @@ def check(found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
                     fix=f"keep one; the other is {owners[model].where}",
                 )
             owners[model] = profile
+    check_facts(found.policies)
     for policy in found.policies:
         _check_policy(policy, found, catalogue)
     for test in found.tests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -172,13 +172,18 @@ class Facts:
     any_of: tuple[Facts, ...] = ()
     none_of: tuple[Facts, ...] = ()
 
-    def hold(self, facts: Mapping[str, tuple[str | bool, ...]]) -> bool:
-        """Whether the facts satisfy it; a fact that nobody stated satisfies nothing."""
-        return (
-            all(set(wanted) & set(facts.get(name, ())) for name, wanted in self.equals.items())
-            and (not self.any_of or any(part.hold(facts) for part in self.any_of))
-            and not any(part.hold(facts) for part in self.none_of)
-        )
+    def hold(self, facts: Mapping[str, tuple[str | bool, ...]]) -> bool | None:
+        """Whether the facts satisfy it; None when that depends on a fact that was not declared (Kleene's logic)."""
+        equal = [
+            bool(set(wanted) & set(facts[name])) if name in facts else None for name, wanted in self.equals.items()
+        ]
+        one_of = [part.hold(facts) for part in self.any_of]
+        parts = [
+            *equal,
+            *([True if True in one_of else None if None in one_of else False] if one_of else []),
+            *(None if (found := part.hold(facts)) is None else not found for part in self.none_of),
+        ]
+        return False if False in parts else None if None in parts else True
 
     def names(self) -> set[str]:
         """The facts it asks for."""
@@ -216,6 +221,7 @@ class Policy:
     effective_from: datetime | None = None
     models: tuple[str, ...] = ()
     applies_when: Facts | None = None
+    facts: tuple[str, ...] = ()
     budget: Budget | None = None
     waiver_rules: WaiverRules | None = None
     where: str = field(default="", compare=False)
@@ -241,16 +247,16 @@ class SystemProfile:
     extra: Mapping[str, tuple[str | bool, ...]] = field(default_factory=dict)
     where: str = field(default="", compare=False)
 
-    def facts(self) -> dict[str, tuple[str | bool, ...]]:
-        """Every declared fact by name, each a tuple of its values."""
+    def facts(self, served: Sequence[str] = ()) -> dict[str, tuple[str | bool, ...]]:
+        """Every declared fact by name, each a tuple of its values; the versions that were `served` win over the declared."""
         found: dict[str, tuple[str | bool, ...]] = {
             "roles": self.roles,
             "route": (self.route,),
             "modalities": self.modalities,
             **self.extra,
         }
-        if self.model_version is not None:
-            found["model_version"] = (self.model_version,)
+        if served or self.model_version is not None:
+            found["model_version"] = tuple(served) or (self.model_version or "",)
         return found
 
 

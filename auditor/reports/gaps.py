@@ -12,6 +12,7 @@ from auditor.reports.evidence import Evidence, absences, is_of_slice
 from auditor.reports.model import Gap
 
 _FIX = {
+    "fact_not_declared": "Declare the fact under spec.facts of the system profile.",
     "no_system_profile": "Add a SystemProfile that lists this model under policies/ of the home.",
     "below_min_samples": "Wait for more records, or audit longer windows.",
     "unlabelled": "Send ground truth: `auditor label FILE`.",

@@ -47,6 +47,7 @@ WHY: dict[str, str] = {
     "attestation_invalidated": "a fact that the signed statement rests on has changed",
     "attestation_unreviewed": "a second person has not reviewed the statement",
     "attested_not_satisfied": "the person who signed says that it is not satisfied",
+    "fact_not_declared": "the rule depends on a fact that the system profile does not declare",
     "out_of_scope": "the system profile is outside the rule's scope",
     "not_on_route": "no provision it rests on applies on this system's route",
     "never_measured": "this model has no such figure",

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, g
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import uuid7
 from auditor.core.record import EARLIEST, LATEST, CaptureTally, EnergyReading, Label, Limit, Record
+from auditor.core.values import class_name
 from auditor.core.window import parse_time, to_us
 
 T = TypeVar("T")
@@ -212,7 +213,9 @@ def _mapping_reader(key: Reader, entry: Reader, limit: Limit) -> Reader:
 def _text_reader(limit: Limit) -> Reader:
     def read_text(value: Any, where: str) -> Any:
         if not isinstance(value, str):
-            spelled = class_name(value) if limit.class_name else None
+            spelled = None
+            if limit.class_name and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+                spelled = class_name(value)
             if spelled is None:
                 raise RecordError("bad_type", f"expected text, found {type(value).__name__}", where=where)
             value = spelled
@@ -224,21 +227,6 @@ def _text_reader(limit: Limit) -> Reader:
         return value
 
     return read_text
-
-
-def class_name(value: Any) -> str | None:
-    """A class as text: 7 and 7.0 are "7", true is "true"; None for a value that is no name of a class.
-
-    >>> class_name(7.0), class_name(True), class_name(2.5)
-    ('7', 'true', None)
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) and value.bit_length() <= 64:
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value if isinstance(value, str) else None
 
 
 def _number_reader(limit: Limit) -> Reader:

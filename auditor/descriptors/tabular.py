@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from auditor.core.errors import DescribeError
 from auditor.core.record import Scalar
+from auditor.core.values import typed
 from auditor.descriptors._common import array_of, number, refuse_type
 from auditor.ports import DescriptorColumn
 
@@ -24,13 +22,13 @@ MAX_NAME = 200
 class TabularDescriptor:
     """Describes a mapping of feature to value, a named tuple, or a 1-D array (features `x0`, `x1`, ...).
 
-    Numbers are kept exactly as floats (NaN and infinity are None), truth values become `true` and `false`, dates the day
-    in seconds since 1970. A value of another kind gives None and counts in `n_unusable`. A feature that is called like one
+    Numbers are kept exactly as floats (NaN and infinity are None), truth values become `true` and `false` whatever their
+    spelling, dates and times seconds since 1970, durations seconds. A value of another kind gives None and counts in `n_unusable`. A feature that is called like one
     of the columns below takes its place.
     """
 
     modality = "tabular"
-    version = "1"
+    version = "2"
     columns: tuple[DescriptorColumn, ...] = (
         number("n_features", "{feature}", "Features of the row, present or not."),
         number("n_missing", "{feature}", "Features without a value: None, NaN or infinite."),
@@ -91,39 +89,15 @@ def _check_size(n: int) -> None:
 
 def _figure(value: Any) -> tuple[Scalar, bool]:
     """The column's figure, and whether the value was of a usable kind."""
-    if type(value) is float:
-        return _finite(value)
-    if value is None:
-        return None, True
-    if isinstance(value, (bool, np.bool_)):
-        return ("true" if value else "false"), True
-    if isinstance(value, str):
-        # str.__str__: the plain text of numpy strings and of enumerations that are strings
-        return (str.__str__(value), True) if len(value) <= MAX_CATEGORY else (None, False)
-    if isinstance(value, (numbers.Real, Decimal)):
-        return _finite(value)
-    if isinstance(value, (datetime, date)):
-        return _day(value)
     if isinstance(value, np.datetime64):
-        return (None, True) if np.isnat(value) else _finite(value.astype("datetime64[D]").astype(np.int64) * 86400.0)
-    if isinstance(value, np.generic):
-        return _figure(value.item()) if value.dtype.kind in "biufU" else (None, False)
-    return None, False
-
-
-def _day(value: date) -> tuple[Scalar, bool]:
-    try:
-        return _finite((date(value.year, value.month, value.day) - date(1970, 1, 1)).days * 86400)
-    except (TypeError, ValueError):  # pandas' NaT is a datetime without a year
-        return None, True
-
-
-def _finite(value: Any) -> tuple[Scalar, bool]:
-    try:
-        plain = float(value)
-    except (OverflowError, ValueError, TypeError):
+        micros = value.astype("datetime64[us]")
+        return (None, True) if np.isnat(value) else (float(micros.astype(np.int64)) / 1e6, True)
+    if isinstance(value, np.timedelta64):
+        return (None, True) if np.isnat(value) else typed(value.astype("timedelta64[us]").item())
+    if isinstance(value, np.generic) and value.dtype.kind not in "biufU":
         return None, False
-    return (plain if plain - plain == 0.0 else None), True
+    figure, usable = typed(value.item() if isinstance(value, np.generic) else value)
+    return (None, False) if isinstance(figure, str) and len(figure) > MAX_CATEGORY else (figure, usable)
 
 
 PLUGIN = TabularDescriptor()

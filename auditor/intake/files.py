@@ -6,7 +6,6 @@ was cut short, adds nothing twice.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from auditor.core.identity import canonical_json, digest
 from auditor.core.record import Label
 from auditor.core.window import format_time
 from auditor.intake import tables
-from auditor.intake.cells import blank, class_of, figure, number, text_of, vector
+from auditor.intake.cells import Cells
 from auditor.intake.dotted import INPUT_PATH, nest
 from auditor.intake.mapping import RowMapping
 from auditor.intake.records import (
@@ -44,6 +43,7 @@ _NUMBERS = frozenset(
     ["output.value", "sampling", "latency_s", "first_token_s", "energy.joules", "energy.lower", "energy.upper", *_WHOLE]
 )
 _VECTORS = ("embedding", "scores")
+_CELLS = Cells()
 
 
 @dataclass(slots=True)
@@ -104,6 +104,8 @@ def ingest_labels(
 ) -> FileReport:
     """Labels from a file with `id`, `label` (or `value`) and, if it likes, `time`; `now` stands where there is none."""
     report = FileReport()
+    tables.checked(file)
+    tables.columns(file)
     with _Beside(file, report, without_sensitive) as beside:
         chunk: list[tuple[str, bytes]] = []
         for index, row in enumerate(_plain_rows(file), 1):
@@ -198,14 +200,11 @@ class _Rows:
     def __init__(self, file: Path, mapping: Path | None, descriptors: Mapping[str, Descriptor]) -> None:
         self._file = file
         self._format = tables.format_of(file)
+        self._digest = tables.checked(file)
+        present = tables.columns(file)
         self._mapping: RowMapping | None = None
         if mapping is not None:
-            self._mapping = RowMapping.load(mapping, folder=file.parent, descriptors=descriptors)
-            present = tables.columns(file)
-            if present is not None:
-                self._mapping.check_columns(present)
-        with file.open("rb") as stream:
-            self._digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            self._mapping = RowMapping.load(mapping, folder=file.parent, descriptors=descriptors, present=present)
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(number from 1, row); a row of JSON lines without a mapping is still bytes."""
@@ -219,7 +218,7 @@ class _Rows:
         if self._mapping is not None:
             own = self._mapping.identifier(row) if isinstance(row, Mapping) else None
         elif isinstance(row, Mapping):
-            own = text_of(row.get("id"))
+            own = _CELLS.text(row.get("id"))
         else:
             try:
                 data = decode(row)
@@ -321,26 +320,26 @@ def _dotted(row: Mapping[str, Any]) -> dict[str, Any]:
     """Cells by dotted path, each in the type that its path asks for."""
     found: dict[str, Any] = {}
     for path, cell in row.items():
-        if not blank(cell):
+        if not _CELLS.blank(cell):
             found[path] = _cell(path, cell)
     return found
 
 
 def _cell(path: str, cell: Any) -> Any:
     if path in _NUMBERS or path.startswith("energy.by."):
-        value = number(cell, path)
+        value = _CELLS.number(cell, path)
         return int(value) if value is not None and path in _WHOLE and value.is_integer() else value
     match = INPUT_PATH.fullmatch(path)
     field = match["field"] if match else path.rpartition(".")[2]
     if field in _VECTORS and (match or path.startswith("output.")):
-        return None if isinstance(cell, list) and None in cell else vector(cell, path)
+        return None if isinstance(cell, list) and None in cell else _CELLS.vector(cell, path)
     if path.startswith("output.text.descriptors.") or field.startswith("descriptors."):
-        return figure(cell)
+        return _CELLS.figure(cell)
     if field in ("missing", "refused"):
-        return {"true": True, "1": True, "false": False, "0": False}.get(str(cell).lower(), cell)
+        return _CELLS.truth(cell, path)
     if isinstance(cell, (datetime, dict)):
         return cell
-    return class_of(cell) if path == "output.label" else text_of(cell)
+    return _CELLS.class_name(cell) if path == "output.label" else _CELLS.text(cell)
 
 
 def _label(row: Any, now: datetime) -> Label:
@@ -348,12 +347,12 @@ def _label(row: Any, now: datetime) -> Label:
         return label_from(decode(row), now=now)
     if not isinstance(row, Mapping):
         raise RecordError("bad_type", "the row is not an object", where="row")
-    data = {key: value for key, value in row.items() if not blank(value)}
-    data["id"] = text_of(data.get("id"))
+    data = {key: value for key, value in row.items() if not _CELLS.blank(value)}
+    data["id"] = _CELLS.text(data.get("id"))
     if "label" in data:
-        data["label"] = class_of(data["label"])
+        data["label"] = _CELLS.class_name(data["label"])
     if "value" in data:
-        data["value"] = number(data["value"], "value")
+        data["value"] = _CELLS.number(data["value"], "value")
     return label_from(data, now=now)
 
 

@@ -9,22 +9,54 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from auditor.core.errors import ConfigurationError
-from auditor.core.record import MODALITIES
+from auditor.core import values
+from auditor.core.errors import ConfigurationError, RecordError
 from auditor.descriptors.describe import Payload, describe_input, describe_text
 from auditor.encoders import is_named, open_encoder, ways
-from auditor.intake.cells import FORMATS, blank, class_of, figure, moment, number, text_of, truth, vector
+from auditor.intake.cells import FORMATS, Cells
+from auditor.intake.records import modalities
 from auditor.ports import Descriptor, Encoder
 
 Row = Mapping[str, Any]
 Read = Callable[[Row], Any]
 _RECORD_NUMBERS = ("sampling", "latency_s", "first_token_s")
 _KEYS = frozenset(
-    ["kind", "model", "id", "time", "inputs", "output", "groups", "sensitive", "label", "label_time", "subject"]
+    [
+        "kind",
+        "model",
+        "id",
+        "time",
+        "inputs",
+        "output",
+        "groups",
+        "sensitive",
+        "label",
+        "label_time",
+        "subject",
+        "missing",
+        "decimal",
+    ]
 ).union(_RECORD_NUMBERS)
 _INPUT_KEYS = frozenset(
-    ["name", "modality", "path", "value", "columns", "rate", "descriptors", "embedding", "encode", "encoder", "scores"]
+    [
+        "name",
+        "modality",
+        "path",
+        "value",
+        "columns",
+        "rate",
+        "descriptors",
+        "embedding",
+        "encode",
+        "encoder",
+        "scores",
+        "categorical",
+        "numeric",
+        "exclude",
+    ]
 )
+MAX_TEXT = 16 << 20
+"""Bytes of a file whose content a row names, where its modality has no reader of its own."""
 _FILES = ("image", "audio", "video")
 _SIGNALS = ("audio", "series", "point_cloud", "embedding")
 
@@ -50,9 +82,19 @@ class RowMapping:
         What `path` columns are relative to.
     descriptors : mapping of str to Descriptor
         By modality: describes what `path`, `value` and `columns` name.
+    present : set of str, optional
+        Columns of the table, where they are known: every column that the mapping names is one of them.
     """
 
-    def __init__(self, data: Any, *, where: str, folder: Path, descriptors: Mapping[str, Descriptor]) -> None:
+    def __init__(
+        self,
+        data: Any,
+        *,
+        where: str,
+        folder: Path,
+        descriptors: Mapping[str, Descriptor],
+        present: set[str] | None = None,
+    ) -> None:
         self._where = where
         self._folder = folder
         self._descriptors = descriptors
@@ -64,6 +106,8 @@ class RowMapping:
         for key in ("model", "time", "inputs"):
             if key not in document:
                 raise self._wrong(key, f"{key!r} is missing", f"give {key!r}")
+        self._cells = self._spelling(document)
+        self._present = present
         self._model = self._texts(document["model"], "model", {"name", "version", "encoder"})
         if "name" not in self._model:
             raise self._wrong("model", "'name' is missing", "give the model's name")
@@ -83,33 +127,38 @@ class RowMapping:
         self._label_time = self._moment(document["label_time"], "label_time") if "label_time" in document else None
         self._label_is_value = "value" in (document.get("output") or {}) and "label" not in document["output"]
 
-    @classmethod
-    def load(cls, file: Path, *, folder: Path, descriptors: Mapping[str, Descriptor]) -> RowMapping:
-        """The mapping in a YAML file; ConfigurationError `bad_mapping` with the place when it cannot be used."""
-        import yaml
-
-        try:
-            data = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigurationError(
-                "bad_mapping", f"the mapping does not read: {error}", where=str(file), fix="correct the file"
-            ) from error
-        return cls(data, where=str(file), folder=folder, descriptors=descriptors)
-
-    def check_columns(self, present: set[str]) -> None:
-        """ConfigurationError `unknown_column` unless the table has every column that the mapping names."""
-        unknown = sorted(self.columns - present)
-        if unknown:
+        if present is not None and (unknown := sorted(self.columns - present)):
             raise ConfigurationError(
                 "unknown_column",
                 f"the table has no column {unknown[0]!r}",
-                where=self._where,
+                where=where,
                 fix=f"columns: {', '.join(sorted(present)[:30])}",
             )
 
+    @classmethod
+    def load(
+        cls, file: Path, *, folder: Path, descriptors: Mapping[str, Descriptor], present: set[str] | None = None
+    ) -> RowMapping:
+        """The mapping in a YAML file.
+
+        Raises
+        ------
+        ConfigurationError
+            `bad_mapping` with the place when it cannot be used; `unknown_column` when the table lacks a column.
+        """
+        import yaml
+
+        try:
+            data = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise ConfigurationError(
+                "bad_mapping", f"the mapping does not read: {error}", where=str(file), fix="correct the file"
+            ) from error
+        return cls(data, where=str(file), folder=folder, descriptors=descriptors, present=present)
+
     def identifier(self, row: Row) -> str | None:
         """The row's own id, when the mapping names one."""
-        return None if self._id is None else text_of(self._id(row))
+        return None if self._id is None else self._cells.text(self._id(row))
 
     def apply(self, row: Row, identifier: str) -> Mapped:
         """The row as a record with that id, its raw inputs described; RecordError with the place of the first fault."""
@@ -117,20 +166,24 @@ class RowMapping:
         record: dict[str, Any] = {
             "id": identifier,
             "time": time,
-            "model": {key: text for key, read in self._model.items() if (text := text_of(read(row))) is not None},
+            "model": {
+                key: text for key, read in self._model.items() if (text := self._cells.text(read(row))) is not None
+            },
             "inputs": [read(row) for read in self._inputs],
-            "groups": {key: text_of(read(row)) for key, read in self._groups.items()},
+            "groups": {key: self._cells.text(read(row)) for key, read in self._groups.items()},
         }
         output = {key: value for key, read in self._output.items() if (value := read(row)) not in (None, {})}
         if output:
             record["output"] = output
-        sensitive = {key: text for key, read in self._sensitive.items() if (text := text_of(read(row))) is not None}
+        sensitive = {
+            key: text for key, read in self._sensitive.items() if (text := self._cells.text(read(row))) is not None
+        }
         if sensitive:
             record["sensitive"] = sensitive
-        if self._subject is not None and (subject := text_of(self._subject(row))) is not None:
+        if self._subject is not None and (subject := self._cells.text(self._subject(row))) is not None:
             record["subject"] = subject
         for key, read in self._numbers.items():
-            if (value := number(read(row), key)) is not None:
+            if (value := self._cells.number(read(row), key)) is not None:
                 record[key] = value
         return Mapped(record, self._labelled(row, identifier, time))
 
@@ -140,12 +193,22 @@ class RowMapping:
         if self._label is None:
             return None
         given = self._label(row)
-        if blank(given):
+        if self._cells.blank(given):
             return None
         when = self._label_time(row) if self._label_time else time
         if self._label_is_value:
-            return {"id": identifier, "time": when, "value": number(given, "label")}
-        return {"id": identifier, "time": when, "label": class_of(given)}
+            return {"id": identifier, "time": when, "value": self._cells.number(given, "label")}
+        return {"id": identifier, "time": when, "label": self._cells.class_name(given)}
+
+    def _spelling(self, document: Mapping[str, Any]) -> Cells:
+        missing, decimal = document.get("missing", list(values.MISSING)), document.get("decimal", ".")
+        if not isinstance(missing, list):
+            raise self._wrong("missing", "expected a list of texts", 'write missing: ["", NA, "-"]')
+        # YAML reads an unquoted null, .nan or 9999 as something else than the text of the cell.
+        words = [word if isinstance(word, str) else "" if word is None else str(word) for word in missing]
+        if decimal not in (".", ","):
+            raise self._wrong("decimal", f"{decimal!r} is not a decimal mark", 'write decimal: "." or decimal: ","')
+        return Cells(tuple(words), decimal)
 
     def _value(self, data: Any, key: str) -> Read:
         """A constant, or the value of a column."""
@@ -169,14 +232,14 @@ class RowMapping:
             names = self._names(self._object(data, key, {"columns"})["columns"], key)
 
             def read(row: Row) -> list[float] | None:
-                numbers = [number(row.get(name), name) for name in names]
+                numbers = [self._cells.number(row.get(name), name) for name in names]
                 if all(entry is None for entry in numbers):
                     return None
-                return vector(numbers, key)
+                return self._cells.vector(numbers, key)
 
             return read
         value = self._value(data, key)
-        return lambda row: vector(value(row), key)
+        return lambda row: self._cells.vector(value(row), key)
 
     def _names(self, data: Any, key: str) -> list[str]:
         if not isinstance(data, list) or not data or not all(isinstance(name, str) for name in data):
@@ -198,14 +261,21 @@ class RowMapping:
         except (KeyError, ValueError, OSError) as error:
             raise self._wrong(key, f"{zone!r} is not a time zone", "use a name like Europe/Berlin") from error
         value = self._value(data, key)
-        return lambda row: moment(value(row), form, local, key)
+        return lambda row: self._cells.moment(value(row), form, local, key)
 
     def _input(self, data: Any, key: str) -> Read:
         document = self._object(data, key, _INPUT_KEYS)
         name, modality = document.get("name"), document.get("modality")
-        if not isinstance(name, str) or modality not in MODALITIES:
-            raise self._wrong(key, "an input needs a name and a modality", f"modality: {', '.join(MODALITIES)}")
+        if not isinstance(name, str) or modality not in modalities():
+            raise self._wrong(
+                key, "an input needs a name and a modality", f"modality: {', '.join(sorted(modalities()))}"
+            )
         sources = [word for word in ("path", "value", "columns") if word in document]
+        kinds = [word for word in ("categorical", "numeric", "exclude") if word in document]
+        if kinds and sources not in ([], ["columns"]):
+            raise self._wrong(key, f"{kinds[0]!r} goes with columns", "name the columns of the row")
+        if kinds and "descriptors" not in document:
+            sources = ["columns"]
         if len(sources) > 1 or (sources and "descriptors" in document):
             raise self._wrong(key, "an input has one source", "give path, value, columns or descriptors")
         embedding = self._vectors(document["embedding"], f"{key}.embedding") if "embedding" in document else None
@@ -221,19 +291,21 @@ class RowMapping:
 
         def read(row: Row) -> dict[str, Any]:
             vectors = (embedding(row) if embedding else None, scores(row) if scores else None)
-            words = text_of(encoder(row)) if encoder else None
+            words = self._cells.text(encoder(row)) if encoder else None
             if source is not None:
                 payload = Payload(
                     name=name,
                     modality=modality,
                     value=source(row),
-                    rate=number(rate(row), key) if rate else None,
+                    rate=self._cells.number(rate(row), key) if rate else None,
                     embedding=vectors[0],
                     scores=vectors[1],
                     encoder=words,
                 )
                 return _plain_input(describe_input(payload, self._descriptors, encoder=own))
-            figures = {column: value for column, get in given.items() if (value := figure(get(row))) is not None}
+            figures = {
+                column: value for column, get in given.items() if (value := self._cells.figure(get(row))) is not None
+            }
             entry = {"name": name, "modality": modality, "descriptors": figures, "encoder": words}
             entry.update(embedding=vectors[0], scores=vectors[1])
             found = {field: value for field, value in entry.items() if value not in (None, {})}
@@ -253,45 +325,101 @@ class RowMapping:
 
     def _source(self, document: Mapping[str, Any], word: str, modality: str, key: str) -> Read:
         if word == "columns":
-            names = self._names(document["columns"], key)
-
-            def features(row: Row) -> dict[str, Any] | None:
-                found = {name: None if blank(row.get(name)) else figure(row.get(name)) for name in names}
-                return None if all(value is None for value in found.values()) else found
-
-            return features
+            return self._features(document, key)
         value = self._value(document[word], f"{key}.{word}")
         if word == "value":
-            return lambda row: _payload(value(row), modality, key)
+            return lambda row: self._payload(value(row), modality, key)
 
         def file(row: Row) -> Any:
             given = value(row)
-            if blank(given):
+            if self._cells.blank(given):
                 return None
-            path = self._folder / str(given)
-            return path if modality in _FILES or not path.is_file() else path.read_bytes()
+            path = beside(self._folder, str(given), key)
+            if modality in _FILES:
+                return path
+            if path.stat().st_size > MAX_TEXT:
+                raise RecordError(
+                    "file_too_large", f"the file has more than {MAX_TEXT} bytes", where=key, fix="shorten the file"
+                )
+            return path.read_bytes()
 
         return file
+
+    def _features(self, document: Mapping[str, Any], key: str) -> Read:
+        """A row of features: listed ones, or every column of the table that nothing else of the mapping names."""
+        listed = {
+            word: self._names(document[word], f"{key}.{word}")
+            for word in ("columns", "categorical", "numeric", "exclude")
+            if word in document
+        }
+        excluded = set(listed.get("exclude", ()))
+        if "columns" in listed:
+            names = [*listed["columns"], *listed.get("categorical", ()), *listed.get("numeric", ())]
+        elif self._present is None:
+            raise self._wrong(key, "JSON lines have no common columns", "write columns: [a, b]")
+        else:
+            # Other parts of the mapping may still name columns: they are left out when rows are read.
+            names = sorted(self._present)
+        every = "columns" not in listed
+        wanted = [name for name in dict.fromkeys(names) if name not in excluded]
+        readers = {
+            **dict.fromkeys(listed.get("categorical", ()), self._cells.text),
+            **dict.fromkeys(listed.get("numeric", ()), self._cells.numeric),
+        }
+        own = set(listed.get("categorical", ())) | set(listed.get("numeric", ()))
+        others = self.columns if every else set()
+
+        def features(row: Row) -> dict[str, Any] | None:
+            found: dict[str, Any] = {}
+            for name in wanted:
+                if every and name in others and name not in own:
+                    continue
+                cell = row.get(name)
+                if isinstance(cell, (list, dict, bytes)):
+                    found[name] = cell  # the descriptor counts it as unusable
+                else:
+                    found[name] = readers.get(name, self._cells.figure)(cell)
+            return None if all(value is None for value in found.values()) else found
+
+        return features
+
+    def _payload(self, value: Any, modality: str, key: str) -> Any:
+        """A cell as a payload of that modality: signals are arrays."""
+        if self._cells.blank(value):
+            return None
+        if modality in _SIGNALS and isinstance(value, str):
+            value = self._cells.vector(value, key)
+        if modality in _SIGNALS and isinstance(value, list):
+            import numpy as np
+
+            try:
+                return np.asarray(value, np.float64)
+            except (ValueError, TypeError):
+                return value  # ragged or no numbers: the descriptor refuses it
+        return value
 
     def _outputs(self, data: Any) -> dict[str, Read]:
         allowed = {"label", "value", "text", "scores", "finish", "refused", "error", "tokens"}
         document = self._object(data or {}, "output", allowed)
         found: dict[str, Read] = {}
         for key in document.keys() & {"label", "finish", "error"}:
-            found[key] = _then(class_of if key == "label" else text_of, self._value(document[key], f"output.{key}"))
+            found[key] = _then(
+                self._cells.class_name if key == "label" else self._cells.text,
+                self._value(document[key], f"output.{key}"),
+            )
         if "value" in document:
             value = self._value(document["value"], "output.value")
-            found["value"] = lambda row: number(value(row), "output.value")
+            found["value"] = lambda row: self._cells.number(value(row), "output.value")
         if "scores" in document:
             found["scores"] = self._vectors(document["scores"], "output.scores")
         if "refused" in document:
-            found["refused"] = _then(truth, self._value(document["refused"], "output.refused"))
+            found["refused"] = _then(self._cells.truth, self._value(document["refused"], "output.refused"))
         if "tokens" in document:
             counts = self._texts(document["tokens"], "output.tokens", {"input", "output"})
             found["tokens"] = lambda row: {
                 key: int(count)
                 for key, read in counts.items()
-                if (count := number(read(row), f"output.tokens.{key}")) is not None
+                if (count := self._cells.number(read(row), f"output.tokens.{key}")) is not None
             }
         if "text" in document:
             answer = self._value(document["text"], "output.text")
@@ -299,7 +427,7 @@ class RowMapping:
         return found
 
     def _text(self, value: Any) -> dict[str, Any] | None:
-        if blank(value):
+        if self._cells.blank(value):
             return None
         found = describe_text(str(value), self._descriptors)
         return {"descriptors": {key: entry for key, entry in found.descriptors.items() if entry is not None}}
@@ -316,20 +444,25 @@ class RowMapping:
         return ConfigurationError("bad_mapping", message, where=f"{self._where}: {key}", fix=fix)
 
 
-def _payload(value: Any, modality: str, key: str) -> Any:
-    """A cell as what a descriptor of that modality takes: signals are arrays."""
-    if blank(value):
-        return None
-    if modality in _SIGNALS and isinstance(value, str):
-        value = vector(value, key)
-    if modality in _SIGNALS and isinstance(value, list):
-        import numpy as np
-
-        try:
-            return np.asarray(value, np.float64)
-        except (ValueError, TypeError):
-            return value  # ragged or no numbers: the descriptor says so
-    return value
+def beside(folder: Path, name: str, where: str) -> Path:
+    """A regular file below a folder; RecordError `bad_path` for any other, wherever its links lead."""
+    try:
+        path = (folder / name).resolve(strict=True)
+        fine = path.is_relative_to(folder.resolve()) and path.is_file()
+    except FileNotFoundError:
+        # Described as missing bytes: a table often outlives some of its files.
+        path = folder / name
+        fine = not Path(name).is_absolute() and ".." not in Path(name).parts
+    except (OSError, ValueError, RuntimeError):  # too long a name, a null byte, a loop of links
+        fine = False
+    if not fine:
+        raise RecordError(
+            "bad_path",
+            f"{name[:80]!r} is not a regular file below the table's folder",
+            where=where,
+            fix="keep files below the folder of the table",
+        )
+    return path
 
 
 def _then(convert: Callable[[Any], Any], read: Read) -> Read:

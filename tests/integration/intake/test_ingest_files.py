@@ -376,7 +376,14 @@ def test_mappings_that_cannot_be_used_say_where(desk, tmp_path, change, code, pl
     [
         ("x.xlsx", b"", "unknown_format"),
         ("x.parquet", b"PAR1 nothing", "bad_file"),
-        ("x.csv", b"id,time\n\xff\xfe,2", "bad_file"),
+        ("x.csv", b"id,time\n\xff\xfe,2", "bad_encoding"),
+        ("x.csv", "id,time\nä,2".encode("latin-1"), "bad_encoding"),
+        ("x.csv", "id,time\na,2".encode("utf-16"), "bad_encoding"),
+        ("x.jsonl", b"\x00\x01", "bad_encoding"),
+        ("x.jsonl", b"", "empty_file"),
+        ("x.csv", b"", "empty_file"),
+        ("x.csv", b"id,time,id\na,2,b", "duplicate_column"),
+        ("x.csv", b'id,time\n"' + b"a" * (17 << 20), "bad_file"),
     ],
 )
 def test_files_that_cannot_be_used(desk, tmp_path, name, content, code):

@@ -76,7 +76,7 @@ def test_each_feature_is_a_column():
         "sex": "f",
         "smoker": "true",
         "hired": 172800.0,
-        "seen": 86400.0,
+        "seen": 104400.0,
         "height": None,
         "weight": None,
         "letter": None,
@@ -85,7 +85,7 @@ def test_each_feature_is_a_column():
         "flag": "false",
         "count": 7.0,
         "city": "Ulm",
-        "left": 86400.0,
+        "left": 133200.0,
         "never": None,
     }
 

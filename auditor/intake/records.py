@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from auditor.core import gate
 from auditor.core import record as core
 from auditor.core.errors import RecordError
 from auditor.core.record import EARLIEST, LATEST
+from auditor.core.values import class_name
 from auditor.intake import schema
 from auditor.registry import names
 
@@ -181,6 +183,8 @@ def encode_record(record: schema.Record) -> bytes:
 def label_from(data: Any, *, now: datetime | None = None) -> core.Label:
     """The label that a decoded document describes; RecordError as for records."""
     label = gate.parse_label(data, now=now)
+    if label.label is not None:  # "True" and "true", 7.0 and "7" are one class
+        label = dataclasses.replace(label, label=class_name(label.label, missing=()))
     try:
         f"{label.id}{label.label}".encode()
     except UnicodeEncodeError as error:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
+from auditor.core.values import class_name
 from auditor.intake.dotted import INPUT_PATH, TEXT_SUFFIX
 from auditor.intake.labels import Truth
 
@@ -142,6 +143,8 @@ class _Columns:
 
     def categorical(self) -> dict[str, Strings]:
         found = {path: self.texts(path) for path in _TEXTS if self.has(path)}
+        if "output.label" in found:
+            found["output.label"] = _classes(found["output.label"])
         if self.has("output.refused"):
             found["output.refused"] = self._fill("output.refused", "truth", None, object, _true_false)
         for path in self._kinds:
@@ -257,6 +260,15 @@ def _is_figure(path: str) -> bool:
 def _objects(column: pa.ChunkedArray | pa.Array) -> Strings:
     found: Strings = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
     return found.astype(object, copy=False)
+
+
+def _classes(labels: Strings) -> Strings:
+    """Class names with one spelling each, as truth has them."""
+    spelled = {label: class_name(label, missing=()) for label in set(labels.tolist())}
+    if all(label == name for label, name in spelled.items()):
+        return labels
+    found: Strings = np.array([spelled[label] for label in labels], object)
+    return found
 
 
 def _true_false(column: pa.ChunkedArray) -> Strings:

@@ -423,3 +423,55 @@ def test_ragged_rows_are_refused_one_by_one(desk, tmp_path):
     file.write_text(f"{header}\n{row}\n{row},more,cells\n")
     assert counts(desk.ingest(file)) == (1, 0, 1)
     assert refused(file)[0]["code"] == "ragged_row"
+
+
+def test_a_mapping_names_the_kinds_of_columns_and_the_spelling_of_cells(desk, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("all is well")
+    (tmp_path.parent / "above.txt").write_text("above")
+    (tmp_path / "link.txt").symlink_to(tmp_path.parent / "above.txt")
+    header = "ts,age,zip,row,gain,flag,note"
+    rows = [
+        '2026-01-05T09:00:00Z,040,01234,1,"3,5",TRUE,notes/a.txt',
+        "2026-01-05T09:00:01Z,-,-,2,-,False,notes/a.txt",
+        "2026-01-05T09:00:02Z,old,99,3,NA,true,notes/a.txt",
+        "2026-01-05T09:00:03Z,1,1,4,1,true,../above.txt",
+        "2026-01-05T09:00:04Z,1,1,5,1,true,link.txt",
+        "2026-01-05T09:00:05Z,1,1,6,1,true,/etc/hostname",
+        "2026-01-05T09:00:06Z,1,1,7,1,true,notes",
+    ]
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join([header, *rows]))
+    mapping = tmp_path / "map.yaml"
+    mapping.write_text("""
+kind: Mapping
+model: {name: m}
+time: {column: ts}
+inputs:
+  - {name: form, modality: tabular, categorical: [zip], numeric: [age], exclude: [row]}
+  - {name: note, modality: text, path: {column: note}}
+missing: ["", "-"]
+decimal: ","
+""")
+    report = desk.ingest(table, mapping=mapping, descriptors=registry.available("descriptors"))
+    assert (report.accepted, report.refused) == (3, 4)
+    refused = [json.loads(line)["code"] for line in report.refused_file.read_text().splitlines()]
+    assert refused == ["bad_path"] * 4
+    rows = desk.rows("m")
+    order = np.argsort(rows.time_us)
+    columns = {**rows.numeric, **{f"{name}:text": values for name, values in rows.categorical.items()}}
+    found = {
+        name.removeprefix("inputs.form.descriptors."): values[order].tolist()
+        for name, values in columns.items()
+        if name.startswith("inputs.form.descriptors.") and "n_" not in name
+    }
+    nan = [None if value != value else value for value in found["age"]]
+    assert nan == [40.0, None, None]
+    assert found["age:text"] == [None, None, "old"]
+    assert found["zip:text"] == ["01234", None, "99"]
+    assert found["gain"][0] == 3.5
+    assert found["gain:text"] == [None, None, "NA"]
+    assert found["flag:text"] == ["true", "false", "true"]
+    assert "row" not in found
+    assert "ts" not in found
+    assert "note:text" not in found

@@ -31,21 +31,22 @@ class Metering:
         self._faults = faults
         self._meter: Any = None
         self._parts: dict[ModelRef, tuple[float, int]] = {}
+        self._began_us = 0
         self._since_us = 0
         self._read_at = 0.0
 
-    def start(self, now_us: int) -> None:
-        """Start the meter (CodeCarbon takes two seconds the first time); calls count from here on."""
+    def start(self, now_us: Callable[[], int]) -> None:
+        """Start the meter (CodeCarbon takes two seconds the first time); calls that begin from here on count."""
         with shield(self._faults, "meter_failed"):
             meter = self._make()
             meter.start()
             self._meter = meter
-        self._since_us = now_us
+        self._began_us = self._since_us = now_us()
         self._read_at = time.monotonic()
 
-    def count(self, ref: ModelRef, cpu_s: float, calls: int = 1) -> None:
-        """A call ended."""
-        if self._meter is not None:
+    def count(self, ref: ModelRef, us: int, cpu_s: float, calls: int = 1) -> None:
+        """Count a call that ended; one that began before the meter ran used joules that no reading has."""
+        if self._meter is not None and us >= self._began_us:
             seconds, number = self._parts.get(ref, (0.0, 0))
             self._parts[ref] = (seconds + cpu_s, number + calls)
 

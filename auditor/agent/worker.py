@@ -136,7 +136,7 @@ class Worker:
         recorder = self.recorder
         parts = self._assemble(recorder, self.accounts)
         if parts.metering is not None:
-            parts.metering.start(self._now_us())
+            parts.metering.start(self._now_us)
         busy, closing = True, None
         while closing is None:
             try:
@@ -272,7 +272,7 @@ class Worker:
             self.accounts.describe(call.us, ref)
             parts.outbox.add(Frame("record", payload, call.us, ref))
         if parts.metering is not None:
-            parts.metering.count(ref, call.cpu)
+            parts.metering.count(ref, call.us, call.cpu)
         if parts.budget is not None:
             parts.budget.spend(time.thread_time() - began)
 
@@ -286,7 +286,7 @@ class Worker:
             accounts.drop(reason, us, ref)
             self._hand = None
             if metering is not None:
-                metering.count(ref, cpu_s)
+                metering.count(ref, us, cpu_s)
         for name, why in (("blind", "internal_error"), ("uncounted", reason)):
             number = getattr(recorder, name)
             if number:
@@ -298,7 +298,7 @@ class Worker:
             accounts.drop(lost.reason, lost.us, lost.ref, lost.rows)
             self._hand = None
             if metering is not None:
-                metering.count(lost.ref, lost.cpu, lost.rows)
+                metering.count(lost.ref, lost.us, lost.cpu, lost.rows)
         while recorder.notes:
             self.note(recorder.notes.popleft())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -130,6 +131,36 @@ def test_calls_cpu_time_is_metered_and_read_at_flush(make_agent: Any, transport:
     while not meter.stopped and time.monotonic() < deadline:
         time.sleep(0.01)
     assert meter.stopped == 1
+
+
+class SlowMeter(FakeMeter):
+    """A meter that runs only once the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def start(self) -> None:
+        assert self.let.wait(20)
+        super().start()
+
+
+@pytest.mark.parametrize("describe", ["budget", "all"])
+def test_calls_from_before_the_meter_ran_share_no_joules(make_agent: Any, transport: Any, describe: str) -> None:
+    meter = SlowMeter()
+    agent = make_agent(energy=meter, describe=describe)
+    model = agent.watch(lambda note: busy(0.01))
+    for _ in range(5):
+        model("early")
+    meter.let.set()
+    assert agent.flush(10)
+    for _ in range(2):
+        model("later")
+    assert agent.flush(10)
+    found = [parse_energy_reading(json.loads(payload)) for payload in transport.of("energy")]
+    assert sum(reading.requests for reading in found) == 2
+    assert sum(reading.cpu_s for reading in found) == pytest.approx(0.02, rel=0.3)
+    assert len(transport.of("record")) == 7
 
 
 def test_calls_that_are_not_described_are_metered_all_the_same(make_agent: Any, transport: Any) -> None:

@@ -62,7 +62,7 @@ def row(m: Measurement, label: Label | None = None) -> Json:
         "n": m.n,
         "figure": wording.figure(m),
         "sure": wording.chance(m.p_value) if m.p_value is not None else "no p-value",
-        "note": m.note,
+        "note": wording.detail(m),
         "how": vocabulary.HOW[m.how],
     }
 

@@ -156,15 +156,15 @@ def _capture(state: WindowState) -> Iterator[Reading]:
     lost = max(wanted - tally.at_rest, 0)
     yield Reading(metric="capture.seen", value=float(n), n=n)
     yield Reading(metric="capture.described", value=float(tally.described), n=n)
-    yield Reading(metric="capture.dropped", value=float(lost), n=n, note="all reasons but sampling")
+    yield Reading(metric="capture.dropped", value=float(lost), n=n)
     for reason, count in sorted(tally.dropped.items()):
         yield Reading(metric="capture.dropped", value=float(count), n=n, attributes={"reason": reason})
     if wanted > 0:
-        yield Reading(metric="capture.loss", value=lost / wanted, n=wanted, note=f"{lost} of {wanted} calls")
+        yield Reading(metric="capture.loss", value=lost / wanted, n=wanted, facts={"count": lost, "of": wanted})
     else:
         yield absent("capture.loss", "no_data")
     yield Reading(
-        metric="capture.coverage", value=min(tally.at_rest / n, 1.0), n=n, note=f"{tally.at_rest} of {n} calls"
+        metric="capture.coverage", value=min(tally.at_rest / n, 1.0), n=n, facts={"count": tally.at_rest, "of": n}
     )
 
 
@@ -182,7 +182,7 @@ def _labels(state: WindowState, baseline: WindowState | None, frame: Frame) -> I
 def _quantile(
     metric: str, column: str, q: float, state: WindowState, baseline: WindowState | None, frame: Frame
 ) -> Reading:
-    """The q-quantile of a numeric column with its order-statistic interval, and the baseline's in the note."""
+    """The q-quantile of a numeric column with its order-statistic interval, with the baseline's as a fact."""
     if column not in state.numeric:
         return absent(metric, "not_measured" if state.n else "no_data")
     lower_rank, upper_rank = quantile_ranks(state.numeric[column].n, q, _LEVEL)
@@ -199,7 +199,7 @@ def _quantile(
         interval=_ordered(column_of.at(lower_rank)[0], value, column_of.at(upper_rank)[0]),
         exact=column_of.exact,
         bound=None if column_of.exact else bound,
-        note=f"baseline {before.at(_rank(before.n, q))[0]:.4g}" if before else "",
+        facts={"baseline": float(before.at(_rank(before.n, q))[0])} if before else {},
     )
 
 
@@ -271,19 +271,19 @@ def _energy(state: WindowState, baseline: WindowState | None) -> Iterator[Readin
             yield absent(metric, "not_measured" if state.n else "no_data")
         return
     energy, how = found
-    n, parts = energy.requests, _parts(energy)
-    yield Reading(metric="energy.active", value=energy.active, n=n, how=how, note=parts)
+    n, parts = energy.requests, {"components": dict(sorted(energy.by_component.items())), "meter": energy.meter}
+    yield Reading(metric="energy.active", value=energy.active, n=n, how=how, facts=parts)
     for name, joules in sorted(energy.by_input.items()):
         yield Reading(metric="energy.active", value=joules, n=n, attributes={"input": name}, how=how)
     if energy.by_component:
-        yield Reading(metric="energy.idle", value=energy.idle, n=n, how=how, note=parts)
+        yield Reading(metric="energy.idle", value=energy.idle, n=n, how=how, facts=parts)
     else:
         yield absent("energy.idle", "not_measured", n=n)  # records that carry their own energy know no idle part
     if not n:
         yield absent("energy.per_inference", "no_data")
         yield absent("energy.per_inference.ratio", "no_data")
         return
-    yield Reading(metric="energy.per_inference", value=energy.active / n, n=n, how=how, note=energy.meter)
+    yield Reading(metric="energy.per_inference", value=energy.active / n, n=n, how=how, facts={"meter": energy.meter})
     for name, joules in sorted(energy.by_input.items()):
         yield Reading(metric="energy.per_inference", value=joules / n, n=n, attributes={"input": name}, how=how)
     yield _energy_ratio(energy, how, _all_energy(baseline) if baseline else None, baseline is not None)
@@ -308,12 +308,8 @@ def _energy_ratio(energy: Energy, how: How, before: tuple[Energy, How] | None, p
         n=n,
         n_baseline=reference.requests,
         how=how,
-        note=f"{each:.4g} J a call, baseline {each_before:.4g} J",
+        facts={"joules": each, "baseline_joules": each_before, "meter": energy.meter},
     )
-
-
-def _parts(energy: Energy) -> str:
-    return ", ".join(f"{name} {joules:.3g} J" for name, joules in sorted(energy.by_component.items()))
 
 
 def _carbon(state: WindowState, embodied_g: float) -> Iterator[Reading]:
@@ -325,17 +321,16 @@ def _carbon(state: WindowState, embodied_g: float) -> Iterator[Reading]:
         return
     energy, how = found
     kilograms = energy.kg_co2e or 0.0
-    grid = f"grid of {energy.country}" if energy.country else ""
-    yield Reading(metric="carbon.emitted", value=kilograms, n=energy.requests, how=how, note=grid)
+    grid = {"country": energy.country, "meter": energy.meter}
+    yield Reading(metric="carbon.emitted", value=kilograms, n=energy.requests, how=how, facts=grid)
     if not energy.requests:
         yield absent("carbon.sci", "no_data")
         return
     sci = kilograms * 1000.0 / energy.requests + embodied_g
-    embodied = f"embodied {embodied_g:g} g a call" if embodied_g else "embodied emissions not counted"
     yield Reading(
         metric="carbon.sci",
         value=sci,
         n=energy.requests,
         how=how,
-        note=", ".join(part for part in (grid, embodied) if part),
+        facts={**grid, "embodied_g": embodied_g},
     )

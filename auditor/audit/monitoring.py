@@ -105,7 +105,7 @@ def _said(before: Before | None, baseline: str, n: int, metric: str) -> tuple[li
             n=m.n,
             n_baseline=m.n_baseline,
             attributes=m.attributes,
-            note=m.note,
+            facts=m.facts,
         )
         for m in said
     ], max(n - before.records, 0)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from auditor.core.errors import RecordError
+from auditor.core.facts import Facts, plain
 from auditor.core.identity import digest
 from auditor.core.window import Span, format_time, parse_time
 
@@ -89,8 +90,8 @@ class Reading:
         Of "nothing changed" (or "no difference between groups"); unadjusted.
     bound : float or None
         Largest error of the value when `exact` is false.
-    note : str
-        One clause for a reader (which group, which bin), never parsed.
+    facts : mapping
+        What the value rests on (counts, means here and in the baseline, the meter, ...), as JSON data; see `core.facts`.
     """
 
     metric: str
@@ -105,7 +106,7 @@ class Reading:
     how: How = How.MEASURED
     exact: bool = True
     bound: float | None = None
-    note: str = ""
+    facts: Facts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self.value, self.status, self.reason, self.p_value, self.metric)
@@ -146,7 +147,8 @@ class Measurement:
     bound: float | None
     run: str
     recorded: datetime
-    note: str = ""
+    facts: Facts = field(default_factory=dict)
+    """What the value rests on, as JSON data."""
 
     def __post_init__(self) -> None:
         _check(self.value, self.status, self.reason, self.p_value, self.metric)
@@ -193,7 +195,7 @@ class Measurement:
             "bound": self.bound,
             "run": self.run,
             "recorded": format_time(self.recorded),
-            "note": self.note,
+            "facts": dict(self.facts),
         }
 
     @classmethod
@@ -222,7 +224,7 @@ class Measurement:
                     "run",
                 )
             },
-            note=data.get("note", ""),
+            facts=data.get("facts", {}),
             status=Status(data["status"]),
             how=How(data["how"]),
             method=Method(**data["method"]),
@@ -282,5 +284,5 @@ def place(
         bound=reading.bound,
         run=run,
         recorded=recorded,
-        note=reading.note,
+        facts=plain(reading.facts),
     )

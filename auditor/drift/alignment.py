@@ -75,7 +75,7 @@ def _agreement(column: Column, current: WindowState, baseline: WindowState, fram
     distance, _ = ks(then.dense(len(grid.values)), now.dense(len(grid.values)))
     p_value = ks_p(distance, column.effective_baseline, column.effective)
     mean, before = now.moments.mean, then.moments.mean
-    note = f"mean {before:.3f} in the baseline, {mean:.3f} now"
+    facts = {"mean": mean, "baseline_mean": before}
     yield Reading(
         metric=metric,
         value=mean,
@@ -84,7 +84,7 @@ def _agreement(column: Column, current: WindowState, baseline: WindowState, fram
         attributes=attributes,
         interval=mean_interval(now.n, mean, now.moments.m2),
         p_value=p_value,
-        note=note,
+        facts=facts,
     )
     if before < SMALLEST:
         yield Reading(
@@ -94,7 +94,7 @@ def _agreement(column: Column, current: WindowState, baseline: WindowState, fram
             n=now.n,
             n_baseline=then.n,
             attributes=attributes,
-            note=note,
+            facts=facts,
         )
     else:
         yield Reading(
@@ -104,7 +104,7 @@ def _agreement(column: Column, current: WindowState, baseline: WindowState, fram
             n_baseline=then.n,
             attributes=attributes,
             p_value=p_value,
-            note=note,
+            facts=facts,
         )
 
 

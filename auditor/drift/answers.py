@@ -60,14 +60,14 @@ class Answers:
                 yield absent(metric, "absent_in_window")
                 continue
             k, n = _count(column, now.counts)
-            p_value, n_baseline, note = None, None, f"{k} of {n}"
+            p_value, n_baseline, facts = None, None, {"count": k, "of": n}
             if then is not None and baseline is not None and then.n:
                 k_baseline, n_baseline = _count(column, then.counts)
                 here, there = effective_share(current), effective_share(baseline)
                 p_value = fisher_exact(
                     round(k * here), round(n * here), round(k_baseline * there), round(n_baseline * there)
                 )
-                note = f"{k_baseline} of {n_baseline} in the baseline, {k} of {n} now"
+                facts |= {"baseline_count": k_baseline, "baseline_of": n_baseline}
             yield Reading(
                 metric=metric,
                 value=k / n,
@@ -75,7 +75,7 @@ class Answers:
                 n_baseline=n_baseline,
                 interval=wilson(k, n),
                 p_value=p_value,
-                note=note,
+                facts=facts,
             )
 
 

@@ -11,7 +11,6 @@ from auditor.core.frame import Frame
 from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, absent
 from auditor.core.state import OTHER, WindowState
-from auditor.core.words import listing, number
 from auditor.statistics.intervals import wilson
 from auditor.statistics.novelty import Novelty, novelty, novelty_p
 
@@ -64,14 +63,12 @@ class Canary:
             return
         changed = [canary for canary, part in found.items() if part.k]
         new = [canary for canary in sorted(now) if canary not in then]
-        note = "" if not changed else f"; new answers to {listing(changed)}"
-        note += f"; without a baseline: {listing(new)}" if new else ""
-        yield _reading(list(found.values()), {}, exact, note)
+        yield _reading(list(found.values()), {}, exact, changed=changed, without_baseline=new)
         for canary, part in found.items():
             yield _reading([part], {"feature": "canary", "group": canary}, exact)
 
 
-def _reading(parts: list[Novelty], attributes: Mapping[str, str], exact: bool, note: str = "") -> Reading:
+def _reading(parts: list[Novelty], attributes: Mapping[str, str], exact: bool, **more: list[str]) -> Reading:
     k, n, expected = (sum(getattr(part, name) for part in parts) for name in ("k", "n", "expected"))
     return Reading(
         metric=METRIC,
@@ -82,7 +79,12 @@ def _reading(parts: list[Novelty], attributes: Mapping[str, str], exact: bool, n
         interval=wilson(k, n),
         p_value=novelty_p(parts),
         exact=exact,
-        note=f"{k} of {n} answers are new, {number(expected)} expected by chance{note}",
+        facts={
+            "count": k,
+            "of": n,
+            "expected_by_chance": expected,
+            **{key: names for key, names in more.items() if names},
+        },
     )
 
 

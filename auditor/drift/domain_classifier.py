@@ -91,7 +91,12 @@ def _reading(
         attributes=attributes,
         p_value=found.p_value,
         exact=False,
-        note=f"leans on {short} most, of {len(usable)} columns; by chance 0.5 give or take {2 * found.spread:.2g}",
+        facts={
+            "leading_column": short,
+            "columns": len(usable),
+            "expected_by_chance": 0.5,
+            "chance_spread": 2 * found.spread,
+        },
     )
 
 

@@ -118,7 +118,7 @@ def _scores(column: Column, methods: tuple[str, ...], current: WindowState, base
             n_baseline=len(then),
             attributes=attributes,
             exact=current.n == current.sample.n and baseline.n == baseline.sample.n,
-            note="on the samples of window and baseline",
+            facts={"rows": len(now), "baseline_rows": len(then)},
         )
 
 

@@ -18,7 +18,7 @@ from auditor.statistics.nulls import hotelling_p
 class FrechetDistance:
     """`drift.frechet`: Fréchet embedding distance of each vector column, less its bias under equality.
 
-    On at most 64 principal components of the baseline. Around zero when nothing changed; the note says how far sampling
+    On at most 64 principal components of the baseline. Around zero when nothing changed; the facts hold how far sampling
     alone reaches. The p-value is Hotelling's test of the means alone, so that a change of spread by itself leaves it large.
     """
 
@@ -55,7 +55,7 @@ class FrechetDistance:
             yield reading(
                 value=found.value - found.bias,
                 p_value=hotelling_p(now.mean - then.mean, pooled, column.effective, column.effective_baseline),
-                note=f"{found.bias:.3g} of {found.value:.3g} is expected by chance, give or take {2 * found.spread:.2g}",
+                facts={"raw": found.value, "expected_by_chance": found.bias, "chance_spread": 2 * found.spread},
             )
 
 

@@ -59,13 +59,13 @@ class Kernel:
             p_value = mmd_p(now, then, column.effective, column.effective_baseline)
             rows, before = (sampled_vectors(state, name, frame, MOST_ROWS) for state in (current, baseline))
             size = len(frame.projections[name].phases)
-            note = f"{size} random Fourier features; the p-value is an upper bound"
+            facts = {"features": size, "p_value_by": "bound"}
             if min(len(rows), len(before)) >= MIN_SAMPLES:
                 # The bound gets small for large changes only, the permutation never below 1 / 500: either may speak.
                 permuted = feature_distance_p(gaussian_features(before, before), gaussian_features(rows, before))
                 p_value = min(1.0, 2 * min(p_value, permuted))
-                note = f"{size} random Fourier features; p-value by permutation of the samples, or its bound"
-            yield reading(value=mmd2(now, then), p_value=p_value, exact=False, note=note)
+                facts = {"features": size, "p_value_by": "permutation"}
+            yield reading(value=mmd2(now, then), p_value=p_value, exact=False, facts=facts)
 
 
 def _kernel_mean(state: VectorState) -> KernelMean:

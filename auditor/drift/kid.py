@@ -56,7 +56,7 @@ class KernelInceptionDistance:
                     value=found.value,
                     p_value=found.p_value,
                     exact=False,
-                    note=f"on {len(now)} and {len(then)} sampled rows, 199 permutations",
+                    facts={"rows": len(now), "baseline_rows": len(then), "permutations": 199},
                 )
 
 

@@ -59,6 +59,7 @@ class Missingness:
 def _rate(metric: str, k: int, n: int, k_baseline: int, n_baseline: int, attributes: Mapping[str, str]) -> Reading:
     if n == 0:
         return Reading(metric=metric, status=Status.INSUFFICIENT_DATA, reason="no_data", attributes=attributes)
+    before = {"baseline_count": k_baseline, "baseline_of": n_baseline} if n_baseline else {}
     return Reading(
         metric=metric,
         value=k / n,
@@ -67,7 +68,7 @@ def _rate(metric: str, k: int, n: int, k_baseline: int, n_baseline: int, attribu
         attributes=attributes,
         interval=wilson(k, n),
         p_value=fisher_exact(k, n, k_baseline, n_baseline, "greater") if n_baseline else None,
-        note=f"{k_baseline} of {n_baseline} in the baseline, {k} of {n} now" if n_baseline else f"{k} of {n}",
+        facts={"count": k, "of": n, **before},
     )
 
 

@@ -62,7 +62,7 @@ def _gap(column: Column, current: WindowState, baseline: WindowState, frame: Fra
     length, length_before = float(np.linalg.norm(gap)), float(np.linalg.norm(before))
     pooled = (then.scatter + now.scatter) / (then.n + now.n - 2)
     p_value = hotelling_p(now.mean - then.mean, pooled, column.effective, column.effective_baseline)
-    note = f"{length_before:.3f} in the baseline, {length:.3f} now"
+    facts = {"length": length, "baseline_length": length_before}
     yield Reading(
         metric=METRICS[0],
         value=min(length, 2.0),
@@ -71,7 +71,7 @@ def _gap(column: Column, current: WindowState, baseline: WindowState, frame: Fra
         attributes=attributes,
         p_value=p_value,
         exact=False,
-        note=note,
+        facts=facts,
     )
     both = length * length_before
     if both < 1e-12:
@@ -82,7 +82,7 @@ def _gap(column: Column, current: WindowState, baseline: WindowState, frame: Fra
             n=now.n,
             n_baseline=then.n,
             attributes=attributes,
-            note=note,
+            facts=facts,
         )
         return
     yield Reading(
@@ -93,7 +93,7 @@ def _gap(column: Column, current: WindowState, baseline: WindowState, frame: Fra
         attributes=attributes,
         p_value=p_value,
         exact=False,
-        note=note,
+        facts=facts,
     )
 
 

@@ -22,10 +22,10 @@ COLUMN = "output.confidence"
 METRIC = "quality.estimated_accuracy"
 WEIGHTED = "quality.estimated_accuracy.weighted"
 Z = 1.959963984540054
-ASSUMES = "assumes that a confidence means what it meant in the baseline, which nobody can check without labels"
-ASSUMES_WEIGHTED = (
-    "assumes that inputs of one kind are answered as rightly as in the baseline, not checkable without labels"
-)
+ASSUMES = "same_calibration"
+"""A confidence means what it meant in the baseline; nothing checks that without labels."""
+ASSUMES_WEIGHTED = "same_accuracy_by_input"
+"""Inputs of one kind are answered as rightly as in the baseline; nothing checks that without labels."""
 LEAST_EFFECTIVE = 50.0
 """Baseline answers that have to be left after weighting: below that the window is a place the baseline never was."""
 APART = 0.98
@@ -61,7 +61,7 @@ class Performance:
         grid = frame.grids.get(COLUMN)
         answers, counted = _labelled(baseline), baseline.reliability
         if COLUMN not in current.numeric or grid is None:
-            yield from _neither("absent_in_window", 0, "")
+            yield from _neither("absent_in_window", 0)
             return
         now = current.numeric[COLUMN]
         if answers is None or counted.n < MIN_SAMPLES:
@@ -69,7 +69,7 @@ class Performance:
             yield from _neither("unlabelled" if answers is None else "baseline_outdated", now.n, ASSUMES)
             return
         if now.n < MIN_SAMPLES:
-            yield from _neither("below_min_samples", now.n, "")
+            yield from _neither("below_min_samples", now.n)
             return
         places, confidence, right = answers
         exact = fit_calibration(counted.bins, counted.right, counted.right + counted.wrong)
@@ -84,16 +84,19 @@ class Performance:
                 reason="no_overlap",
                 n=now.n,
                 n_baseline=len(right),
-                note="the window is hardly like any of the baseline's answers",
             )
             return
         rates = fit_calibration(confidence, right * weights, weights)(grid.value(now.bins))
         yield _estimate(WEIGHTED, rates, now, len(right), effective, ASSUMES_WEIGHTED)
 
 
-def _neither(reason: str, n: int, note: str) -> Iterator[Reading]:
+def _neither(reason: str, n: int, assumes: str = "") -> Iterator[Reading]:
     for metric in (METRIC, WEIGHTED):
-        yield Reading(metric=metric, status=Status.INSUFFICIENT_DATA, reason=reason, n=n, note=note)
+        yield Reading(metric=metric, status=Status.INSUFFICIENT_DATA, reason=reason, n=n, facts=_facts(assumes))
+
+
+def _facts(assumes: str) -> dict[str, str]:
+    return {"assumes": assumes} if assumes else {}
 
 
 def _estimate(
@@ -109,7 +112,7 @@ def _estimate(
         interval=_interval(value, now.n, effective),
         how=How.MODELLED,
         exact=False,
-        note=assumes,
+        facts=_facts(assumes),
     )
 
 

@@ -13,7 +13,7 @@ from auditor.core.state import Payloads, WindowState
 class Repetition:
     """`input.distinct_share`: distinct payloads of all payloads of an input, told apart by their commitments.
 
-    The note says how many independent observations they are worth, sum c / sum c^2 for payloads seen c times: p-values of
+    The fact `effective` is how many independent observations they are worth, sum c / sum c^2 for payloads seen c times: p-values of
     this input's figures are taken at that size. From 512 payloads on both are estimates from those with the smallest hashes.
     """
 
@@ -53,13 +53,13 @@ class Repetition:
                 n_baseline=known[name].n if name in known else None,
                 attributes=attributes,
                 exact=found.exact,
-                note=_note(found, known.get(name)),
+                facts=_facts(found, known.get(name)),
             )
 
 
-def _note(now: Payloads, then: Payloads | None) -> str:
-    worth = f"worth {now.effective_share * now.n:.0f} independent observations"
-    return worth if then is None else f"{worth}; {then.distinct_share:.3g} distinct in the baseline"
+def _facts(now: Payloads, then: Payloads | None) -> dict[str, float]:
+    effective = {"effective": now.effective_share * now.n}
+    return effective if then is None else {**effective, "baseline": then.distinct_share}
 
 
 PLUGIN = Repetition()

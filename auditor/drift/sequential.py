@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from auditor.core.measurement import Reading, Status
 from auditor.core.monitor import Bets, MonitorState
 from auditor.core.rows import Floats, Ints
 from auditor.core.state import WindowState
-from auditor.core.window import Span, format_time
+from auditor.core.window import Span
 from auditor.drift.compared import MIN_SAMPLES, Column, compared, pairs
 from auditor.statistics.distances import collapse, grouped
 from auditor.statistics.evalues import (
@@ -278,16 +279,16 @@ def _reading(column: Column, bets: Bets | None, current: WindowState, baseline: 
             attributes=attributes,
         )
     now, then = current.numeric[column.spec.name].moments, baseline.numeric[column.spec.name].moments
-    note = f"mean {then.mean:.4g} in the baseline, {now.mean:.4g} now"
+    facts: dict[str, Any] = {"mean": now.mean, "baseline_mean": then.mean}
     if bets.since is not None:
-        note += f"; rising since {format_time(bets.since)[:16].replace('T', ' ')}, {bets.rows} values"
+        facts |= {"rising_since": bets.since, "values": bets.rows}
     return Reading(
         metric="drift.e_value",
         value=bets.e_value,
         n=bets.n,
         n_baseline=column.n_baseline,
         attributes=attributes,
-        note=note,
+        facts=facts,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class _Finding:
     column: Column
     distance: float
     p_value: float
-    change: str
+    change: Mapping[str, Any]
 
 
 class Union:
@@ -40,7 +41,7 @@ class Union:
     they see more than any of them: noise and blur show in the signal, a class that vanished in the output.
 
     The value is the distance (largest gap of distribution functions, or total variation of words) of the column with the
-    smallest p-value; the note names its view. A model of a single input has its answers among that input's output; with
+    smallest p-value; the facts name its view. A model of a single input has its answers among that input's output; with
     several inputs the answers have a reading of their own, `component=answers`.
     """
 
@@ -113,8 +114,13 @@ def _union(
         attributes=attributes,
         p_value=p_value,
         exact=False,
-        note=f"{view}: {first_finding.column.spec.short} ({first_finding.change}); "
-        f"of {tested} columns in {len(views)} views",
+        facts={
+            "view": view,
+            "leading_column": first_finding.column.spec.short,
+            "columns": tested,
+            "views": len(views),
+            **first_finding.change,
+        },
     )
 
 
@@ -126,13 +132,13 @@ def _test(column: Column, current: WindowState, baseline: WindowState, frame: Fr
         a, b = (np.array([side.get(code, 0) for code in codes], np.int64) for side in (then, now))
         moved = b / b.sum() - a / a.sum()
         most = int(np.abs(moved).argmax())
-        change = f"{codes[most]!r} {a[most] / a.sum():.3g} in the baseline, {b[most] / b.sum():.3g} now"
+        change = {"category": codes[most], "share": b[most] / b.sum(), "baseline_share": a[most] / a.sum()}
         share = column.effective_baseline / column.n_baseline, column.effective / column.n
         return _Finding(column, total_variation(a, b), chi_square_p(a, b, share), change)
     x, y = baseline.numeric[name], current.numeric[name]
     size = len(frame.grids[name].values)
     distance, _ = ks(x.dense(size), y.dense(size))
-    change = f"mean {x.moments.mean:.4g} in the baseline, {y.moments.mean:.4g} now"
+    change = {"mean": y.moments.mean, "baseline_mean": x.moments.mean}
     return _Finding(column, distance, ks_p(distance, column.effective_baseline, column.effective), change)
 
 

@@ -87,7 +87,7 @@ def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowS
     now, then = current.numeric[column.spec.name], baseline.numeric[column.spec.name]
     size = len(grid.values)
     a, b = then.dense(size), now.dense(size)
-    note = f"mean {then.moments.mean:.4g} in the baseline, {now.moments.mean:.4g} now"
+    facts = {"mean": now.moments.mean, "baseline_mean": then.moments.mean}
 
     def reading(
         metric: str, value: float, p_value: float | None = None, bound: float | None = None, exact: bool = False
@@ -101,7 +101,7 @@ def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowS
             p_value=p_value,
             exact=exact,
             bound=bound,
-            note=note,
+            facts=facts,
         )
 
     distance, bound = distances.ks(a, b)
@@ -124,7 +124,6 @@ def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowS
             n=now.n,
             n_baseline=then.n,
             attributes=column.spec.attributes(),
-            note="the baseline has a single value",
         )
 
 
@@ -148,7 +147,7 @@ def _categorical(column: Column, current: WindowState, baseline: WindowState) ->
     p_value = chi_square_p(a, b, (column.effective_baseline / column.n_baseline, column.effective / column.n))
     change = b / b.sum() - a / a.sum()
     most = int(np.abs(change).argmax())
-    note = f"{codes[most]!r} {a[most] / a.sum():.3g} in the baseline, {b[most] / b.sum():.3g} now"
+    facts = {"category": codes[most], "share": b[most] / b.sum(), "baseline_share": a[most] / a.sum()}
     for metric, value in (
         ("drift.psi", distances.psi(a, b)),
         ("drift.jensen_shannon", distances.jensen_shannon(a, b)),
@@ -160,7 +159,7 @@ def _categorical(column: Column, current: WindowState, baseline: WindowState) ->
             n_baseline=int(a.sum()),
             attributes=column.spec.attributes(),
             p_value=p_value,
-            note=note,
+            facts=facts,
         )
 
 

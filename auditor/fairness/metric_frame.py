@@ -19,7 +19,6 @@ from auditor.core.catalogue import MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status, absent
 from auditor.core.state import WindowState
-from auditor.core.words import percent
 from auditor.fairness.gaps import LEVEL, Share, against_rest, gap_interval, homogeneity, ratio_interval
 from auditor.fairness.outcomes import RATES, UNKNOWN, Outcomes, Rate, classes, outcomes_by_feature, positive_class
 from auditor.statistics.intervals import wilson
@@ -97,7 +96,7 @@ class _Table:
             attributes={"feature": self.feature, "group": share.group},
             interval=wilson(share.hits, share.n, LEVEL),
             p_value=p_value,
-            note=f"{share.hits} of {share.n}{self._positive_note(rate)}",
+            facts={"count": share.hits, "of": share.n, **self._positive(rate)},
         )
 
     def _gaps(self, rate: Rate, shares: list[Share], large: list[Share], apart: list[float]) -> Iterator[Reading]:
@@ -108,7 +107,7 @@ class _Table:
             for metric in metrics:
                 yield absent(metric, reason, status=status, n=n, feature=self.feature)
             return
-        note = _worst_and_best(rate, large) + self._left_out(shares, large) + self._positive_note(rate)
+        facts = {**_worst_and_best(large), **self._left_out(shares, large), **self._positive(rate)}
         p_value = homogeneity(large, apart)
         values = float(self.result.difference()[rate.name]), float(self.result.ratio()[rate.name])
         intervals = gap_interval(large), ratio_interval(large)
@@ -123,7 +122,7 @@ class _Table:
                     attributes={"feature": self.feature},
                     interval=interval,
                     p_value=p_value,
-                    note=note,
+                    facts=facts,
                 )
 
     def _why_absent(self, rate: Rate, share: Share) -> str:
@@ -148,12 +147,12 @@ class _Table:
     def _labelled(self) -> bool:
         return any(share.n for share in self.shares["accuracy"])
 
-    def _left_out(self, shares: list[Share], large: list[Share]) -> str:
+    def _left_out(self, shares: list[Share], large: list[Share]) -> dict[str, int]:
         small = len(shares) - len(large)
-        return f"; {small} group{'s' * (small > 1)} below n = {self.min_group} left out" if small else ""
+        return {"groups_left_out": small, "least_n": self.min_group} if small else {}
 
-    def _positive_note(self, rate: Rate) -> str:
-        return f"; positive class: {self.positive}" if rate.binary else ""
+    def _positive(self, rate: Rate) -> dict[str, Any]:
+        return {"positive": self.positive} if rate.binary else {}
 
 
 def _metric_frame(
@@ -215,10 +214,13 @@ def _not_binary(feature: str, rate: Rate, count: int) -> Iterator[Reading]:
         yield absent(f"fairness.{rate.name}.{part}", reason, status=status, feature=feature)
 
 
-def _worst_and_best(rate: Rate, shares: Sequence[Share]) -> str:
+def _worst_and_best(shares: Sequence[Share]) -> dict[str, Any]:
     low = min(shares, key=lambda share: (share.value, share.group))
     high = min(shares, key=lambda share: (-share.value, share.group))
-    return f"lowest {low.group} {percent(low.value)} % (n={low.n}), highest {high.group} {percent(high.value)} % (n={high.n})"
+    return {
+        name: {"group": share.group, "value": share.value, "n": share.n}
+        for name, share in (("lowest", low), ("highest", high))
+    }
 
 
 def _specs() -> Iterator[MetricSpec]:

@@ -10,7 +10,6 @@ from auditor.core.catalogue import MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, absent
 from auditor.core.state import Cells, WindowState
-from auditor.core.words import percent
 from auditor.statistics.intervals import wilson
 from auditor.statistics.nulls import fisher_exact
 
@@ -70,7 +69,7 @@ class ClassificationMeasurer:
             value=sum(recalls) / len(recalls),
             n=now.n,
             n_baseline=before.n if before else None,
-            note=f"over {len(recalls)} classes with cases",
+            facts={"classes": len(recalls)},
         )
         f1 = [now.f1(label) for label in now.classes_seen]
         yield Reading(
@@ -78,7 +77,7 @@ class ClassificationMeasurer:
             value=sum(f1) / len(f1),
             n=now.n,
             n_baseline=before.n if before else None,
-            note=f"over {len(f1)} classes",
+            facts={"classes": len(f1)},
         )
 
     def _recall(self, label: str, now: _Confusion, before: _Confusion | None) -> Reading:
@@ -138,11 +137,11 @@ class _Confusion:
 
 
 def _share(metric: str, hits: int, n: int, reference: tuple[int, int] | None, **attributes: str) -> Reading:
-    p_value, note, n_baseline = None, f"{hits} of {n}", None
+    p_value, facts, n_baseline = None, {"count": hits, "of": n}, None
     if reference is not None and reference[1]:
         k0, n_baseline = reference
         p_value = fisher_exact(hits, n, k0, n_baseline, "less")
-        note += f"; baseline {percent(k0 / n_baseline)} % ({k0} of {n_baseline})"
+        facts |= {"baseline_count": k0, "baseline_of": n_baseline}
     return Reading(
         metric=metric,
         value=hits / n,
@@ -151,7 +150,7 @@ def _share(metric: str, hits: int, n: int, reference: tuple[int, int] | None, **
         attributes=attributes,
         interval=wilson(hits, n),
         p_value=p_value,
-        note=note,
+        facts=facts,
     )
 
 

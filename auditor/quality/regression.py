@@ -61,7 +61,7 @@ class RegressionMeasurer:
             value=_rms(error),
             n=error.n,
             n_baseline=error0.n if error0 else None,
-            note=f"baseline {_rms(error0):.4g}" if error0 else "",
+            facts={"baseline": _rms(error0)} if error0 else {},
         )
 
 
@@ -77,7 +77,7 @@ def _mean(metric: str, now: Moments, before: Moments | None, *, one_sided: bool)
         n_baseline=before.n if before else None,
         interval=mean_interval(now.n, now.mean, now.m2),
         p_value=_welch(now, before, one_sided=one_sided) if before and before.n >= MIN_N else None,
-        note=f"baseline {before.mean:.4g}" if before else "",
+        facts={"baseline": before.mean} if before else {},
     )
 
 

@@ -121,7 +121,7 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
             wording.chance(main.p_value) if main.p_value is not None else "no p-value",
             "; ".join(f"{distances.name(m.metric)} {wording.value(m)}" for m in mine if _beside(m, main)) or "–",
             f"{main.n:,}",
-            main.note or "–",
+            wording.detail(main) or "–",
         )
         for main, mine in lines
     )

@@ -82,7 +82,9 @@ def spread(evidence: Evidence, figure: Measurement) -> Spread:
 
     Only windows of the same meter and method, since other meters count other joules.
     """
-    meters = {m.end: m.note for m in (*evidence.before, *_per_call(evidence)) if "input" not in m.attributes}
+    meters = {
+        m.end: m.facts.get("meter") for m in (*evidence.before, *_per_call(evidence)) if "input" not in m.attributes
+    }
 
     def same(m: Measurement) -> bool:
         mine, own = ((x.how, meters.get(x.end), x.method, dict(x.attributes)) for x in (figure, m))
@@ -162,8 +164,8 @@ def carbon_sentence(evidence: Evidence) -> str:
     unknown = f" ({wording.plural(len(emitted) - len(known), 'window')} unknown)" if len(known) < len(emitted) else ""
     if not joules:
         return f"Carbon: {wording.number(grams)} g CO2e{unknown}."
-    grid = wording.listing(sorted({m.note for m in known if m.note})) or "grid not named"
-    meters = sorted({m.note for m in _per_call(evidence) if m.note})
+    grid = wording.listing(sorted({wording.grid(m.facts) for m in known} - {""})) or "grid not named"
+    meters = sorted({m.facts["meter"] for m in _per_call(evidence) if m.facts.get("meter")})
     table = f"the table of {wording.listing(meters)}" if meters else "the meter's table"
     kwh = joules / J_PER_WH / 1000.0
     return (

@@ -72,7 +72,8 @@ def gap_sentence(m: Measurement) -> str:
     start = f"{name[0].upper()}{name[1:]} ({wording.subject(m.attributes)})"
     if m.value is None:
         return f"{start} is not known: {wording.reason(m.reason)}."
-    note = f" {m.note[0].upper()}{m.note[1:].rstrip('.')}." if m.note else ""
+    told = wording.detail(m)
+    note = f" {told[0].upper()}{told[1:]}." if told else ""
     return f"{start}: {wording.quantity(m.value, m.unit, m.metric)}.{note} {wording.how_sure(m)}"
 
 
@@ -88,7 +89,8 @@ def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
             continue
         verdicts = [v for v in evidence.verdicts if v.end == m.end and m.id in v.evidence]
         outcome = wording.metric_name(m.metric.removesuffix(".difference"))
-        said = f"{wording.value(m)}; {m.note}" if m.note and m.value is not None else wording.value(m)
+        told = wording.detail(m) if m.value is not None else ""
+        said = f"{wording.value(m)}; {told}" if told else wording.value(m)
         rows.append((outcome[0].upper() + outcome[1:], _result(m, verdicts), said))
     order = list(RESULTS)
     return sorted(rows, key=lambda row: (order.index(row[1]), row[0] != "Accuracy", row[0]))

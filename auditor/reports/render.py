@@ -84,7 +84,7 @@ def to_csv(report: Report) -> str:
                 "attributes": json.dumps(dict(sorted(m.attributes.items())), ensure_ascii=False),
                 "method": m.method.name,
                 "method_version": m.method.version,
-                "note": _cell(m.note),
+                "note": _cell(wording.detail(m)),
                 "id": m.id,
             }
         )

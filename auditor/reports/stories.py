@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from auditor import wording
-from auditor.audit.alerting import NOW, inputs_alone
+from auditor.audit.alerting import inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span
@@ -83,9 +82,8 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     sentence = sentence[0].upper() + sentence[1:]
     if allowed := evidence.rules.limit(verdict, m):
         sentence += f"; the rule “{evidence.rules.title(alert)}” allows {allowed}"
-    if m.note:
-        note = m.note if is_open(alert, evidence.span.end) else re.sub(NOW, "then", m.note)
-        sentence += f". In figures: {note.rstrip('.')}"
+    if told := wording.detail(m, past=not is_open(alert, evidence.span.end)):
+        sentence += f". In figures: {told}"
     sentence += "."
     also = [wording.column_of(other.attributes) for other in behind[1:] if beyond_with(other, m, verdict)]
     if also := [name for name in dict.fromkeys(also) if name]:

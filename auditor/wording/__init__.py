@@ -1,5 +1,6 @@
 """Facts -> English: one room for terminal, alert, page and report alike. Nothing anywhere reads a sentence back."""
 
+from auditor.wording.details import detail, grid
 from auditor.wording.figures import (
     count_of,
     figure,
@@ -36,9 +37,11 @@ __all__ = [
     "column_of",
     "count_of",
     "day",
+    "detail",
     "figure",
     "finding",
     "framework",
+    "grid",
     "how_often",
     "how_sure",
     "interval_text",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from auditor.core.measurement import Measurement
+from auditor.wording.details import detail
 from auditor.wording.numbers import chance, number, percent, rarity, span_of
 
 
@@ -110,7 +111,7 @@ def _no_scale(value: float, m: Measurement) -> str:
 def _frechet(value: float, m: Measurement) -> str:
     if value <= 0:
         return "not above 0, so no more than chance alone gives"
-    beside = f"; of the raw distance, {m.note}" if m.note else ""
+    beside = f"; of the raw distance, {detail(m)}" if m.facts else ""
     return f"above what chance alone gives, by {number(value)} squared units of the embedding{beside}"
 
 

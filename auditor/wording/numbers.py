@@ -3,11 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from auditor.core.words import SHARES, UNITS
-from auditor.core.words import listing as listing
-from auditor.core.words import number as number
-from auditor.core.words import percent as percent
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` to so many significant digits, thousands set apart, powers of ten only where zeros would not be read.
+
+    >>> number(0.61874), number(12345), number(3.2e-12), number(0.0)
+    ('0.619', '12,345', '3.2e-12', '0')
+    """
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 1e-4 or size >= 1e9:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    if size >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    places = digits - 1 - math.floor(math.log10(size))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and places > digits - 1 else text
+
+
+def percent(share: float) -> str:
+    """100 x share; never rounded to 0 or 100 unless it is exactly that."""
+    hundredfold = 100 * share
+    for places in (1, 2, 3, 4):
+        text = f"{hundredfold:.{places}f}"
+        if float(text) not in (0.0, 100.0) or hundredfold in (0.0, 100.0):
+            return text.removesuffix(".0")
+    return "under 0.0001" if share < 0.5 else "over 99.9999"
+
+
+def listing(items: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`, cut with a count where it is long.
+
+    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2)
+    ('a, b and c', 'a, b and 1 more')
+    """
+    shown = list(items[:most])
+    if len(items) > most:
+        shown.append(f"{len(items) - most} more")
+    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)
 
 
 def is_share(metric: str) -> bool:

@@ -8,16 +8,17 @@ from datetime import timedelta
 
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import State, Word
-from auditor.core.window import Span, format_duration, format_time
+from auditor.core.window import Span, format_duration, format_time, parse_time
 from auditor.policy.attestations import Finding
 from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
 from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+from auditor.wording.details import detail
 from auditor.wording.metrics import column_of, metric_name
 from auditor.wording.numbers import chance, number, quantity, rarity, span_of
 from auditor.wording.reasons import WHY
-from auditor.wording.times import how_often, length, window
+from auditor.wording.times import day, how_often, length, window
 
 NEXT = " Next: "
 """Before what to do next, which stands last."""
@@ -252,8 +253,8 @@ def _certainty(outcome: Outcome, deciding: Measurement, word: Word) -> str:
 
 def _rising(bet: Measurement) -> str:
     """The part of a bet's note that says since when."""
-    parts = (part.partition(", ")[0] for part in bet.note.split("; ") if part.startswith("rising since"))
-    return "".join(f", adding up{part.removeprefix('rising').removesuffix(' 00:00')}" for part in parts)
+    since = bet.facts.get("rising_since")
+    return f", adding up since {day(parse_time(since))}" if since else ""
 
 
 def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:
@@ -276,7 +277,8 @@ def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | N
 
 
 def _note(measurement: Measurement) -> str:
-    return f" ({measurement.note})" if measurement.note else ""
+    told = detail(measurement)
+    return f" ({told})" if told else ""
 
 
 def _label(measurement: Measurement) -> str:

@@ -48,6 +48,7 @@ def measurement_row(measurement: Measurement) -> dict[str, Any]:
     }
     row["method"] = {"name": method.name, "version": method.version}
     row["attributes"] = dict(measurement.attributes)
+    row["facts"] = dict(measurement.facts)
     row["status"] = str(measurement.status)
     row["how"] = str(measurement.how)
     return row

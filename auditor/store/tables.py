@@ -268,7 +268,7 @@ measurements = Table(
     _column("exact", Boolean, "Whether the value is exact"),
     _column("bound", Double, "Largest error of the value when it is not", null=True),
     _column("recorded", UtcTime, "When it was measured"),
-    _column("note", Text, "A clause for a reader"),
+    _column("facts", Json, "What the value rests on: counts, means, meter, ..."),
     Index(None, "model", "metric", "start"),
     Index(None, "model", "start"),
     comment="Every figure, or the reason why there is none",

@@ -12,13 +12,13 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from auditor import wording
 from auditor.core.artifact import Artifact
 from auditor.core.identity import digest
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
 from auditor.core.run import Audit, AuditRun
 from auditor.core.verdict import Alert, AlertChange, Force, Ref, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
-from auditor.core.words import percent
 from auditor.ports import ModelSummary
 from auditor.testing import make_baseline, make_measurement
 
@@ -91,16 +91,16 @@ def measure_day(day: Day) -> None:
             planted = begin <= d <= end and column in hit
             ks = 0.34 + 0.3 * r.random() if planted else 0.02 + 0.035 * r.random()
             p = 10 ** -(14 + 20 * r.random()) if planted else 0.02 + 0.97 * r.random()
-            note = f"mean {0.13 + 0.02 * r.random():.3f} -> {0.26 if planted else 0.13 + 0.02 * r.random():.3f}"
+            means = {"baseline_mean": 0.13 + 0.02 * r.random(), "mean": 0.26 if planted else 0.13 + 0.02 * r.random()}
             attributes = {"column": column, "input": name, "modality": modality}
-            common = {"n": n, "n_baseline": 2800, "attributes": attributes, "p_value": p, "note": note}
+            common = {"n": n, "n_baseline": 2800, "attributes": attributes, "p_value": p, "facts": means}
             day.add("drift.ks", ks, UNIVARIATE, exact=False, bound=0.0003, **common)
             day.add("drift.wasserstein", ks * 1.4, UNIVARIATE, **{**common, "p_value": None})
         missing = (n < 400 and 0.41) or (0.005 + 0.006 * r.random() if name == "clip" else 0.0)
         day.add(
             "input.missing_rate", missing, Method("missingness", "1"), n=400, n_baseline=2800,
             attributes={"input": name, "modality": modality}, interval=wilson(missing, 400),
-            p_value=1e-70 if missing > 0.2 else 0.6, note="baseline 0.7 %" if name == "clip" else "baseline 0 %",
+            p_value=1e-70 if missing > 0.2 else 0.6, facts={"baseline": 0.007 if name == "clip" else 0.0},
         )  # fmt: skip
     swapped = 20 <= d <= 21
     concordance = 0.52 if swapped else 0.87 + 0.02 * r.random()
@@ -108,7 +108,7 @@ def measure_day(day: Day) -> None:
         day.add(
             metric, value, Method("alignment", "1"), n=396, n_baseline=2780, attributes={"pair": "photo~clip"},
             interval=Interval(value - 0.02, value + 0.02, 0.95, "welch"), p_value=1e-40 if swapped else 0.3 + 0.5 * r.random(),
-            note=f"mean 0.88 -> {concordance:.2f}",
+            facts={"baseline_mean": 0.88, "mean": concordance},
         )  # fmt: skip
     measure_groups(day)
     measure_service(day)
@@ -132,7 +132,7 @@ def measure_groups(day: Day) -> None:
     day.add(
         "fairness.accuracy.difference", gap, FRAME, n=393, attributes={"feature": "site"}, p_value=1e-11 if gap > 0.15 else 0.4,
         interval=Interval(max(0, gap - 0.06), gap + 0.06, 0.95, "newcombe"),
-        note=f"lowest {low} {percent(rates[low])} % (n={SITES[low]}), highest {high} {percent(rates[high])} % (n={SITES[high]})",
+        facts={name: {"group": site, "value": rates[site], "n": SITES[site]} for name, site in (("lowest", low), ("highest", high))},
     )  # fmt: skip
     day.add("fairness.accuracy.ratio", rates[low] / rates[high], FRAME, n=393, attributes={"feature": "site"})
     day.add("quality.accuracy", sum(rates.values()) / 3, CLASS, n=380, interval=wilson(sum(rates.values()) / 3, 380))
@@ -218,7 +218,7 @@ def judge_rule(rule: Rule, day: Day, before: Verdict | None) -> Verdict:
         evidence=tuple(m.id for m in figures[:8]), severity=rule.severity, force=rule.force, refs=rule.refs, input=rule.input,
         modality=rule.modality, budget_share=rule.budget,
         explanation=f"The {rule.metric}{about} is {value:.3g} against a limit of {rule.limit:g}"
-        f"{', p = ' + format(top.p_value, '.1e') if top.p_value is not None else ''} (n = {top.n}). {top.note}".strip(),
+        f"{', p = ' + format(top.p_value, '.1e') if top.p_value is not None else ''} (n = {top.n}). {wording.detail(top)}".strip(),
     )  # fmt: skip
 
 

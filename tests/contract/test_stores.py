@@ -611,7 +611,9 @@ def figures(draw: Callable[..., Any]) -> Measurement:
         bound=draw(st.none() | finite),
         run="",
         recorded=draw(moments),
-        note=draw(text),
+        facts=draw(
+            st.dictionaries(text, st.none() | text | st.integers(-9, 9) | st.lists(text, max_size=2), max_size=3)
+        ),
     )
 
 
@@ -631,7 +633,7 @@ def test_every_figure_and_verdict_survives_the_round_trip(store: Store, figure: 
         refs=tuple(refs),
         observed=figure.value,
         limit=figure.bound,
-        explanation=figure.note,
+        explanation=figure.metric,
         evidence=(figure.id, figure.metric),
         verdict=Word.INSUFFICIENT_EVIDENCE,
         underlying=Word.FAIL,

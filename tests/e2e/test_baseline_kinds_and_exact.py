@@ -59,7 +59,7 @@ def test_from_pinning_to_an_exact_audit(home: Path, capsys: pytest.CaptureFixtur
     code, audit = said(capsys, "audit", *day, "--exact", *at)
     assert code == 1
     (alert,) = [alert for alert in audit["alerts"]["opened"] if alert["kind"] == "image"]
-    assert "rising since 2026-01-12" in alert["explanation"]
+    assert "rising since 12 Jan 2026" in alert["explanation"]
     assert len(alert["examples"]) == 5
     assert alert["budget_share"] > 0
     exact = {(entry["metric"], entry["attributes"].get("column")): entry for entry in audit["exact"]}

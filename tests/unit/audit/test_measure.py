@@ -223,7 +223,7 @@ def test_the_baselines_latency_stands_in_the_note():
     state, frame = with_latency([0.010] * 30)
     before, _ = with_latency([0.004] * 90)
     found = of(service_readings(state, before, frame), "latency.p50")
-    assert (found.note, found.n_baseline) == ("baseline 0.004", 90)
+    assert (found.facts, found.n_baseline) == ({"baseline": pytest.approx(0.004)}, 90)
 
 
 # -- energy and carbon --------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_energy_of_one_call_and_its_ratio_to_the_baseline():
     ratio = of(found, "energy.per_inference.ratio")
     assert ratio.value == pytest.approx(3.0)
     assert (ratio.n, ratio.n_baseline) == (400, 2800)
-    assert ratio.note == "0.03 J a call, baseline 0.01 J"
+    assert (ratio.facts["joules"], ratio.facts["baseline_joules"]) == pytest.approx((0.03, 0.01))
 
 
 def test_energy_by_input():
@@ -307,7 +307,8 @@ def test_sci_is_all_emissions_and_the_embodied_part_over_the_calls():
     found = service_readings(state, None, FRAME, embodied_g=0.02)
     assert of(found, "carbon.emitted").value == 2e-6
     assert of(found, "carbon.sci").value == pytest.approx(2e-6 * 1000 / 400 + 0.02)
-    assert of(found, "carbon.sci").note == "grid of LUX, embodied 0.02 g a call"
+    assert (facts := of(found, "carbon.sci").facts)["country"] == "LUX"
+    assert facts["embodied_g"] == 0.02
     placed = of(run(state, embodied_g=0.02), "carbon.sci")
     assert placed.unit == "g{CO2e}/{R}"
 

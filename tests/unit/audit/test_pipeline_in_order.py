@@ -161,7 +161,7 @@ def test_an_alert_says_what_since_when_how_much_and_names_records(tmp_path: Path
     (alert,) = [a for a in audit(built, 8).alerts.opened if a.kind == "image"]
     assert alert.input == "photo"
     assert alert.budget_share is not None
-    assert "rising since 2026-01-13 00:00, 300 values" in alert.explanation
+    assert "rising since 13 Jan 2026, 300 values" in alert.explanation
     assert "times a unit of capital" in alert.explanation
     assert len(alert.examples) == 5
     assert set(alert.examples) <= set(dark.ids.tolist())

@@ -34,7 +34,7 @@ def test_the_share_of_answers_that_nobody_heard_before() -> None:
     found = read({"capital=aa": 24, "sum=cc": 18, "sum=dd": 6, "new=ee": 24}, {"capital=aa": 168, "sum=cc": 168})
     assert set(found) == {None, "capital", "sum"}
     assert (found[None].value, found[None].n, found[None].n_baseline) == (6 / 48, 48, 336)
-    assert found[None].note.endswith("; new answers to sum; without a baseline: new")
+    assert (found[None].facts["changed"], found[None].facts["without_baseline"]) == (["sum"], ["new"])
     assert (found["capital"].value, found["capital"].p_value) == (0.0, 1.0)
     assert found["sum"].value == 0.25
     together = stats.hypergeom(192, 6, 24).pmf(6)  # all six of the new wording among the window's answers

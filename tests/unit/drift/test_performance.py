@@ -45,10 +45,10 @@ def test_the_estimate_follows_the_realised_accuracy(easy: float) -> None:
     assert reading.interval is not None
     assert reading.interval.lower < realised + 0.02
     assert reading.how is How.MODELLED
-    assert "without labels" in reading.note
+    assert reading.facts["assumes"] == "same_calibration"
     assert (weighted.metric, weighted.status) == ("quality.estimated_accuracy.weighted", Status.OK)
     assert weighted.value == pytest.approx(realised, abs=0.05)
-    assert "without labels" in weighted.note
+    assert weighted.facts["assumes"] == "same_accuracy_by_input"
 
 
 def test_the_contract_of_measurers() -> None:

@@ -137,7 +137,7 @@ def test_mixed_up_pairs_are_found_by_their_agreement_and_the_inputs_stay_quiet()
     reading = readings["photo~clip", "concordance"]
     assert reading.value is not None
     assert reading.value > 1e6
-    assert "rising since 2026-01-12 00:00, 400 values" in reading.note
+    assert (reading.facts["rising_since"], reading.facts["values"]) == (day.start, 400)
     assert all(r.metric == "drift.e_value" for r in readings.values())
 
 

@@ -45,7 +45,7 @@ def test_each_input_has_one_union_and_the_answers_theirs(clean: Window) -> None:
     assert list(found) == ["clip", "note", "photo", "answers"]
     assert found["photo"].attributes == {"input": "photo", "modality": "image"}
     assert all(r.status is Status.OK and r.p_value > 1e-3 for r in found.values())
-    assert "in 4 views" in found["photo"].note  # signal, output, embedding, uncertainty
+    assert found["photo"].facts["views"] == 4  # signal, output, embedding, uncertainty
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_each_input_has_one_union_and_the_answers_theirs(clean: Window) -> None:
 def test_the_view_that_changed_is_named(fault: dict[str, float], owner: str, view: str) -> None:
     found = _unions(make_window(400, 4, **fault))
     assert found[owner].p_value < 1e-9
-    assert found[owner].note.startswith(view + ":")
+    assert found[owner].facts["view"] == view
     assert min(r.p_value for name, r in found.items() if name not in (owner, "answers")) > 1e-3
 
 
@@ -68,7 +68,7 @@ def test_a_class_that_vanished_shows_in_the_output_or_the_embedding() -> None:
     frame = fit_frame(week)
     found = _unions((make_state(kept, frame), make_state(week, frame), frame))["photo"]
     assert found.p_value < 1e-4
-    assert found.note.startswith(("output:", "embedding:"))
+    assert found.facts["view"] in ("output", "embedding")
 
 
 def test_a_model_of_one_input_has_its_answers_among_that_inputs_output(clean: Window) -> None:
@@ -86,7 +86,7 @@ def test_a_model_of_one_input_has_its_answers_among_that_inputs_output(clean: Wi
     frame = fit_frame(week)
     found = _unions((make_state(alone(make_rows(300, 6)), frame), make_state(week, frame), frame))
     assert list(found) == ["photo"]
-    assert "3 views" in found["photo"].note
+    assert found["photo"].facts["views"] == 3
 
 
 def test_the_union_is_bonferroni_of_bonferroni() -> None:
@@ -163,7 +163,7 @@ def test_repeated_payloads_are_counted_and_do_not_pass_for_evidence() -> None:
     share = {r.attributes["input"]: r for r in repetition.PLUGIN.measure(state, baseline, frame)}
     assert share["photo"].value == pytest.approx(1 / 8)
     assert share["photo"].exact
-    assert share["photo"].note.startswith("worth 50 independent")
+    assert share["photo"].facts["effective"] == pytest.approx(50)
 
 
 def test_the_sketch_of_payloads_is_that_of_the_whole_whatever_the_shards() -> None:
@@ -209,7 +209,7 @@ def test_classifier_kid_and_kernel_see_a_moved_embedding_and_nothing_else(clean:
     areas = {r.attributes["input"]: r for r in domain_classifier.PLUGIN.measure(moved, baseline, frame)}
     assert areas["photo"].value > 0.8
     assert areas["photo"].p_value < 1e-9
-    assert "embedding" in areas["photo"].note
+    assert "embedding" in areas["photo"].facts["leading_column"]
     assert areas["clip"].p_value > 1e-3
     for plugin, limit in ((kid.PLUGIN, 1 / 200), (kernel.PLUGIN, 1 / 200)):
         p = {

@@ -79,13 +79,14 @@ def test_readings_have_intervals_and_a_note_that_names_both_ends():
     rows = [("george", "1", "1")] * 70 + [("theo", "1", "1")] * 46 + [("theo", "1", "2")] * 21 + [("jo", "3", "3")] * 60
     found = read(rows)
     gap = found["accuracy.difference", None]
-    assert gap.note == "lowest theo 68.7 % (n=67), highest george 100 % (n=70)"
+    assert gap.facts["lowest"] == {"group": "theo", "value": 46 / 67, "n": 67}
+    assert gap.facts["highest"] == {"group": "george", "value": 1.0, "n": 70}
     assert gap.value == pytest.approx(21 / 67)
     assert gap.p_value < 1e-8
     assert 0.1 < gap.interval.lower < gap.value < gap.interval.upper < 0.5
     assert found["accuracy.ratio", None].p_value == gap.p_value
     assert found["accuracy", "theo"].interval.method == "wilson"
-    assert found["accuracy", "theo"].note == "46 of 67"
+    assert found["accuracy", "theo"].facts == {"count": 46, "of": 67}
     assert found["accuracy", "theo"].p_value < 1e-8
 
 
@@ -97,7 +98,7 @@ def test_a_rate_without_a_denominator_is_undefined_never_zero():
     missing = found["false_positive_rate", "a"]
     assert (missing.status, missing.reason, missing.value) == (Status.INSUFFICIENT_DATA, "undefined", None)
     assert found["false_positive_rate.difference", None].value == pytest.approx(1.0)
-    assert "1 group below n = 10 left out" in found["false_positive_rate.difference", None].note
+    assert found["false_positive_rate.difference", None].facts["groups_left_out"] == 1
 
 
 def test_small_groups_are_said_to_be_small_and_stay_out_of_the_gap():
@@ -139,7 +140,7 @@ def test_selection_needs_no_labels():
     rows = [("a", None, "1")] * 30 + [("a", None, "0")] * 10 + [("b", None, "1")] * 10 + [("b", None, "0")] * 30
     found = read(rows)
     assert found["selection_rate.difference", None].value == pytest.approx(0.5)
-    assert found["selection_rate", "a"].note.endswith("positive class: 1")
+    assert found["selection_rate", "a"].facts["positive"] == "1"
     assert found["accuracy", "a"].reason == "unlabelled"
     assert found["true_positive_rate.ratio", None].reason == "unlabelled"
 
@@ -200,7 +201,7 @@ def test_the_plugin_keeps_the_measurers_contract():
         for reading in PLUGIN.measure(current, baseline, frame)
         if reading.metric == "fairness.accuracy.difference" and reading.attributes["feature"] == "speaker"
     )
-    assert gap.note.startswith("lowest theo")
+    assert gap.facts["lowest"]["group"] == "theo"
     assert gap.p_value < 1e-6
 
 

@@ -155,22 +155,25 @@ def test_a_gap_over_a_feature_is_overall_and_names_it():
         metric="fairness.accuracy.difference",
         value=0.31,
         attributes={"feature": "speaker"},
-        note="lowest theo 0.69 (n=67), highest george 1.00 (n=70)",
+        facts={
+            "lowest": {"group": "theo", "value": 0.69, "n": 67},
+            "highest": {"group": "george", "value": 1.0, "n": 70},
+        },
     )
     found = only(days.next(gap))
     assert (found.slice, found.input, found.kind) == ("overall", None, "bias")
     assert "accuracy differs by 31 percentage points between the groups of speaker" in found.explanation
-    assert "lowest theo 0.69" in found.explanation
+    assert "lowest theo 69 %" in found.explanation
 
 
 def test_the_explanation_says_what_how_sure_since_when_and_what_next():
     days = Judged(policy_set(controls(DRIFT + "  significance: budget\n", BUDGET)))
     days.next(drifted(days, "contrast", 0.05, 0.4))
-    note = "mean 0.308 in the baseline, 0.246 now"
-    found = only(days.next(drifted(days, "contrast", 0.54, 1e-40, note=note), drifted(days, "p99_level", 0.2, 1e-9)))
+    means = {"mean": 0.246, "baseline_mean": 0.308}
+    found = only(days.next(drifted(days, "contrast", 0.54, 1e-40, facts=means), drifted(days, "p99_level", 0.2, 1e-9)))
     assert found.explanation == (
         "Image drift (input photo): the distribution of contrast moved away from the baseline (KS distance 0.54 of at most 1), "
-        "where at most 0.15 is allowed (mean 0.308 in the baseline, 0.246 now). If nothing had changed, so much would show less "
+        "where at most 0.15 is allowed (mean 0.246 now, 0.308 in the baseline). If nothing had changed, so much would show less "
         "than once in a billion comparisons (p = 1e-40); the rule alarms below p = 5.0e-04, so that its whole policy raises a "
         "false alarm about once in 3 years; 400 records against 2,800 in the baseline. Also beyond the limit: p99 level 0.2. "
         "In alarm since the window of 13 Jan 2026. Next: Look at the camera."

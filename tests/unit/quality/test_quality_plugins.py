@@ -72,7 +72,7 @@ def test_accuracy_is_compared_with_the_baseline_one_sided():
     expected = stats.fisher_exact([[370, 30], [2750, 50]], alternative="less").pvalue
     assert found.p_value == pytest.approx(expected, rel=1e-6)
     assert (found.n, found.n_baseline) == (400, 2800)
-    assert found.note == "370 of 400; baseline 98.2 % (2750 of 2800)"
+    assert found.facts == {"count": 370, "of": 400, "baseline_count": 2750, "baseline_of": 2800}
     assert read(CLASSES, better, before)["quality.accuracy", None].p_value == pytest.approx(1.0)
     assert read(CLASSES, worse)["quality.accuracy", None].p_value is None
 

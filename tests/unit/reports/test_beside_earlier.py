@@ -75,7 +75,7 @@ def test_at_most_so_many_windows_count_and_versions_among_them_are_named(history
     assert spread_text(found).endswith("; among them version 1.5.0, first seen 5 Nov 2026.")
 
 
-@pytest.mark.parametrize("other", [{"how": How.MEASURED}, {"note": "another meter"}])
+@pytest.mark.parametrize("other", [{"how": How.MEASURED}, {"facts": {"meter": "another meter"}}])
 def test_windows_of_another_method_or_meter_are_left_out(history, other):
     def metered(m, number):
         return replace(m, **other) if m.metric == PER_ANSWER and number < 6 else m

@@ -85,8 +85,10 @@ def test_what_has_no_scale_is_held_against_chance(metric):
 
 
 def test_a_frechet_distance_stands_beside_what_chance_adds():
-    note = "0.003 of 0.13 is expected by chance, give or take 0.0014"
-    assert says("drift.frechet", 0.127, note=note).endswith(f"; of the raw distance, {note}.")
+    facts = {"raw": 0.13, "expected_by_chance": 0.003, "chance_spread": 0.0014}
+    assert says("drift.frechet", 0.127, facts=facts).endswith(
+        "; of the raw distance, 0.003 of 0.13 expected by chance, give or take 0.0014."
+    )
 
 
 def test_findings_say_it_in_html_and_json_and_the_method_explains_what_is_there(reports):

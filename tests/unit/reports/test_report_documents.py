@@ -278,7 +278,7 @@ def test_hostile_text_stays_text(history, span, generated):
     evil = "<script>alert(1)</script>"
     audit = audits[0]
     measurements = tuple(
-        replace(m, attributes={**m.attributes, "column": evil}, note=f"=cmd|'{evil}'")
+        replace(m, attributes={**m.attributes, "column": evil}, facts={"text": f"=cmd|'{evil}'"})
         if "column" in m.attributes
         else m
         for m in audit.measurements

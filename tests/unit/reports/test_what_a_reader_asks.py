@@ -152,7 +152,7 @@ def test_grams_follow_from_joules_in_one_sentence(day, figure):
     figures = [
         figure("energy.active", 600.0, **joules), figure("energy.active", 500.0, attributes={"input": "photo"}, **joules),
         figure("energy.idle", 3000.0, **joules),
-        figure("carbon.emitted", 0.25 * 3600 / 3.6e6, unit="kg{CO2e}", how=How.MODELLED, note="grid of NLD"),
+        figure("carbon.emitted", 0.25 * 3600 / 3.6e6, unit="kg{CO2e}", how=How.MODELLED, facts={"country": "NLD"}),
     ]  # fmt: skip
     said = carbon_sentence(day(figures))
     assert said.startswith("Carbon: 1.00 Wh, active and idle, x 250 g CO2e per kWh (grid of NLD: ")

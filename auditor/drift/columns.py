@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from auditor.core.catalogue import MetricSpec
+from auditor.core.facts import Facts
 from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.presence import Presence
 from auditor.core.state import OTHER, WindowState
-from auditor.core.words import listing
 from auditor.drift.compared import describer_changed, effective_share
 from auditor.statistics.columns import column_spec
 from auditor.statistics.intervals import wilson
@@ -154,7 +155,7 @@ def _readings(
     if isinstance(unseen, str):
         yield _no_reading(UNSEEN, unseen, now, attributes)
     else:
-        yield _rate(UNSEEN, *unseen.counts, share, attributes, unseen.note)
+        yield _rate(UNSEEN, *unseen.counts, share, attributes, unseen.facts)
     other = (now.text_count, then.text_count) if kind == "numeric" else (now.numbers, then.numbers)
     yield _rate(TYPE, other[0], now.values, other[1], then.values, share, attributes)
 
@@ -168,7 +169,7 @@ class _Unseen:
     """Unseen values and all values, now and in the baseline, and which values they are."""
 
     counts: tuple[int, int, int, int]
-    note: str = ""
+    facts: Facts = field(default_factory=dict)
 
 
 def _unseen_words(now: _Column, then: _Column) -> _Unseen | str:
@@ -183,8 +184,8 @@ def _unseen_words(now: _Column, then: _Column) -> _Unseen | str:
         return "open_vocabulary"
     new = {word: count for word, count in seen.items() if word not in known}
     largest = sorted(new, key=lambda word: (-new[word], word))
-    note = f"new: {listing([repr(word) for word in largest], most=3)}" if new else ""
-    return _Unseen((sum(new.values()), sum(seen.values()), once, total), note)
+    facts = {"new_values": largest[:3], "new_values_total": len(new)} if new else {}
+    return _Unseen((sum(new.values()), sum(seen.values()), once, total), facts)
 
 
 def _unmerged(counts: Mapping[str, int]) -> dict[str, int]:
@@ -201,11 +202,9 @@ def _unseen_numbers(name: str, current: WindowState, baseline: WindowState) -> _
     outside = (now.bins < then.bins[0]) | (now.bins > then.bins[-1])
     count = int(now.counts[outside].sum())
     low, high = then.moments.low, then.moments.high
-    note = (
-        f"{now.moments.low:.4g} to {now.moments.high:.4g} now, {low:.4g} to {high:.4g} in the baseline" if count else ""
-    )
+    here = {"low": now.moments.low, "high": now.moments.high, "baseline_low": low, "baseline_high": high}
     ends = int(np.minimum([then.counts[0], then.counts[-1]], 1).sum())
-    return _Unseen((count, now.n, ends, then.n), note)
+    return _Unseen((count, now.n, ends, then.n), here if count else {})
 
 
 def _rate(
@@ -216,12 +215,12 @@ def _rate(
     n_baseline: int,
     share: tuple[float, float],
     attributes: Mapping[str, str],
-    note: str = "",
+    facts: Facts = MappingProxyType({}),
 ) -> Reading:
     if n <= 0:
         return Reading(metric=metric, status=Status.INSUFFICIENT_DATA, reason="no_data", attributes=attributes)
     k, k_baseline = min(max(k, 0), n), min(max(k_baseline, 0), n_baseline)
-    counts = f"{k_baseline} of {n_baseline} in the baseline, {k} of {n} now"
+    counts = {"count": k, "of": n, "baseline_count": k_baseline, "baseline_of": n_baseline}
     return Reading(
         metric=metric,
         value=k / n,
@@ -230,7 +229,7 @@ def _rate(
         attributes=attributes,
         interval=wilson(k, n),
         p_value=rise_p(k, n, k_baseline, n_baseline, share) if n_baseline else None,
-        note=f"{counts}; {note}" if note else counts,
+        facts={**counts, **facts},
     )
 
 

@@ -99,6 +99,19 @@ def _extremes(facts: Mapping[str, Any], m: Measurement, when: str) -> str:
     return ", ".join(shown)
 
 
+def _new_values(facts: Mapping[str, Any], m: Measurement, when: str) -> str:
+    names = [f"“{name}”" for name in facts["new_values"]]
+    more = facts.get("new_values_total", len(names)) - len(names)
+    return f"new: {listing([*names, *([f'{more:,} more'] if more > 0 else [])])}"
+
+
+def _range(facts: Mapping[str, Any], m: Measurement, when: str) -> str:
+    here, before = (
+        f"{number(facts[f'{part}low'], 4)} to {number(facts[f'{part}high'], 4)}" for part in ("", "baseline_")
+    )
+    return f"{here} {when}, {before} in the baseline"
+
+
 def _left_out(facts: Mapping[str, Any], m: Measurement, when: str) -> str:
     return f"{plural(facts['groups_left_out'], 'group')} below n = {facts['least_n']:,} left out"
 
@@ -135,6 +148,8 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any], Measurement,
     (("joules", "baseline_joules"), _beside("joules", " J")),
     (("category", "share", "baseline_share"), _category),
     (("baseline",), _baseline),
+    (("new_values", "new_values_total"), _new_values),
+    (("low", "high", "baseline_low", "baseline_high"), _range),
     (("rising_since", "values"), _rising),
     (("expected_by_chance", "raw", "chance_spread"), _expected),
     (("changed",), lambda facts, m, when: f"new outputs for {listing(facts['changed'])}"),

@@ -109,7 +109,7 @@ def test_new_categories_and_numbers_out_of_range() -> None:
         assert reading.value == pytest.approx(0.2)
         assert reading.p_value is not None
         assert reading.p_value < ALARM
-    assert "'brand new'" in found["input.unseen_rate", "kind"].note
+    assert "brand new" in found["input.unseen_rate", "kind"].facts["new_values"]
 
 
 def test_a_new_group_is_an_unseen_value_of_its_feature() -> None:

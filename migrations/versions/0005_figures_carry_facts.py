@@ -1,6 +1,6 @@
 """Figures carry facts in place of a note in English.
 
-Revision 0004, after 0003. A note becomes the fact `text`, which is shown as it stands.
+Revision 0005, after 0004. A note becomes the fact `text`, which is shown as it stands.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

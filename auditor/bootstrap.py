@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from auditor import registry
 from auditor.audit.pipeline import Pipeline
-from auditor.core.errors import ConfigurationError
+from auditor.core.errors import ConfigurationError, StoreError
 from auditor.settings import FILE, Home, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from auditor.audit.pipeline import AuditReport
     from auditor.policy.loader import PolicySet
     from auditor.ports import Descriptor, Engine, Queries, Sink
 
@@ -49,6 +51,10 @@ class App:
     def store(self) -> Any:
         return self.pipeline.store
 
+    @property
+    def archive(self) -> Any:
+        return self.pipeline.archive
+
 
 def init_home(folder: Path, *, settings: str = TEMPLATE) -> Home:
     """Make a home: settings, folders, the store at its newest schema. An existing one is left as it is."""
@@ -76,35 +82,145 @@ def open_app(settings: Settings, *, engine: Engine | None = None, figures_only: 
     figures_only : bool
         Leave out what only draws or copies: Evidently, MLflow and the other sinks.
     """
+    from auditor.intake.lock import writer_lock
+
+    with writer_lock(Home(settings.root)), _composed(settings, engine, figures_only) as app:
+        check_behind(app)
+        _complete_ledger(app)
+        yield app
+
+
+@contextmanager
+def _composed(settings: Settings, engine: Engine | None = None, figures_only: bool = False) -> Iterator[App]:
     from auditor.intake.archive import ParquetArchive
     from auditor.intake.drain import HomeIntake
-    from auditor.intake.lock import writer_lock
     from auditor.store.sql import SqlStore
 
     home = Home(settings.root)
-    with writer_lock(home):
-        store = SqlStore(settings.store_url)
-        try:
-            place = settings.archive.url or home.archive
-            archive = ParquetArchive(place, home.quarantine, index=store, checksums=store)
-            yield App(
+    store = SqlStore(settings.store_url)
+    try:
+        place = settings.archive.url or home.archive
+        archive = ParquetArchive(place, home.quarantine, index=store, checksums=store)
+        yield App(
+            settings=settings,
+            home=home,
+            pipeline=Pipeline(
+                store=store,
+                archive=archive,
+                intake=HomeIntake(home, archive, store),
+                engine=engine or registry.load("engines", settings.audit.engine),
+                measurers=_measurers(settings, figures_only),
+                policies=load_policies(settings),
+                sinks={} if figures_only else _sinks(settings, home),
+                artifacts=home.artifacts,
                 settings=settings,
-                home=home,
-                pipeline=Pipeline(
-                    store=store,
-                    archive=archive,
-                    intake=HomeIntake(home, archive, store),
-                    engine=engine or registry.load("engines", settings.audit.engine),
-                    measurers=_measurers(settings, figures_only),
-                    policies=load_policies(settings),
-                    sinks={} if figures_only else _sinks(settings, home),
-                    artifacts=home.artifacts,
-                    settings=settings,
-                    versions=versions(),
-                ),
+                versions=versions(),
+                ledger=archive.ledger,
+            ),
+        )
+    finally:
+        store.close()
+
+
+def check_behind(app: App) -> None:
+    """StoreError `store_behind` when the archive has models, days or commands that the store does not know."""
+    store, archive = app.store, app.archive
+    found = []
+    for model in archive.models():
+        unknown = set(archive.days(model)) - store.days(model)
+        if unknown:
+            found.append(f"{len(unknown)} days of {model!r}, {min(unknown):%Y-%m-%d} to {max(unknown):%Y-%m-%d}")
+    if not found and not store.models() and not store.commands() and archive.ledger.has_commands():
+        found.append("commands")
+    if found:
+        raise StoreError(
+            "store_behind",
+            f"the store does not know what the archive holds: {'; '.join(found[:3])}",
+            where=app.settings.store.url.rpartition("@")[2] or str(app.home.store),
+            fix="restore a backup of the store, or run `auditor db rebuild`",
+        )
+
+
+def check_archive(settings: Settings) -> list[str]:
+    """Differences between the archive's files and what the store knows of them; beside a running writer."""
+    from auditor.intake.archive import ParquetArchive
+    from auditor.intake.inventory import verify
+    from auditor.store.sql import SqlStore
+
+    home = Home(settings.root)
+    store = SqlStore(settings.store_url, read_only=True)
+    try:
+        archive = ParquetArchive(settings.archive.url or home.archive, home.quarantine, checksums=store)
+        return list(verify(archive, store, {model.name: model.records for model in store.models()}))
+    finally:
+        store.close()
+
+
+def _complete_ledger(app: App) -> None:
+    """Once, for a home that is older than its ledger: copy commands and readings from the store beside the archive."""
+    ledger = app.archive.ledger
+    if ledger.complete():
+        return
+    for command in app.store.commands():
+        ledger.keep_command(command, None)
+    ledger.keep_readings("before", datetime.now(UTC), *app.store.all_readings())
+    ledger.mark_complete()
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What `rebuild` made: numbers of records, windows, commands; keys to issue anew; where the former store lies."""
+
+    records: int
+    repeated: int
+    report: AuditReport
+    commands: int
+    keys: tuple[str, ...]
+    former: Path | None
+
+
+def rebuild(settings: Settings) -> Rebuilt:
+    """Make the store again from the archive and the commands beside it.
+
+    Windows are audited up to where they were audited before, and what was delivered counts as delivered; later windows are
+    left to the next audit. A former SQLite file is kept beside the new one.
+
+    Raises
+    ------
+    StoreError
+        `store_not_empty`, for a PostgreSQL database that has records or audits already.
+    """
+    from auditor.intake.inventory import reindex
+    from auditor.intake.lock import writer_lock
+    from auditor.store.maintenance import replaced
+
+    now = datetime.now(UTC)
+    with (
+        writer_lock(Home(settings.root)),
+        replaced(settings.store_url, now) as (url, former),
+        _composed(replace(settings, store=replace(settings.store, url=url))) as app,
+    ):
+        if app.store.models() or app.store.commands():
+            raise StoreError(
+                "store_not_empty",
+                "the database holds a store already",
+                where=app.store.name,
+                fix="name an empty database in [store] url, run `auditor db upgrade`, then rebuild",
             )
-        finally:
-            store.close()
+        records, repeated = reindex(app.archive, app.store)
+        said, audited = app.archive.ledger.commands(), app.archive.ledger.audited()
+        again = replace(app.pipeline, sent_before={model: sent for model, (_, sent) in audited.items()})
+        report = again.replay(said, {model: until for model, (until, _) in audited.items()}, now)
+    ended = {command.payload.get("id") for command, _ in said if command.kind == "key.revoke"}
+    keys = [command.payload for command, _ in said if command.kind == "key.create"]
+    return Rebuilt(
+        records=records,
+        repeated=repeated,
+        report=report,
+        commands=len(said),
+        keys=tuple(f"{key['id']} ({key['role']})" for key in keys if key.get("id") not in ended),
+        former=former,
+    )
 
 
 def open_queries(settings: Settings) -> Queries:

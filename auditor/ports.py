@@ -184,6 +184,18 @@ class IntakeReport:
     commands: list[Command] = field(default_factory=list)
 
 
+class Ledger(Protocol):
+    """What lies beside the archive, so that the store can be made again from both."""
+
+    def keep_command(self, command: Command, audited_until: datetime | None) -> None:
+        """Keep what a person said; `audited_until` is up to where the model it names was audited by then."""
+        ...
+
+    def keep_audited(self, model: str, until: datetime, sent: Mapping[str, datetime]) -> None:
+        """Up to where a model was audited, and by name of the sink, up to where it received everything."""
+        ...
+
+
 class Intake(Protocol):
     """Takes closed segments of spool and journal into archive, index and store."""
 
@@ -312,10 +324,10 @@ class BaselineStore(Protocol):
 class AuditStore(Protocol):
     """Audited windows."""
 
-    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: bool = False) -> None:
+    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: Collection[str] = ()) -> None:
         """Run, measurements, verdicts, artifacts, alert changes and deliveries in one transaction.
 
-        With `sent` the deliveries were sent before: their keys are kept, so that none is sent again.
+        `sent` names sinks that received them before: their keys are kept, so that none is sent again.
         """
         ...
 

@@ -38,6 +38,8 @@ class Outbox:
         self._artifacts = artifacts
         self._blocked: set[tuple[str, str]] = set()
         self._failures: Counter[str] = Counter()
+        self.models: set[str] = set()
+        """Models of which something was sent in this round."""
         self.failed: dict[str, str] = {}
         """The last error of this round by name of the sink, dead letters included."""
 
@@ -84,5 +86,6 @@ class Outbox:
             self._failures[name] += 1
             return False
         self._store.settle_delivery(name, pending.key)
+        self.models.add(pending.model)
         self._failures[name] = 0
         return True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
@@ -47,7 +47,19 @@ from auditor.core.window import (
     silences,
     to_us,
 )
-from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Measurer, Monitor, Renderer, Sink, Store
+from auditor.ports import (
+    Archive,
+    Damage,
+    Engine,
+    Intake,
+    IntakeReport,
+    Ledger,
+    Measurer,
+    Monitor,
+    Renderer,
+    Sink,
+    Store,
+)
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,6 +100,9 @@ class Pipeline:
     artifacts: Path
     settings: Settings
     versions: Mapping[str, str]
+    ledger: Ledger | None = None
+    sent_before: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    """By model and name of the sink: up to where the sink received everything, before the store was made again."""
 
     @cached_property
     def windows(self) -> Windows:
@@ -107,9 +122,18 @@ class Pipeline:
                 said = f"{command.kind} by {command.by} was not done: {error}"
                 report.damaged.append(Damage(what=said, where=f"command {command.id}"))
             # Logged once it is done: a command whose doing was cut short is done again, with the same outcome.
-            self.store.log_command(command)
+            self._log(command)
         self.intake.acknowledge()
         return report
+
+    def _log(self, command: Command) -> None:
+        """Put a command on record, in the archive first."""
+        if self.ledger is not None:
+            self.ledger.keep_command(command, self._audited_until(str(command.payload.get("model", ""))))
+        self.store.log_command(command)
+
+    def _audited_until(self, model: str) -> datetime | None:
+        return max((run.span.end for run in self.store.runs(model)), default=None)
 
     def _apply(self, command: Command) -> None:
         if command.kind == "baseline.pin":
@@ -128,7 +152,7 @@ class Pipeline:
         self.take_in()
         command = pin_command(model, span, by=by, at=at, kind=kind)
         baseline = self._pin(model, span, command, kind)
-        self.store.log_command(command)
+        self._log(command)
         return baseline
 
     def _pin(self, model: str, span: Span, command: Command, kind: str) -> Baseline:
@@ -199,10 +223,63 @@ class Pipeline:
                     report.exact += self._recompute(audit, pinned)
                 outbox.flush(now, model=name)
         outbox.flush(now)
+        self._keep_audited({audit.run.model for audit in report.audits} | outbox.models)
         report.failed_sinks = outbox.failed
         report.waiting, report.dead = (self.store.backlog(self.sinks, dead=dead) for dead in (False, True))
         report.damaged += self.archive.damage()
         return report
+
+    def _keep_audited(self, models: Collection[str]) -> None:
+        """Keep beside the archive up to where models are audited, and which sinks received all of that."""
+        if self.ledger is None:
+            return
+        behind = {(sink, one.model) for sink in self.sinks for one in self.store.waiting(sink)}
+        for model in models:
+            until = self._audited_until(model)
+            if until is not None:
+                self.ledger.keep_audited(model, until, {s: until for s in self.sinks if (s, model) not in behind})
+
+    def replay(
+        self, commands: Sequence[tuple[Command, datetime | None]], audited: Mapping[str, datetime], now: datetime
+    ) -> AuditReport:
+        """Apply archived commands and audit archived windows, in their order, on a store that was made again.
+
+        Parameters
+        ----------
+        commands : sequence of (Command, datetime or None)
+            Oldest first, each with up to where its model had been audited by then.
+        audited : mapping of str to datetime
+            By model, up to where it is audited at the end.
+        """
+        report = AuditReport()
+        known = set(self.archive.models())
+        for command, until in commands:
+            model = command.payload.get("model")
+            try:
+                if command.kind == "baseline.pin" and until is not None and model in known:
+                    self._audit_up_to(model, until, now, report)
+                self._apply(command)
+            except AuditorError as error:
+                said = f"{command.kind} by {command.by} was not done: {error}"
+                report.damaged.append(Damage(what=said, where=f"command {command.id}"))
+            self.store.log_command(command)
+        for model, until in audited.items():
+            if model in known:
+                self._audit_up_to(model, until, now, report)
+        report.damaged += self.archive.damage()
+        return report
+
+    def _audit_up_to(self, model: str, until: datetime, now: datetime, report: AuditReport) -> None:
+        pinned = self.store.baseline(model)
+        due, passed_over = self._due(model, now, None, until)
+        report.passed_over += [(model, silence) for silence in passed_over]
+        report.audits += [self._audit_window(model, span, pinned, now) for span in due]
+
+    def deliver(self, now: datetime) -> None:
+        """Send what waits and is due: for the scheduler, between audits."""
+        outbox = self.outbox()
+        outbox.flush(now, only_due=True)
+        self._keep_audited(outbox.models)
 
     def outbox(self) -> Outbox:
         """A round of deliveries."""
@@ -351,7 +428,9 @@ class Pipeline:
             alerts=alerts,
             artifacts=tuple(self._render(window, baseline, frame, run)),
         )
-        self.store.commit(audit, self.outbox().deliveries(audit))
+        before = self.sent_before.get(model, {})
+        sent = [sink for sink, end in before.items() if span.end <= end]
+        self.store.commit(audit, self.outbox().deliveries(audit), sent=sent)
         return audit
 
     def _since_it_opened(self, span: Span, alert: Alert) -> Sequence[Verdict]:

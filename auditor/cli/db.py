@@ -1,18 +1,19 @@
-"""`auditor db upgrade|check|backup|redeliver`: the store's schema, soundness, copies and outbox."""
+"""`auditor db upgrade|check|backup|rebuild|redeliver`: the store's schema, soundness, copies and outbox."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from auditor.cli.common import add_common, print_json, settings_for
+from auditor.cli.common import add_common, note, print_json, settings_for
 
 
 def register(commands: Any) -> None:
     """Add `db` with its words."""
     words = commands.add_parser("db", help="the store: schema, soundness, copies").add_subparsers(
-        metavar="upgrade|check|backup|redeliver", required=True
+        metavar="upgrade|check|backup|rebuild|redeliver", required=True
     )
     upgrade = words.add_parser("upgrade", help="bring the schema to the newest revision")
     add_common(upgrade)
@@ -24,6 +25,9 @@ def register(commands: Any) -> None:
     add_common(backup)
     backup.add_argument("file", metavar="FILE", type=Path, help="where to; must not exist")
     backup.set_defaults(run=run_backup)
+    rebuild = words.add_parser("rebuild", help="make the store again from the archive and the commands beside it")
+    add_common(rebuild)
+    rebuild.set_defaults(run=run_rebuild)
     redeliver = words.add_parser("redeliver", help="let deliveries that a sink refused for good wait again")
     add_common(redeliver)
     redeliver.add_argument("--sink", metavar="NAME", help="of this sink; of all of them, when absent")
@@ -55,9 +59,13 @@ def run_upgrade(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what was found; 0 when sound, 1 when not."""
+    from auditor.bootstrap import check_archive
     from auditor.store.maintenance import check
 
-    found = check(settings_for(args).store_url)
+    settings = settings_for(args)
+    found = check(settings.store_url)
+    if not found.findings:
+        found = replace(found, findings=tuple(check_archive(settings)))
     if args.json:
         print_json(
             "db-check",
@@ -85,6 +93,38 @@ def run_backup(args: argparse.Namespace) -> int:
     else:
         print(f"{made.path}: {made.size} bytes, schema {made.schema}, sha256 {made.sha256}")
     return 0
+
+
+def run_rebuild(args: argparse.Namespace) -> int:
+    """Rebuild, and print what was made; 0, or 1 when part of the archive was damaged or a command could not be applied."""
+    from auditor.bootstrap import rebuild
+
+    made = rebuild(settings_for(args))
+    report = made.report
+    if args.json:
+        print_json(
+            "db-rebuild",
+            {
+                "records": made.records,
+                "repeated": made.repeated,
+                "windows": len(report.audits),
+                "commands": made.commands,
+                "keys": list(made.keys),
+                "former": made.former and str(made.former),
+                "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in report.damaged],
+            },
+        )
+    else:
+        print(
+            f"the store was made again: {made.records} records, {made.commands} commands, {len(report.audits)} windows"
+        )
+        if made.former is not None:
+            print(f"the former store is kept as {made.former}")
+        for key in made.keys:
+            print(f"issue anew: key {key}; `auditor key create` makes keys, the former ones open nothing")
+    for item in report.damaged:
+        note(f"damaged: {item.what}; {item.where}")
+    return 1 if report.damaged else 0
 
 
 def run_redeliver(args: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from auditor.intake import compaction, parts, schema
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
 from auditor.intake.dotted import nest
+from auditor.intake.ledger import Ledger
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_struct
 from auditor.intake.unpack import some_columns, to_rows
@@ -69,6 +70,7 @@ class ParquetArchive:
         checksums: PartStore | None = None,
     ) -> None:
         self._place: Place = place(root)
+        self.ledger = Ledger(self._place)
         self._quarantine = Path(quarantine)
         self._index = index
         self._checksums = checksums
@@ -278,6 +280,28 @@ class ParquetArchive:
             times = table["time"].cast(pa.int64()).to_pylist()
             found.update(zip(table["id"].to_pylist(), map(from_us, times), strict=True))
         return found
+
+    def files(self, model: str, day: datetime) -> list[str]:
+        """Paths of the files that hold the records of a day, below the archive."""
+        return self._in(f"{_folder(model)}/day={day:%Y-%m-%d}")
+
+    def records(self, path: str) -> Iterator[core.Record]:
+        """The records of one file, in its order; none when it does not read, and then it is in quarantine."""
+        table = self._table(path)
+        if table is not None:
+            yield from (_record(table.slice(row, 1)) for row in range(table.num_rows))
+
+    def remember(self, path: str) -> None:
+        """Keep the checksum of a file as it is now."""
+        self._arrived(path)
+
+    def inspect(self, path: str) -> int | str:
+        """How many records a file holds, or what is wrong with it; nothing is moved."""
+        try:
+            with self._place.source(path) as source:
+                return int(self._checked(path, source, None, None).num_rows)
+        except parts.UNREADABLE as error:
+            return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
     def damage(self) -> Sequence[Damage]:
         """Files set aside since the last call, by this process or by one that reads for it."""

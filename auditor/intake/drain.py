@@ -106,6 +106,7 @@ class HomeIntake:
         self._take_labels(batch, contents, dirty)
         contents.tallies += refused_tallies(contents.refused)
         if contents.readings or contents.tallies:
+            self._archive.ledger.keep_readings(batch.id, batch.at, contents.readings, contents.tallies)
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
             ends = [(item.model.name, item.start, item.end) for item in contents.readings]
             ends += [(item.model.name, item.start, item.end) for item in contents.tallies]

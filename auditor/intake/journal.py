@@ -14,10 +14,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from auditor.core.command import Command
 from auditor.core.identity import canonical_json, slug, uuid7
+from auditor.core.window import from_us
 from auditor.intake.places import write_file
 from auditor.segments import OPEN, POISONED, SEALED, adoptable, fsync_folder, retire
 from auditor.settings import Home
@@ -43,6 +45,11 @@ class Batch:
     def number(self) -> int:
         """Milliseconds at which the batch was made, times 2**20: leaves room to number what is in it."""
         return int(self.id.replace("-", "")[:12], 16) << 20
+
+    @property
+    def at(self) -> datetime:
+        """When the batch was made."""
+        return from_us((self.number >> 20) * 1000)
 
     def segments(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if path.suffix in (SEALED, OPEN, POISONED))

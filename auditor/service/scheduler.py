@@ -106,7 +106,7 @@ class Scheduler:
             if audit and self._due(pipeline, now):
                 self._audit(pipeline, now)
             elif audit:
-                pipeline.outbox().flush(now, only_due=True)
+                pipeline.deliver(now)
             self._said = ""
             return True
         except AuditorError as error:

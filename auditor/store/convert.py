@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from auditor.core.artifact import Artifact
@@ -13,12 +14,12 @@ from auditor.core.codec import decode_state, encode_state
 from auditor.core.command import Command
 from auditor.core.errors import StoreError
 from auditor.core.frame import Frame
-from auditor.core.identity import digest
+from auditor.core.identity import canonical_json, digest
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
 from auditor.core.run import AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Force, Ref, State, Verdict, Word
-from auditor.core.window import Baseline, Span
+from auditor.core.window import Baseline, Span, format_time
 
 Row = Mapping[str, Any]
 
@@ -153,6 +154,37 @@ def baseline_from(row: Row) -> Baseline:
     )
 
 
+_SEALED = {
+    "measurements": (
+        *("id", "metric", "value", "unit", "status", "reason", "model", "version", "start", "end", "n", "n_baseline"),
+        *("baseline", "attributes", "interval", "p_value", "how", "exact", "bound"),
+    ),
+    "verdicts": (
+        *("id", "policy", "control", "model", "slice", "start", "end", "verdict", "underlying", "reason", "state"),
+        *("since", "observed", "limit", "n", "evidence", "input"),
+    ),
+}
+"""Columns that a checksum covers. Fixed: what is added to a table later must not alter the checksums of older rows."""
+
+
+def checksums(table: str, found: Iterable[Measurement | Verdict]) -> dict[str, int]:
+    """CRC-32 of each measurement or verdict, by id."""
+    return {one.id: zlib.crc32(canonical_json([_plain(one, name) for name in _SEALED[table]])) for one in found}
+
+
+def _plain(one: Measurement | Verdict, name: str) -> Any:
+    value = getattr(one, name)
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, Interval):
+        return [float(value.lower), float(value.upper), float(value.level), value.method]
+    if isinstance(value, Mapping):
+        return sorted(value.items())
+    if name in ("value", "p_value", "bound", "observed", "limit") and value is not None:
+        return float(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
 def pack_frame(frame: Frame) -> bytes:
     """JSON in the frame's own order of columns, compressed; floats survive exactly."""
     body = json.dumps(frame.as_json(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -188,5 +220,5 @@ def _damaged(what: str, expected: str) -> StoreError:
         f"{what}_damaged",
         f"a stored {what} is not what was written",
         where=f"digest {expected[:16]}",
-        fix="restore a backup; see the backup-and-restore how-to",
+        fix="restore a backup (see the backup-and-restore how-to), or run `auditor db rebuild`",
     )

@@ -6,6 +6,7 @@ instead of deadlocking, readers open the file `mode=ro`. A connection must not b
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,17 @@ from auditor.core.identity import canonical_json
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
+MEND = "restore a backup (see the backup-and-restore how-to), or run `auditor db rebuild`"
+_DAMAGE = (
+    "malformed",
+    "not a database",
+    "disk image",
+    "corrupt",
+    "no such table",
+    "no such column",
+    "Could not decode",
+)
+"""What SQLite and its driver report for a file that is not what was written."""
 _WRITES = "auditor_writes"
 _FILE = "sqlite:///"
 _DRIVERS = {
@@ -133,6 +145,10 @@ class Database:
             ) from error
         except (exc.SQLAlchemyError, driver.Error) as error:  # COPY speaks to the driver itself
             raise self.failure(error) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise StoreError(
+                "store_damaged", f"a stored value does not read: {error}", where=self.name, fix=MEND
+            ) from error
 
     def failure(self, error: Exception) -> StoreError:
         """What the database said, as a StoreError; never with the values of the statement or the password."""
@@ -141,10 +157,8 @@ class Database:
             return StoreError(
                 "store_busy", said, where=self.name, fix="end the other process that writes to it, then repeat"
             )
-        if "malformed" in said or "not a database" in said:
-            return StoreError(
-                "store_damaged", said, where=self.name, fix="restore a backup; see the backup-and-restore how-to"
-            )
+        if any(sign in said for sign in _DAMAGE):
+            return StoreError("store_damaged", said, where=self.name, fix=MEND)
         if "NUL" in said or "\\u0000" in said or "0x00" in said:
             return StoreError("bad_text", said, where=self.name, fix="PostgreSQL keeps no NUL: correct its source")
         driver = self.engine.dialect.loaded_dbapi

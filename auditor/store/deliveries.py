@@ -18,7 +18,7 @@ WAITING, SENT, DEAD = "waiting", "sent", "dead"
 _FIELDS = tuple(item.name for item in fields(Delivery))
 
 
-def enqueue(connection: Connection, deliveries: Sequence[Delivery], *, sent: bool) -> None:
+def enqueue(connection: Connection, deliveries: Sequence[Delivery], *, sent: Collection[str]) -> None:
     """Add deliveries behind those that are there, in the caller's transaction; a key that is known is left as it is."""
     if not deliveries:
         return
@@ -30,8 +30,8 @@ def enqueue(connection: Connection, deliveries: Sequence[Delivery], *, sent: boo
             "number": last + place,
             "attempts": 0,
             "due": delivery.created,
-            "state": SENT if sent else WAITING,
-            "alerts": None if sent else dict(delivery.alerts),
+            "state": SENT if delivery.sink in sent else WAITING,
+            "alerts": None if delivery.sink in sent else dict(delivery.alerts),
             "error": "",
         }
         for place, delivery in enumerate(deliveries, 1)

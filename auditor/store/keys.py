@@ -129,7 +129,7 @@ def key_of(command: Command) -> Key:
 
 def apply(connection: Connection, command: Command) -> None:
     """Bring the table up to a command that has just been logged, in the same transaction; others are none of its business."""
-    if command.kind == CREATE:
+    if command.kind == CREATE and "hash" in command.payload:  # the archive's copy has none: such a key is issued anew
         try:
             key = key_of(command)
         except ConfigurationError as error:  # written by something else than our gates: on record, without effect

@@ -7,15 +7,18 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import exc
 
 from auditor.core.errors import StoreError
-from auditor.store.database import Database
+from auditor.store.database import Database, parse_url
 from auditor.store.schema import HEAD, current, differences
+from auditor.store.soundness import rows_differ
 from auditor.store.tables import VERSION_TABLE, metadata
 
 
@@ -42,16 +45,19 @@ class Backup:
 def check(url: str) -> Check:
     """Compare a database with the schema that this auditor needs; SQLite is read whole for damage.
 
+    Every digest and checksum is made again from its row. Damage is a finding, wherever it lies.
+
     Raises
     ------
     StoreError
-        When it cannot be opened at all.
+        When it cannot be reached.
     """
     database = Database(url, read_only=True)
+    findings: list[str] = []
+    schema = None
     try:
         with database.reading() as connection:
             schema = current(connection)
-            findings: list[str] = []
             if database.dialect == "sqlite":
                 found = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
                 findings += [f"damaged: {line}" for line in found if line != "ok"]
@@ -61,9 +67,15 @@ def check(url: str) -> Check:
             findings.append(f"schema: the database has {schema or 'no tables of auditor'}, this auditor needs {HEAD}")
         else:
             findings += [f"schema: {line}" for line in differences(database)]
-        return Check(database.name, schema, HEAD, tuple(findings))
+            with database.reading() as connection:
+                findings += rows_differ(connection)
+    except StoreError as error:
+        if error.code != "store_damaged":
+            raise
+        findings.append(f"damaged: {error}")
     finally:
         database.close()
+    return Check(database.name, schema, HEAD, tuple(findings))
 
 
 def backup(url: str, target: Path) -> Backup:
@@ -96,6 +108,35 @@ def backup(url: str, target: Path) -> Backup:
     finally:
         part.unlink(missing_ok=True)
         database.close()
+
+
+@contextmanager
+def replaced(url: str, now: datetime) -> Iterator[tuple[str, Path | None]]:
+    """Where to make a store again, and where the former one will lie: on SQLite a new file, which takes the place of the
+    former one when the block ends well; on PostgreSQL the database itself.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        yield url, None
+        return
+    path = Path(parsed.database or "")
+    fresh = path.with_name(f"{path.name}.rebuild")
+    former = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}") if path.exists() else None
+    for name in _files(fresh):
+        name.unlink(missing_ok=True)
+    yield f"sqlite:///{fresh}", former
+    for source in _files(path):
+        if source.exists() and former is not None:
+            source.rename(former.with_name(former.name + source.name.removeprefix(path.name)))
+        else:
+            source.unlink(missing_ok=True)
+    fresh.rename(path)
+    _sync_folder(path.parent)
+
+
+def _files(path: Path) -> list[Path]:
+    """A SQLite database with its log and shared memory."""
+    return [path.with_name(path.name + tail) for tail in ("-wal", "-shm", "")]
 
 
 def _copy_sqlite(database: Database, part: Path) -> None:
@@ -147,9 +188,13 @@ def _finish(part: Path, target: Path, schema: str | None) -> Backup:
         os.fsync(file.fileno())
     size = part.stat().st_size
     os.link(part, target)  # unlike a rename, this never replaces a file that appeared meanwhile
-    folder = os.open(target.parent, os.O_RDONLY)
+    _sync_folder(target.parent)
+    return Backup(target, size, sha256, schema)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return Backup(target, size, sha256, schema)

@@ -68,6 +68,7 @@ class SqlQueries(SqlRecordIndex):
     def __init__(self, database: Database) -> None:
         self._database = database
         self.dialect = database.dialect
+        self.name = database.name
 
     def close(self) -> None:
         self._database.close()

@@ -21,6 +21,10 @@ from auditor.ports import IndexEntry, ModelSummary
 # -- the record index ------------------------------------------------------------------------------------------------------
 
 
+UNKNOWN = ""
+"""Digest in a line of an index that was made again, for a record whose vectors the archive keeps in float32."""
+
+
 def settle(entries: Sequence[IndexEntry], known: Mapping[str, IndexEntry]) -> tuple[list[str], list[IndexEntry]]:
     """What each entry is, and the entries that the index must take in.
 
@@ -34,7 +38,7 @@ def settle(entries: Sequence[IndexEntry], known: Mapping[str, IndexEntry]) -> tu
     -------
     words : list of str
         `new`, `duplicate` (the record is at rest already, or stands earlier in `entries`) or `conflict` (same id, other
-        digest). An entry that the index has from the same segment is `new` again.
+        digest, unless that of the kept record is UNKNOWN). An entry that the index has from the same segment is `new` again.
     fresh : list of IndexEntry
         Entries whose id the index does not have.
     """
@@ -43,7 +47,7 @@ def settle(entries: Sequence[IndexEntry], known: Mapping[str, IndexEntry]) -> tu
     for entry in entries:
         before = first.setdefault(entry.id, entry)
         kept = known.get(entry.id, before)
-        if kept.digest != entry.digest:
+        if kept.digest not in (UNKNOWN, entry.digest):
             words.append("conflict")
         elif before is entry and kept.segment == entry.segment:
             words.append("new")

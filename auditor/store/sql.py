@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from sqlalchemy import select
@@ -80,7 +80,7 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
 
     # -- audits ------------------------------------------------------------------------------------------------------------
 
-    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: bool = False) -> None:
+    def commit(self, audit: Audit, deliveries: Sequence[Delivery] = (), *, sent: Collection[str] = ()) -> None:
         """Run, measurements, verdicts, artifacts, alert changes and deliveries in one transaction.
 
         A run that is there already is left as it is, alerts included, so that a commit whose answer got lost can be repeated.
@@ -89,8 +89,8 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
         ----------
         deliveries : sequence of Delivery
             What the audit leaves in the outbox.
-        sent : bool
-            They were sent before: their keys are kept, so that none is sent again.
+        sent : collection of str
+            Sinks that received them before: their keys are kept, so that none is sent again.
 
         Raises
         ------
@@ -98,6 +98,10 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             `revision_taken`, when another run has that revision of the window; nothing is written then.
         """
         audit = rules.settled(audit)
+        contents = {
+            "measurements": convert.checksums("measurements", audit.measurements),
+            "verdicts": convert.checksums("verdicts", audit.verdicts),
+        }
         run = convert.run_row(audit.run)
         with self._database.writing() as connection:
             runs = tables.audit_runs
@@ -120,6 +124,7 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             add(connection, tables.verdicts, [convert.verdict_row(v) for v in audit.verdicts])
             add(connection, tables.artifacts, [convert.artifact_row(a) for a in audit.artifacts])
             put(connection, tables.alerts, [convert.alert_row(a) for a in rules.changed_alerts(audit).values()])
+            add(connection, tables.row_checksums, [{"run": audit.run.id, "contents": contents}])
             enqueue(connection, deliveries, sent=sent)
 
     def log_command(self, command: Command) -> bool:

@@ -14,7 +14,7 @@ from auditor.core.identity import digest
 from auditor.core.monitor import MonitorState, decode_monitor, encode_monitor
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.state import WindowState
-from auditor.core.window import Span, utc
+from auditor.core.window import DAY, Span, floor_to, utc
 from auditor.store import rollups, tables
 from auditor.store.convert import pack_state, unpack_state
 from auditor.store.database import Database, add_new, put
@@ -165,6 +165,23 @@ class SqlStates:
                 .order_by(tables.hours.c.hour)
             )
             return rollups.without_lone_days(connection, model, span, frame, connection.scalars(query).all())
+
+    def days(self, model: str) -> set[datetime]:
+        """Beginnings of the days of which the store knows an hour, summarised or waiting."""
+        known: set[datetime] = set()
+        with self._database.reading() as connection:
+            for table in (tables.hours, tables.dirty_hours):
+                hours = connection.scalars(select(table.c.hour).where(table.c.model == model))
+                known.update(floor_to(hour, DAY) for hour in hours)
+        return known
+
+    def all_readings(self) -> tuple[list[EnergyReading], list[CaptureTally]]:
+        """Every reading and tally of every model."""
+        with self._database.reading() as connection:
+            return (
+                [parse_energy_reading(row) for row in connection.scalars(select(tables.energy_readings.c.reading))],
+                [parse_tally(row) for row in connection.scalars(select(tables.capture_tallies.c.tally))],
+            )
 
     def put_monitor(self, name: str, state: MonitorState) -> None:
         """Keep what the named monitor knows of a model since a baseline, in place of what it knew before."""

@@ -274,6 +274,14 @@ measurements = Table(
     comment="Every figure, or the reason why there is none",
 )
 
+row_checksums = Table(
+    "row_checksums",
+    metadata,
+    _column("run", Text, "Id of the run", ForeignKey("audit_runs.id"), key=True),
+    _column("contents", Json, "CRC-32 of each row by table and id: what tells whether it was altered"),
+    comment="Checksums of the measurements and verdicts of each run",
+)
+
 artifacts = Table(
     "artifacts",
     metadata,

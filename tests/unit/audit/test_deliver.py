@@ -151,6 +151,6 @@ def test_a_sink_that_is_away_costs_a_few_attempts_a_round(store):
 def test_a_delivery_that_was_sent_before_the_store_was_made_again_is_not_sent(store):
     sinks = {"s": Keeps()}
     audit = audit_of(0)
-    store.commit(audit, Outbox(store, sinks, Path()).deliveries(audit), sent=True)
+    store.commit(audit, Outbox(store, sinks, Path()).deliveries(audit), sent=sinks)
     flush(store, sinks)
     assert sinks["s"].taken == []

@@ -130,6 +130,7 @@ class Agent:
         self._begin_books()
         self._recorder.make_worker = self._make_worker
         self._recorder.open_page = self._open_page
+        self._recorder.flush = self.flush
         self._plain = Site(self._recorder)
         self._closed = False
         lifecycle.register(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import sys
 import threading
@@ -19,13 +20,15 @@ EXIT_S = 1.75
 """What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
 
 LOADING_S = 1.0
-"""What a fork, or another agent's worker, waits at most for modules that are just being loaded."""
+"""Seconds that a fork, or another agent's worker, waits at most for modules that are being loaded."""
 
 _loading = threading.RLock()
 _agents: dict[int, weakref.ref[Agent]] = {}
 _installed = False
 _finalized_pid = 0
 _waited: list[bool] = []
+_workers: set[int] = set()
+_half_loaded: list[str] = []
 
 
 def register(agent: Agent) -> None:
@@ -53,12 +56,10 @@ def watch_child_exit() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """For the time that a worker loads modules: a child that is forked meanwhile would find them half loaded, for good.
-
-    Whoever waits for another one's modules does not wait for ever, and loads its own beside them then.
-    """
+    """While a worker loads modules a fork waits for it, for a while; a child forked all the same loads them again."""
     let_go = _hold()
     try:
+        _load_again()
         yield
     finally:
         let_go()
@@ -69,6 +70,52 @@ def _hold() -> Callable[[], None]:
 
 
 def _nothing() -> None: ...
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """A worker's thread: a child drops the modules that this thread is loading at the fork."""
+    me = threading.get_ident()
+    _workers.add(me)
+    try:
+        yield
+    finally:
+        _workers.discard(me)
+
+
+def _drop_half_loaded() -> None:
+    """In a child: forget the modules that a worker of the parent was loading. Their locks belong to a thread that is gone."""
+    locks = getattr(importlib._bootstrap, "_module_locks", {})  # type: ignore[attr-defined]
+    for name, reference in list(locks.items()):
+        lock = reference()
+        owner = getattr(lock, "owner", None)
+        if owner in _workers:
+            locks.pop(name, None)
+            if sys.modules.pop(name, None) is not None:
+                _half_loaded.append(name)
+    getattr(importlib._bootstrap, "_blocking_on", {}).clear()  # type: ignore[attr-defined]
+    _workers.clear()
+
+
+def _load_again() -> None:
+    """Load what was dropped. Parts of a package that the parent had loaded whole are tied to it before its code runs."""
+    while _half_loaded:
+        name = min(_half_loaded, key=len)  # a package before its parts
+        spec = None if name in sys.modules else importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            module = importlib.util.module_from_spec(spec)
+            for part in [part for part in sys.modules if part.rpartition(".")[0] == name]:
+                setattr(module, part.rpartition(".")[2], sys.modules[part])
+            sys.modules[name] = module
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                sys.modules.pop(name, None)
+                raise
+            above, _, leaf = name.rpartition(".")
+            if above:
+                setattr(sys.modules[above], leaf, module)
+        _half_loaded.remove(name)
 
 
 def living() -> list[Agent]:
@@ -90,6 +137,7 @@ def _renew_in_child() -> None:
     global _loading
     _loading = threading.RLock()
     _waited.clear()
+    _drop_half_loaded()
     for agent in living():
         agent._renew()
 

@@ -86,6 +86,7 @@ class Recorder:
         self.live = True
         self.fork = 0
         self.make_worker: Callable[[Recorder], Worker] | None = None
+        self.flush: Callable[[float], bool] | None = None
         self.open_page: Callable[[Recorder, int], SeenPage | None] | None = None
         self.renew()
 

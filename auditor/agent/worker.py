@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty
 from typing import Any
 
+from auditor.agent import lifecycle
 from auditor.agent.accounts import Accounts
 from auditor.agent.budget import Budget
 from auditor.agent.building import Builder, RedactionError, label_text
@@ -122,7 +123,8 @@ class Worker:
     def _run(self) -> None:
         """The thread: should it ever end before it is asked to, the next call starts another one."""
         try:
-            self._work()
+            with lifecycle.working():
+                self._work()
         except BaseException as error:
             self.recorder.faults.note("worker_failed", error)
         finally:

@@ -141,6 +141,47 @@ def test_forks_while_the_worker_loads_its_modules(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+HALF = """
+import importlib.abc, os, sys, threading, time
+inside = threading.Event()
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {slow!r} and os.getpid() == {parent}:
+            inside.set()
+            time.sleep(4.0)
+sys.meta_path.insert(0, Slow())
+import auditor
+from auditor.agent import lifecycle
+lifecycle.LOADING_S = 0.5
+agent = auditor.Agent("m", home={home!r}, describe="all")
+model = agent.watch(lambda form: 1, inputs={{"form": "tabular"}})
+model({{"age": 4.0}})
+assert inside.wait(30)
+children = []
+for index in range(6):
+    pid = os.fork()
+    if pid == 0:
+        model({{"age": 4.0}})
+        good = agent.flush(20) and agent.stats()["delivered"] == 1 and not agent.stats()["internal_errors"]
+        os._exit(0 if good else 1)
+    children.append(pid)
+assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 6
+assert agent.close(10)
+"""
+
+
+@pytest.mark.parametrize("slow", ["numpy.linalg", "numpy.lib._utils_impl"])
+def test_children_load_again_what_was_half_loaded_at_their_fork(tmp_path: Path, slow: str) -> None:
+    code = HALF.replace("{parent}", "PARENT").format(home=str(tmp_path), slow=slow)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import os; PARENT = os.getpid()\n" + code],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_call_that_was_running_at_the_fork_is_its_parents(tmp_path: Path, make_agent: Any) -> None:
     agent = make_agent(home=tmp_path)
     inside = agent.watch(lambda note: fork())

@@ -28,6 +28,8 @@ OPTIONS = frozenset({"paths", "max_body"})
 MAX_BODY = 8 << 20
 """Bytes of a request that are copied at most."""
 MAX_ANSWER = 1 << 20
+FLUSH_S = 2.0
+"""Seconds that the end of an application waits for what is left."""
 _METHODS = ("POST", "PUT", "PATCH")
 
 Message = dict[str, Any]
@@ -81,6 +83,9 @@ class _Served:
         self.max_body = int(site.options.get("max_body", MAX_BODY))
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, self._last(send))
+            return
         watch = self._begun(scope)
         if watch is None:
             await self.app(scope, receive, send)
@@ -89,6 +94,18 @@ class _Served:
         else:
             exchange = watch.exchange
             await awaited(self._run(scope, exchange.receiver(receive), exchange.sender(send, watch)), watch)
+
+    def _last(self, send: Callable[[Message], Any]) -> Callable[[Message], Any]:
+        """Flush before the server hears that the application is shut down: many servers end the process by a signal then."""
+
+        async def sent(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                flush = self.site.recorder.flush
+                if flush is not None:
+                    flush(FLUSH_S)  # nothing else runs in this application any more
+            await send(message)
+
+        return sent
 
     async def _run(self, scope: Message, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)

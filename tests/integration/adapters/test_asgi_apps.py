@@ -185,7 +185,7 @@ def test_other_scopes_pass_untouched(agent, records) -> None:
     watched = asgi.Watch(app, agent)
     for kind in ("lifespan", "websocket"):
         asyncio.run(watched({"type": kind}, "receive", "send"))
-    assert seen == [("lifespan", "receive", "send"), ("websocket", "receive", "send")]
+    assert [entry[:2] for entry in seen] == [("lifespan", "receive"), ("websocket", "receive")]
     assert records(agent) == []
 
 
@@ -465,3 +465,32 @@ def test_bytes_that_a_binary_file_may_hold_survive_the_form() -> None:
     section = b'Content-Disposition: form-data; name="f"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + value
     (part,) = _bodies.request_parts("multipart/form-data; boundary=xx", multipart(section), None, None)
     assert part.value == value
+
+
+def test_the_end_of_an_application_waits_for_what_is_left(make_agent: Any) -> None:
+    """Servers answer a stop signal with the lifespan's end, and die by that signal afterwards."""
+    agent = make_agent()
+    heard: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def send(message: Any) -> None:
+        heard.append(message["type"])
+        if message["type"] == "lifespan.shutdown.complete":
+            assert agent.stats()["delivered"] == 1
+            assert agent.stats()["queued"] == 0
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"text": "x"}', "more_body": False}
+
+    served = asgi.Watch(application, agent)
+    headers = [(b"content-type", b"application/json")]
+    asyncio.run(served({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive, send))
+    asyncio.run(served({"type": "lifespan"}, receive, send))
+    assert heard[-1] == "lifespan.shutdown.complete"

@@ -121,6 +121,10 @@ class HttpTransport:
                 permanent=status in (400, 413, 415, 422),
                 retry_after_s=_LONGEST_WAIT_S / 60 if status in _KEY_STATUS else None,
             )
+        if answer.get("refused_count", 0) > len(answer.get("refused", [])) and len(indices) > 1:
+            # More refusals than are listed: ask again in halves, what was accepted is a duplicate there.
+            half = len(indices) // 2
+            return self._post(frames, indices[:half]) + self._post(frames, indices[half:])
         rows = parts.get("records") or parts.get("labels") or []
         return [rows[entry["index"]] for entry in answer.get("refused", []) if 0 <= entry.get("index", -1) < len(rows)]
 

@@ -21,6 +21,7 @@ from auditor.core.rows import Ints
 from auditor.core.window import DAY, HOUR, from_us, to_us
 from auditor.intake import schema
 from auditor.intake.columns import tabulate
+from auditor.intake.journal import SPOOLED
 from auditor.intake.records import (
     JSON,
     MEDIA,
@@ -168,6 +169,10 @@ class Contents:
                 elif kind in WHOLE:
                     self._body(name, frame)
                     shape = self._shapes.first
+                elif kind == "command" and name.startswith(SPOOLED) and name.count("~") > 1:
+                    raise RecordError(
+                        "command_in_spool", "an agent's segment holds a command", fix="commands come from people"
+                    )
                 elif kind in takers:
                     takers[kind](payload)
                 else:

@@ -27,6 +27,8 @@ from auditor.settings import Home
 BATCH = "batch-"
 DONE = "done-"
 PENDING = "pending-"
+SPOOLED = "spool~"
+"""Begins the names of segments that agents wrote, once a batch holds them: they may hold no commands."""
 BATCH_BYTES = 32 << 20
 """Segments are taken in together up to this size: it bounds memory, and a batch makes one file a model and day."""
 
@@ -97,7 +99,8 @@ class Journal:
         folder.mkdir()
         fsync_folder(folder.parent)
         for path in group:
-            _move(path, folder / f"{slug(path.parent.name)}~{path.name}")
+            origin = SPOOLED if path.parent.parent == self._home.spool else ""
+            _move(path, folder / f"{origin}{slug(path.parent.name)}~{path.name}")
         fsync_folder(folder)
         for source in {path.parent for path in group}:
             fsync_folder(source)

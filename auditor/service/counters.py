@@ -31,7 +31,7 @@ class Counters:
         with self._mutex:
             self.accepted += answer["accepted"]
             self.duplicates += answer["duplicates"]
-            self.refused += len(answer["refused"])
+            self.refused += answer["refused_count"]
 
     def request(self, status: int) -> None:
         """An answered request; for the event loop's thread only."""

@@ -32,7 +32,11 @@ REFUSED_ROW: dict[str, Any] = {
 _SIDE = {
     "type": "object",
     "required": ["accepted", "refused"],
-    "properties": {"accepted": {"type": "integer"}, "refused": {"type": "array", "items": REFUSED_ROW}},
+    "properties": {
+        "accepted": {"type": "integer"},
+        "refused": {"type": "array", "items": REFUSED_ROW},
+        "refused_count": {"type": "integer", "minimum": 0},
+    },
 }
 BATCH: dict[str, Any] = {
     "type": "object",
@@ -41,7 +45,8 @@ BATCH: dict[str, Any] = {
         "schema": {"const": "auditor.batch/1"},
         "accepted": {"type": "integer", "minimum": 0},
         "duplicates": {"type": "integer", "minimum": 0},
-        "refused": {"type": "array", "items": REFUSED_ROW},
+        "refused": {"type": "array", "items": REFUSED_ROW, "maxItems": 100},
+        "refused_count": {"type": "integer", "minimum": 0},
         "energy": _SIDE,
         "tallies": _SIDE,
     },

@@ -36,7 +36,8 @@ from auditor.intake.records import (
     settled,
 )
 from auditor.intake.shapes import REFUSALS, Shapes, read_body
-from auditor.service.refusals import RequestError, too_large
+from auditor.service.limits import MAX_LISTED, MAX_ROWS, MAX_SIDE, MAX_VALUES, check_body, check_rows
+from auditor.service.refusals import RequestError
 
 KIND = {media: kind for kind, media in MEDIA.items()}
 """How the journal calls a record that is written in some media type."""
@@ -45,9 +46,7 @@ BODY = {MEDIA[single]: kind for kind, single in WHOLE.items()}
 MAX_BODY = 1 << 20
 """Bytes of a body that is written as one frame: what damage to a frame may cost, and what a question about one of its
 records may have to read."""
-MAX_ROWS = 20_000
-"""Rows in one body."""
-MAX_ROW = 4 << 20
+MAX_ROW = 2 << 20
 """Bytes of one row: more than 65 536 numbers and a thousand descriptors need."""
 
 
@@ -85,7 +84,9 @@ class Batch:
     frames : list of (kind, payload)
         What needs no settling: labels, energy readings, tallies.
     refused : list of dict
-        The contract's `{"index", "id", "code", "message"}`.
+        The contract's `{"index", "id", "code", "message"}`; at most `MAX_LISTED` of them.
+    refused_count : int
+        All of them.
     ids : list of str
         Of the records that labels speak of, beside `frames`, index by index.
     more : dict
@@ -95,6 +96,7 @@ class Batch:
     rows: list[tuple[int, Any, tuple[str, bytes]]] = field(default_factory=list)
     frames: list[tuple[str, bytes]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
+    refused_count: int = 0
     labels: list[tuple[int, str]] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
     more: dict[str, Any] = field(default_factory=dict)
@@ -114,7 +116,10 @@ class Batch:
             self.whole = None
 
     def refuse(self, index: int, identifier: Any, error: AuditorError) -> None:
-        self.refused.append(refused_row(index, identifier, error))
+        """Count a refusal; the first ones are listed."""
+        self.refused_count += 1
+        if len(self.refused) < MAX_LISTED:
+            self.refused.append(refused_row(index, identifier, error))
 
 
 def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, Any]:
@@ -127,23 +132,32 @@ def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, A
 
 def parse_records(body: bytes, media: str) -> Batch:
     """Records, with the energy readings and tallies that agents send along; RequestError when it is no such document."""
-    alike = _shapes[media].read(lambda shape: read_body(shape, BODY[media], body))
+    check_body(body, media)
+    alike = None if len(body) > MAX_BODY else _shapes[media].read(lambda shape: read_body(shape, BODY[media], body))
     if alike is not None:
         shape, found = alike
         # Where there are readings or tallies, be it none of them, a key that stands twice may hide what nobody has read.
         alone = found.energy is msgspec.UNSET and found.tallies is msgspec.UNSET
-        if alone and len(body) <= MAX_BODY and len(found.records) <= MAX_ROWS:
+        if alone and len(found.records) <= MAX_ROWS:
             ids = [record.id for record in found.records]
             return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records, ids))
     batch = Batch()
     raw = _envelope(partial(open_body, media=media), body, "records")
     kind = KIND[media]
-    records = _typed_records(body, media) if alike is None else alike[1].records
+    for name, rows in (("energy", raw.energy), ("tallies", raw.tallies)):
+        check_rows(name, len(rows or ()), MAX_SIDE)
+    # MessagePack does not show how many values it holds: a large body of it is read row by row.
+    at_once = media == JSON or len(body) <= MAX_BODY
+    records = alike[1].records if alike is not None else _typed_records(body, media) if at_once else []
+    values = 0
     for index, (record, source) in enumerate(zip(records or repeat(None), raw.records, strict=False)):
         if record is not None:
             batch.rows.append((index, record, (kind, bytes(source))))
         else:
             _careful(batch, index, source, media)
+            if not at_once and batch.rows:
+                values += _values(batch.rows[-1][1])
+                check_rows("values", values, MAX_VALUES)
     batch.models = {record.model.name for _, record, _ in batch.rows}
     for name, kind, parse, sources in (
         ("energy", "energy", parse_energy_reading, raw.energy),
@@ -156,6 +170,7 @@ def parse_records(body: bytes, media: str) -> Batch:
 
 def parse_labels(body: bytes, media: str, now: datetime) -> Batch:
     """Labels; one without a time is taken as given `now`."""
+    check_body(body, media)
     batch = Batch()
     for index, source in enumerate(_envelope(_raw_labels[media].decode, body, "labels").labels):
         data: Any = None
@@ -179,8 +194,7 @@ def _envelope(read: Callable[[bytes], Any], body: bytes, name: str) -> Any:
         ) from error
     except RecursionError as error:
         raise RequestError(400, "too_deep", "it is nested too deeply", where="body", fix="send flat records") from error
-    if len(getattr(found, name)) > MAX_ROWS:
-        raise too_large(f"more than {MAX_ROWS} {name} in one body", MAX_ROWS)
+    check_rows(name, len(getattr(found, name)), MAX_ROWS)
     return found
 
 
@@ -194,6 +208,10 @@ def _typed_records(body: bytes, media: str) -> Sequence[Any]:
     if usual and usual[0] is not None:
         _shapes[media].learn(settled(usual[0]))
     return usual
+
+
+def _values(record: schema.Record) -> int:
+    return sum(len(one.descriptors) + len(one.embedding or ()) + len(one.scores or ()) for one in record.inputs)
 
 
 def _usual(record: schema.Record) -> bool:
@@ -227,20 +245,18 @@ def _side(
     batch: Batch, kind: str, parse: Callable[[Any], Any], sources: Sequence[msgspec.Raw], media: str
 ) -> dict[str, Any]:
     """Readings or tallies: how many are taken, and which are refused."""
-    refused = []
+    refused: list[dict[str, Any]] = []
     taken = 0
     for index, source in enumerate(sources):
         try:
             parsed = parse(_plain(source, media))
             payload = canonical_json(parsed.as_json())
-        except AuditorError as error:
-            refused.append(refused_row(index, None, error))
-            continue
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            wrong = RecordError(f"bad_{kind}", f"{type(error).__name__}: {error}")
-            refused.append(refused_row(index, None, wrong))
+        except (AuditorError, UnicodeEncodeError) as error:
+            if len(refused) < MAX_LISTED:
+                wrong = error if isinstance(error, AuditorError) else RecordError("bad_text", "a text is not Unicode")
+                refused.append(refused_row(index, None, wrong))
             continue
         batch.models.add(parsed.model.name)
         batch.frames.append((kind, payload))
         taken += 1
-    return {"accepted": taken, "refused": refused}
+    return {"accepted": taken, "refused": refused, "refused_count": len(sources) - taken}

@@ -19,7 +19,7 @@ from auditor.intake import schema
 from auditor.intake.records import MEDIA, WHOLE, content_digest, cut, read_record, settled
 from auditor.ports import IndexEntry
 from auditor.service.access import Principal
-from auditor.service.parsing import Batch, refused_row
+from auditor.service.parsing import Batch
 from auditor.service.refusals import RequestError
 from auditor.store.queries import SqlQueries, open_queries
 
@@ -209,12 +209,13 @@ def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[st
         elif _same(record, frame, lately, lines.get(identifier)):
             duplicates += 1
         else:
-            batch.refused.append(refused_row(index, identifier, _CONFLICT))
+            batch.refuse(index, identifier, _CONFLICT)
     batch.refused.sort(key=lambda row: row["index"])
     done.answer = {
         "accepted": len(done.added) + len(batch.labels),
         "duplicates": duplicates,
         "refused": batch.refused,
+        "refused_count": batch.refused_count,
         **batch.more,
     }
     return done
@@ -258,9 +259,7 @@ def _check_labels(batch: Batch, principal: Principal, recent: Recent, known: Map
         lately = recent.get(identifier)
         model = lately[1] if lately else known[identifier].model if identifier in known else None
         if model is None:
-            batch.refused.append(
-                refused_row(index, identifier, RecordError("unknown_record", "no record has this id (yet)"))
-            )
+            batch.refuse(index, identifier, RecordError("unknown_record", "no record has this id (yet)"))
         elif not principal.sees(model):
             raise wrong_model(model)
         else:

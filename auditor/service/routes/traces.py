@@ -13,6 +13,7 @@ from auditor.intake.calls import NAMES, Seen, record_of
 from auditor.intake.records import JSON, encode_record
 from auditor.service import documents
 from auditor.service.bodies import media_type, read_body
+from auditor.service.limits import MAX_LISTED, SMALL, check_export, check_marks
 from auditor.service.parsing import Batch, parse_records, refused_row
 from auditor.service.state import Service
 
@@ -41,6 +42,10 @@ def trace_routes(service: Service) -> APIRouter:
         media = media_type(request, (otlp.PROTOBUF, otlp.JSON))
         with service.held.share() as share:
             body = await read_body(request, share, service.settings.service.body_bytes)
+            if media == otlp.PROTOBUF:
+                check_export(body)
+            elif len(body) > SMALL:
+                check_marks(body)
             loop = asyncio.get_running_loop()
             # Describing pictures takes a while: it has a thread of its own, and the event loop goes on.
             records, refused = await loop.run_in_executor(service.describing, _described, body, media, service, seen)
@@ -48,7 +53,7 @@ def trace_routes(service: Service) -> APIRouter:
             result = await service.write(lambda: _batch(records, refused), request.scope["principal"], len(records))
         refused = result["refused"]
         why = "; ".join(sorted({f"{row['code']}: {row['message']}" for row in refused}))[:500]
-        return Response(otlp.answer(media, len(refused), why), media_type=media)
+        return Response(otlp.answer(media, result["refused_count"], why), media_type=media)
 
     return router
 
@@ -73,5 +78,6 @@ def _described(body: bytes, media: str, service: Service, seen: Seen) -> tuple[b
 
 def _batch(records: bytes, refused: list[dict[str, Any]]) -> Batch:
     batch = parse_records(records, JSON) if records else Batch()
-    batch.refused += refused
+    batch.refused = (refused + batch.refused)[:MAX_LISTED]
+    batch.refused_count += len(refused)
     return batch

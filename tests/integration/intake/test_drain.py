@@ -214,7 +214,7 @@ def test_what_breaks_the_contract_is_set_aside_with_its_reason_and_without_sensi
     assert [item["code"] for item in refused] == [
         *(code for _, code in bad),
         *("not_json", "too_deep", "not_json", "bad_label"),
-        *("missing_key", "missing_key", "bad_command"),
+        *("missing_key", "missing_key", "command_in_spool"),
     ]
     assert [item["id"] for item in refused][:3] == ["s", "k", "t"]
     assert refused[0]["frame"]["sensitive"] == ["sex"]

@@ -122,7 +122,7 @@ def null(windows: int) -> list[dict[str, Any]]:
         hits, times = np.unique(np.sort(rng.binomial(67, rate, (windows, 6)), axis=1), axis=0, return_counts=True)
         tables = [[Share(str(i), int(k), 67) for i, k in enumerate(row)] for row in hits]
         tests = {
-            "exact, each group against the rest": [homogeneity(table, against_rest(table)) for table in tables],
+            "exact, each group against the rest": [homogeneity(against_rest(table)) for table in tables],
             "chi-square": [chi_square(row) for row in hits],
         }
         gaps = np.repeat((hits[:, -1] - hits[:, 0]) / 67, times)

@@ -36,7 +36,7 @@ def against_rest(shares: Sequence[Share]) -> list[float]:
     return [fisher_exact(share.hits, share.n, hits - share.hits, n - share.n, "two-sided") for share in shares]
 
 
-def homogeneity(shares: Sequence[Share], apart: Sequence[float]) -> float:
+def homogeneity(apart: Sequence[float]) -> float:
     """P-value of "all groups have one rate": the smallest of `against_rest`, times the number of groups (Bonferroni).
 
     Exact in every table, so that it holds where the chi-square approximation does not: rates near 1, small groups, and
@@ -44,7 +44,7 @@ def homogeneity(shares: Sequence[Share], apart: Sequence[float]) -> float:
     Bonferroni's bound, and strongest against the case that matters most: one group that fares worse than the rest. With
     two groups both tests are the same one, and nothing is multiplied.
     """
-    return min(1.0, min(apart) * (1 if len(shares) == 2 else len(shares)))
+    return min(1.0, min(apart) * (1 if len(apart) == 2 else len(apart)))
 
 
 def gap_interval(shares: Sequence[Share]) -> Interval:

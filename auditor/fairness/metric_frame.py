@@ -20,11 +20,21 @@ from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status, absent
 from auditor.core.state import WindowState
 from auditor.fairness.gaps import LEVEL, Share, against_rest, gap_interval, homogeneity, ratio_interval
-from auditor.fairness.outcomes import RATES, UNKNOWN, Outcomes, Rate, classes, outcomes_by_feature, positive_class
+from auditor.fairness.outcomes import (
+    RATES,
+    UNKNOWN,
+    Outcomes,
+    Rate,
+    classes,
+    merged,
+    outcomes_by_feature,
+    positive_class,
+)
 from auditor.statistics.intervals import wilson
+from auditor.statistics.slices import other_name
 
 MAX_GROUPS = 100
-"""Groups of one feature that are measured, the largest first: beyond, it is an identifier, not a feature."""
+"""Groups of one feature that have figures of their own: those that stand out most, then the largest."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class MetricFrameMeasurer:
 
     requires = ("fairlearn",)
     min_group: int = 10
-    version: str = "1"
+    version: str = "2"
     needs_baseline: bool = False
 
     @property
@@ -55,7 +65,7 @@ class MetricFrameMeasurer:
         known = classes(current.cells, *([baseline.cells] if baseline else []))
         positive = positive_class(known)
         for outcomes in outcomes_by_feature(current.cells):
-            table = _Table(_largest(outcomes), known, positive, self.min_group)
+            table = _Table(outcomes, known, positive, self.min_group)
             for rate in RATES:
                 if rate.binary and positive is None:
                     yield from _not_binary(outcomes.feature, rate, len(known))
@@ -64,25 +74,65 @@ class MetricFrameMeasurer:
 
 
 class _Table:
-    """One feature: shares of every rate, and the MetricFrame over the groups that are large enough."""
+    """One feature: shares of every rate, and the MetricFrame over the groups that are large enough.
+
+    Of more than `MAX_GROUPS` groups each is tested, and those without figures of their own are measured as one group more,
+    `other`. The groups with the lowest and the highest rate and with the smallest p-value have figures of their own, so
+    that gaps are those of all groups.
+    """
 
     def __init__(self, outcomes: Outcomes, known: Sequence[str], positive: str | None, min_group: int) -> None:
         self.feature = outcomes.feature
         self.positive = positive
         self.min_group = min_group
         self.rates = [rate for rate in RATES if positive is not None or not rate.binary]
-        self.shares = {
-            rate.name: [outcomes.share(group, rate, positive or "") for group in outcomes.groups] for rate in self.rates
-        }
+        self.shares = self._shares(outcomes)
+        self.apart = {name: self._apart(shares) for name, shares in self.shares.items()}
+        self.other, self.merged = "", 0
+        if len(outcomes.groups) > MAX_GROUPS:
+            kept = self._kept(outcomes)
+            self.other = other_name([group for group in outcomes.groups if group is not None])
+            self.merged = len(outcomes.groups) - len(kept)
+            outcomes = merged(outcomes, kept, self.other)
+            self.shares = self._shares(outcomes)
         self.result = _metric_frame(outcomes, known, positive, self.rates, min_group)
 
     def readings(self, rate: Rate) -> Iterator[Reading]:
-        shares = self.shares[rate.name]
-        large = [share for share in shares if share.n >= self.min_group and share.group != UNKNOWN]
-        apart = dict(zip((share.group for share in large), against_rest(large))) if len(large) > 1 else {}
+        shares, apart = self.shares[rate.name], dict(self.apart[rate.name])
+        large = self._large(shares)
+        if self.other and len(large) > 1:
+            apart[self.other] = self._apart(shares).get(self.other, 1.0)
         for share in shares:
             yield self._of_group(rate, share, apart.get(share.group))
         yield from self._gaps(rate, [share for share in shares if share.group != UNKNOWN], large, list(apart.values()))
+
+    def _shares(self, outcomes: Outcomes) -> dict[str, list[Share]]:
+        return {
+            rate.name: [outcomes.share(group, rate, self.positive or "") for group in outcomes.groups]
+            for rate in self.rates
+        }
+
+    def _large(self, shares: list[Share]) -> list[Share]:
+        return [share for share in shares if share.n >= self.min_group and share.group != UNKNOWN]
+
+    def _apart(self, shares: list[Share]) -> dict[str, float]:
+        """By group that is large enough: the p-value of its rate against that of all others."""
+        large = self._large(shares)
+        return dict(zip((share.group for share in large), against_rest(large))) if len(large) > 1 else {}
+
+    def _kept(self, outcomes: Outcomes) -> set[str | None]:
+        """Groups with figures of their own: extremes of every rate, records without a group, then the largest."""
+        first: dict[str | None, None] = {None: None} if None in outcomes.groups else {}
+        for name, shares in self.shares.items():
+            large, apart = self._large(shares), self.apart[name]
+            if large:
+                first[min(large, key=lambda share: (share.value, share.group)).group] = None
+                first[max(large, key=lambda share: (share.value, share.group)).group] = None
+            if apart:
+                first[min(apart, key=lambda group: (apart[group], group))] = None
+        size = {group: sum(pairs.values()) for group, pairs in outcomes.groups.items()}
+        rest = sorted(size, key=lambda group: (-size[group], group or ""))
+        return set(list(dict.fromkeys([*first, *rest]))[:MAX_GROUPS])
 
     def _of_group(self, rate: Rate, share: Share, p_value: float | None) -> Reading:
         metric = f"fairness.{rate.name}"
@@ -96,7 +146,7 @@ class _Table:
             attributes={"feature": self.feature, "group": share.group},
             interval=wilson(share.hits, share.n, LEVEL),
             p_value=p_value,
-            facts={"count": share.hits, "of": share.n, **self._positive(rate)},
+            facts={"count": share.hits, "of": share.n, **self._merged(share.group), **self._positive(rate)},
         )
 
     def _gaps(self, rate: Rate, shares: list[Share], large: list[Share], apart: list[float]) -> Iterator[Reading]:
@@ -107,8 +157,8 @@ class _Table:
             for metric in metrics:
                 yield absent(metric, reason, status=status, n=n, feature=self.feature)
             return
-        facts = {**_worst_and_best(large), **self._left_out(shares, large), **self._positive(rate)}
-        p_value = homogeneity(large, apart)
+        facts = {**_worst_and_best(large), **self._left_out(shares, large), **self._merged(), **self._positive(rate)}
+        p_value = homogeneity(apart)
         values = float(self.result.difference()[rate.name]), float(self.result.ratio()[rate.name])
         intervals = gap_interval(large), ratio_interval(large)
         for metric, value, interval in zip(metrics, values, intervals):
@@ -150,6 +200,10 @@ class _Table:
     def _left_out(self, shares: list[Share], large: list[Share]) -> dict[str, int]:
         small = len(shares) - len(large)
         return {"groups_left_out": small, "least_n": self.min_group} if small else {}
+
+    def _merged(self, group: str | None = None) -> dict[str, int]:
+        """How many groups are measured together, for their own figure and for gaps."""
+        return {"groups_merged": self.merged} if self.other and group in (None, self.other) else {}
 
     def _positive(self, rate: Rate) -> dict[str, Any]:
         return {"positive": self.positive} if rate.binary else {}
@@ -196,14 +250,6 @@ def _metric(rate: Rate, known: Sequence[str], positive: str | None, min_group: i
 
     metric.__name__ = rate.name
     return metric
-
-
-def _largest(outcomes: Outcomes) -> Outcomes:
-    if len(outcomes.groups) <= MAX_GROUPS:
-        return outcomes
-    size = {group: sum(pairs.values()) for group, pairs in outcomes.groups.items()}
-    kept = set(sorted(size, key=lambda group: (-size[group], group is None, group or ""))[:MAX_GROUPS])
-    return Outcomes(outcomes.feature, {group: pairs for group, pairs in outcomes.groups.items() if group in kept})
 
 
 def _not_binary(feature: str, rate: Rate, count: int) -> Iterator[Reading]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from auditor.core.state import Cells
@@ -115,6 +115,16 @@ def outcomes_by_feature(cells: Cells) -> list[Outcomes]:
         ordered = sorted(groups, key=lambda group: (group is None, group or ""))
         found.append(Outcomes(feature, {group: dict(sorted(groups[group].items(), key=_order)) for group in ordered}))
     return found
+
+
+def merged(outcomes: Outcomes, kept: Collection[str | None], name: str) -> Outcomes:
+    """The outcomes with all groups that are not kept as one, under `name`."""
+    groups: dict[str | None, Mapping[Pair, int]] = {g: pairs for g, pairs in outcomes.groups.items() if g in kept}
+    other: Counter[Pair] = Counter()
+    for group, pairs in outcomes.groups.items():
+        if group not in kept:
+            other.update(pairs)
+    return Outcomes(outcomes.feature, {**groups, name: dict(sorted(other.items(), key=_order))})
 
 
 def classes(*cells: Cells) -> list[str]:

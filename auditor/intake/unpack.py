@@ -44,7 +44,10 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
         presence[name], given = columns.presence(name)
         described |= given
         bare |= presence[name] != ABSENT
-    described |= ~bare  # a record that names no input lacks them all; one that only names them was not described
+    sampling = columns.numbers("sampling")
+    # A record that names no input lacks them all. One that only names them was left out by sampling, if there was any:
+    # else its inputs were described, and every figure is null.
+    described |= ~bare | (sampling >= 1)
     describer = {name: columns.describer(name) for name in names}
     commitment = {name: columns.texts(f"inputs.{name}.commitment") for name in names}
     return Rows(
@@ -52,7 +55,7 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
         ids=_objects(ids),
         time_us=columns.integers("time"),
         version=columns.texts("model.version"),
-        sampling=columns.numbers("sampling"),
+        sampling=sampling,
         described=described,
         numeric={path: columns.numbers(path) for path in columns.numeric()},
         categorical=columns.categorical(),

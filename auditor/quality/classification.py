@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.core.catalogue import MetricSpec
 from auditor.core.frame import Frame
@@ -12,9 +12,10 @@ from auditor.core.measurement import Reading, absent
 from auditor.core.state import Cells, WindowState
 from auditor.statistics.intervals import wilson
 from auditor.statistics.nulls import fisher_exact
+from auditor.statistics.slices import other_name
 
 MAX_CLASSES = 50
-"""Classes whose recall is reported apart, the most frequent first."""
+"""Classes whose recall is reported apart, the most frequent first; all others together are one class more, `other`."""
 
 _METRICS = (
     MetricSpec("quality.accuracy", "1", "Share of answers that equal the ground truth.", "lower", (), 0.0, 1.0),
@@ -42,7 +43,7 @@ class ClassificationMeasurer:
     """
 
     min_class: int = 10
-    version: str = "1"
+    version: str = "2"
     needs_baseline: bool = False
 
     @property
@@ -63,6 +64,8 @@ class ClassificationMeasurer:
         yield _share("quality.accuracy", now.right, now.n, (before.right, before.n) if before else None)
         for label in now.frequent(MAX_CLASSES):
             yield self._recall(label, now, before)
+        if len(now.cases) > MAX_CLASSES:
+            yield from self._other_recall(now, before)
         recalls = [now.hits[label] / cases for label, cases in sorted(now.cases.items())]
         yield Reading(
             metric="quality.balanced_accuracy",
@@ -86,6 +89,21 @@ class ClassificationMeasurer:
             return absent("quality.recall", "below_min_samples", n=cases, label=label)
         reference = (before.hits[label], before.cases[label]) if before else None
         return _share("quality.recall", now.hits[label], cases, reference, label=label)
+
+    def _other_recall(self, now: _Confusion, before: _Confusion | None) -> Iterator[Reading]:
+        """Recall of the classes without a figure of their own together; the class that lost most is named."""
+        rest = sorted(set(now.cases) - set(now.frequent(MAX_CLASSES)))
+        hits, cases = sum(now.hits[label] for label in rest), sum(now.cases[label] for label in rest)
+        name = other_name(sorted({*now.cases, *(before.cases if before else ())}))
+        if cases < self.min_class:
+            yield absent("quality.recall", "below_min_samples", n=cases, label=name)
+            return
+        reference = (
+            (sum(before.hits[label] for label in rest), sum(before.cases[label] for label in rest)) if before else None
+        )
+        reading = _share("quality.recall", hits, cases, reference, label=name)
+        lowest = min(rest, key=lambda label: (now.hits[label] / now.cases[label], -now.cases[label], label))
+        yield replace(reading, facts={**reading.facts, "classes_merged": len(rest), "lowest_class": lowest})
 
 
 @dataclass(frozen=True, slots=True)

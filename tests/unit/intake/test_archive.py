@@ -165,13 +165,15 @@ def test_what_each_record_says_of_an_input(archive):
             make_record(id="b", inputs=inputs(missing=True)),
             make_record(id="c", inputs=inputs(error="decode_failed", describer="image/1")),
             make_record(id="d", inputs=()),
-            make_record(id="e", inputs=inputs()),
+            make_record(id="e", inputs=inputs(), sampling=0.5),
+            make_record(id="f", inputs=inputs()),
         ],
         "s",
     )
     rows = archive.read(MODEL, SPAN)
-    assert rows.presence["photo"].tolist() == [PRESENT, MISSING, FAILED, ABSENT, PRESENT]
-    assert rows.described.tolist() == [True, True, True, True, False], "an input that is only named was not described"
+    assert rows.presence["photo"].tolist() == [PRESENT, MISSING, FAILED, ABSENT, PRESENT, PRESENT]
+    why = "an input that is only named was left out by sampling, or all of its figures are null"
+    assert rows.described.tolist() == [True, True, True, True, False, True], why
 
 
 def test_awkward_names_of_models_inputs_and_columns(archive):

@@ -96,7 +96,11 @@ def test_recall_is_reported_for_the_most_frequent_classes_only():
     labels = [f"c{i:02}" for i in range(80) for _ in range(10 + i)]
     found = read(CLASSES, classified(labels, labels))
     kept = [label for metric, label in found if metric == "quality.recall"]
-    assert kept == [f"c{i:02}" for i in range(30, 80)]
+    assert kept == [*(f"c{i:02}" for i in range(30, 80)), "other"]
+    assert found["quality.recall", "other"].n == sum(10 + i for i in range(30))
+    wrong = [label if label != "c05" else "c06" for label in labels]
+    other = read(CLASSES, classified(labels, wrong))["quality.recall", "other"]
+    assert (other.facts["classes_merged"], other.facts["lowest_class"]) == (30, "c05")
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from auditor import registry
 from auditor.audit.pipeline import Pipeline
 from auditor.core.errors import ConfigurationError, StoreError
-from auditor.settings import FILE, Home, Settings
+from auditor.settings import FILE, Home, Settings, plugin_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ packs = ["starter"]       # shipped packs in force beside the files under polici
 country = ""              # ISO 3166-1 alpha-3 of the grid; empty: joules without carbon
 
 [sinks]
-enabled = ["jsonl"]       # add "webhook" with webhook_url
+enabled = ["jsonl"]       # add "webhook", and its address: [sinks.webhook] url = "https://..."
 """
 
 
@@ -111,7 +111,7 @@ def _composed(settings: Settings, engine: Engine | None = None, figures_only: bo
                 engine=engine or registry.load("engines", settings.audit.engine),
                 measurers=_measurers(settings, figures_only),
                 policies=load_policies(settings),
-                sinks={} if figures_only else _sinks(settings, home),
+                sinks={} if figures_only else _sinks(settings),
                 artifacts=home.artifacts,
                 settings=settings,
                 versions=versions(),
@@ -239,7 +239,7 @@ def load_policies(settings: Settings) -> PolicySet:
     folders = [Home(settings.root).policies] if settings.home is not None else []
     return load(
         [*folders, *(_pack(shipped("policies"), name) for name in settings.policy.packs)],
-        registry.catalogue(),
+        registry.vocabulary(),
         calendars,
     )
 
@@ -296,19 +296,25 @@ def _measurers(settings: Settings, figures_only: bool) -> dict[str, Any]:
     return found
 
 
-def _sinks(settings: Settings, home: Home) -> dict[str, Sink]:
-    options: dict[str, dict[str, Any]] = {
-        "mlflow": {"uri": settings.mlflow_uri, "artifact_root": home.mlflow / "artifacts"},
-        "jsonl": {"path": home.outbox},
-        "webhook": {
-            "url": settings.sinks.webhook_url,
-            "timeout_s": settings.sinks.webhook_timeout_s,
-            "secret": settings.sinks.webhook_secret,
-            "allow_private": settings.sinks.webhook_allow_private,
-        },
-    }
+def _sinks(settings: Settings) -> dict[str, Sink]:
     names = list(settings.sinks.enabled)
     # On by default where MLflow is installed; named by its uri, it must be.
     if settings.mlflow.enabled and (settings.mlflow.uri or registry.available("sinks", ("mlflow",))):
         names.append("mlflow")
-    return {name: registry.load("sinks", name).configure(**options.get(name, {})) for name in dict.fromkeys(names)}
+    known = registry.names("sinks")
+    for name in (*names, *settings.sinks.options):
+        if name not in known:
+            raise ConfigurationError(
+                "unknown_plugin",
+                f"there is no sink {name!r}",
+                where=f"{FILE} [sinks]",
+                fix=f"one of {', '.join(known)}",
+            )
+    found: dict[str, Sink] = {}
+    for name in dict.fromkeys(names):
+        plugin = registry.load("sinks", name)
+        options = plugin_options(settings, "sinks", name, plugin.options)
+        if name == "mlflow" and settings.mlflow.uri:
+            options["uri"] = settings.mlflow.uri
+        found[name] = plugin.configure(**options)
+    return found

@@ -31,20 +31,45 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """A setting that a sink or a meter declares: its key in `[sinks.<name>]` or `[energy.<name>]` of auditor.toml.
+
+    The default's type is the option's type. `{home}` in a text stands for the home's folder. A `required` option has no
+    usable default; an option that is absent from its plugin's table takes the key of the same name of the section itself.
+    """
+
+    name: str
+    help: str
+    default: bool | int | float | str | tuple[str, ...] = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DescriptorColumn:
-    """One column a descriptor yields: its name, `numeric` or `categorical`, UCUM unit and meaning."""
+    """One column a descriptor yields: name, `numeric` or `categorical`, UCUM unit, meaning, and title for readers.
+
+    An empty title is derived from the name: `tilt_deg` of unit `deg` reads `tilt (deg)`.
+    """
 
     name: str
     kind: str
     unit: str
     meaning: str
+    title: str = ""
 
 
 @runtime_checkable
 class Descriptor(Protocol):
-    """kind `descriptors`: raw payload -> a few figures. `version` changes whenever the set of columns or a value does."""
+    """kind `descriptors`: raw payload -> a few figures. `version` changes whenever the set of columns or a value does.
+
+    `modality` is the plugin's name. `title` ("Images"), `headline` of an alert about its drift ("Images changed") and
+    `advice` (what to do next) are for readers.
+    """
 
     modality: str
+    title: str
+    headline: str
+    advice: str
     version: str
     columns: tuple[DescriptorColumn, ...]
 
@@ -105,6 +130,28 @@ class Monitor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """kind `operators`: the range of figures that satisfies a condition of a policy.
+
+    Attributes
+    ----------
+    phrase : str
+        The condition in words, with `{low}` and `{high}` for its ends: `at most {high}`.
+    numbers : int
+        How many numbers the condition's `value` holds; 0: no limit, the p-value alone decides.
+    limits : callable
+        Those numbers -> (low, high); None: open at that end. ValueError says what does not fit.
+    strict : bool
+        Whether an end itself lies outside.
+    """
+
+    phrase: str
+    numbers: int
+    limits: Callable[..., tuple[float | None, float | None]]
+    strict: bool = False
+
+
 @runtime_checkable
 class Renderer(Protocol):
     """A measurer that can also draw: one HTML page from the samples of both states."""
@@ -134,7 +181,7 @@ class MeterReading:
 class Meter(Protocol):
     """kind `energy`: what runs beside a model and counts joules. `read` never raises; None when nothing was measured.
 
-    The PLUGIN is a factory: `configure(country=, pue=)` gives a meter that has not started.
+    The PLUGIN is a factory: it declares `options`, and `configure(**options)` gives a meter that has not started.
     """
 
     def start(self) -> None: ...
@@ -146,7 +193,7 @@ class Meter(Protocol):
 class Sink(Protocol):
     """kind `sinks`: a copy of an audit, made after it was committed.
 
-    The PLUGIN is a factory: `configure(**options)` gives a sink and opens nothing yet. Deliveries come from the outbox, those
+    The PLUGIN is a factory: it declares `options`, and `configure(**options)` gives a sink and opens nothing yet. Deliveries come from the outbox, those
     of one model in order, each at least once: delivering twice is harmless. A sink with an attribute `events` (of `opened`,
     `renewed`, `resolved`) gets one delivery an alert event: an audit with the run and that alert alone. Any other sink gets
     one delivery a window.

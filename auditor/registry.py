@@ -9,11 +9,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from auditor.core.catalogue import CORE_METRICS, MetricSpec
+from auditor.core.catalogue import CORE_METRICS, MetricSpec, Vocabulary
 from auditor.core.errors import PluginError
+from auditor.ports import Option
 
 KINDS: dict[str, str] = {
     "descriptors": "payload -> descriptor columns, one a modality",
@@ -24,23 +26,38 @@ KINDS: dict[str, str] = {
     "energy": "what counts joules beside a model",
     "sinks": "copies of an audit, made after it was committed",
     "engines": "where summarising runs",
+    "operators": "the range of figures that satisfies a condition of a policy",
 }
 MEASURERS = ("drift", "fairness", "quality")
+CONFIGURED = ("sinks", "energy")
+"""Kinds whose plugins declare options; their sections of auditor.toml are called the same."""
 _PACKAGE = Path(__file__).parent
+_ROOMS = {"operators": "policy.operators"}
+"""Packages of built-in plugins, where they are not called like the kind."""
 
 
-def names(kind: str) -> list[str]:
+def _room(kind: str) -> str:
+    return _ROOMS.get(kind, kind)
+
+
+def names(kind: str) -> tuple[str, ...]:
     """Names of the plugins of a kind, sorted; nothing is imported."""
     if kind not in KINDS:
         raise PluginError("unknown_kind", f"{kind!r} is not a kind of plugin", fix=f"one of {', '.join(KINDS)}")
-    found = {path.stem for path in (_PACKAGE / kind).glob("*.py") if b"\nPLUGIN" in path.read_bytes()}
+    folder = _PACKAGE.joinpath(*_room(kind).split("."))
+    found = {path.stem for path in folder.glob("*.py") if b"\nPLUGIN" in path.read_bytes()}
     for point in importlib.metadata.entry_points(group=f"auditor.{kind}"):
         if point.name in found:
             raise PluginError(
                 "plugin_clash", f"two {kind} plugins are called {point.name!r}", where=point.value, fix="rename one"
             )
         found.add(point.name)
-    return sorted(found)
+    return tuple(sorted(found))
+
+
+def modalities() -> tuple[str, ...]:
+    """Names of the modalities, sorted: those of the descriptor plugins; nothing is imported."""
+    return names("descriptors")
 
 
 def load(kind: str, name: str) -> Any:
@@ -61,7 +78,7 @@ def _plugin(kind: str, name: str) -> Any:
     try:
         for point in importlib.metadata.entry_points(group=f"auditor.{kind}", name=name):
             return point.load()
-        return importlib.import_module(f"auditor.{kind}.{name}").PLUGIN
+        return importlib.import_module(f"auditor.{_room(kind)}.{name}").PLUGIN
     except ModuleNotFoundError as error:
         raise _library_missing(kind, name, error.name or "a library") from error
 
@@ -70,6 +87,11 @@ def _library_missing(kind: str, name: str, library: str) -> PluginError:
     return PluginError(
         "library_missing", f"the {kind} plugin {name!r} needs {library}", where=kind, fix="pip install 'auditor[all]'"
     )
+
+
+def options(kind: str) -> dict[str, tuple[Option, ...]]:
+    """What the plugins of a kind (`sinks` or `energy`) can be told in settings, by name of the plugin."""
+    return {name: tuple(_plugin(kind, name).options) for name in names(kind)}
 
 
 def available(kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
@@ -98,3 +120,13 @@ def catalogue() -> dict[str, MetricSpec]:
                     )
                 found[spec.name] = spec
     return found
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """Every metric, modality and operator that plugins and core declare; read once a process."""
+    return Vocabulary(
+        metrics=catalogue(),
+        modalities={name: _plugin("descriptors", name) for name in names("descriptors")},
+        operators={name: _plugin("operators", name) for name in names("operators")},
+    )

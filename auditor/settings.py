@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from auditor.core.errors import ConfigurationError
 from auditor.core.identity import digest
 from auditor.core.window import DAY, HOUR, parse_duration
+
+if TYPE_CHECKING:
+    from auditor.ports import Option
 
 FILE = "auditor.toml"
 
@@ -103,19 +106,15 @@ class EnergySettings:
     """ISO 3166-1 alpha-3; empty: energy is reported, carbon is not."""
     pue: float = 1.0
     embodied_g_per_request: float = 0.0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """[sinks]: copies made after commit."""
+    """[sinks]: copies made after commit; each sink's own options stand in `[sinks.<name>]`."""
 
     enabled: tuple[str, ...] = ("jsonl",)
-    webhook_url: str = ""
-    webhook_timeout_s: float = 5.0
-    webhook_secret: str = ""
-    """Signs the webhook's requests (HMAC-SHA256); best set as AUDITOR_SINKS_WEBHOOK_SECRET."""
-    webhook_allow_private: bool = False
-    """Whether the webhook's host may have a private address. A loopback address in the URL needs no leave."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +165,14 @@ class Settings:
     store: StoreSettings = StoreSettings()
     mlflow: MlflowSettings = MlflowSettings()
     policy: PolicySettings = PolicySettings()
-    energy: EnergySettings = EnergySettings()
-    sinks: SinkSettings = SinkSettings()
+    energy: EnergySettings = field(default_factory=EnergySettings)
+    sinks: SinkSettings = field(default_factory=SinkSettings)
     agent: AgentSettings = AgentSettings()
     service: ServiceSettings = ServiceSettings()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """[metrics]: a deployment's own metrics, by name."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """AUDITOR_* variables, for the options of plugins."""
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
 
     def model(self, name: str) -> ModelSettings:
@@ -190,16 +191,12 @@ class Settings:
         return self.store.url or f"sqlite:///{Home(self.root).store}"
 
     @property
-    def mlflow_uri(self) -> str:
-        return self.mlflow.uri or f"sqlite:///{Home(self.root).mlflow / 'mlflow.db'}"
-
-    @property
     def digest(self) -> str:
         """Of everything but the home's place, secrets and secrets in addresses."""
         plain = {
             section.name: _plain(getattr(self, section.name))
             for section in fields(self)
-            if section.name not in ("home", "archive", "store")
+            if section.name not in ("home", "archive", "store", "environ")
         }
         return digest(plain)
 
@@ -244,7 +241,7 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
             ) from error
     hints = get_type_hints(Settings)
     free = {"metrics", "models"}  # sections whose keys are names
-    sections = {item.name for item in fields(Settings)} - {"home"} - free
+    sections = {item.name for item in fields(Settings)} - {"home", "environ"} - free
     unknown = set(data) - sections - free
     if unknown:
         raise ConfigurationError(
@@ -254,13 +251,64 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
             fix=f"known: {', '.join(sorted(sections | free))}",
         )
     built = {name: _section(hints[name], name, data.get(name, {}), str(file or ""), environ) for name in sections}
+    mine = {name: value for name, value in environ.items() if name.startswith("AUDITOR_")}
     declared = data.get("models", {})
     if not isinstance(declared, dict):
         raise ConfigurationError(
             "bad_settings", "[models] is not a section", where=str(file), fix="write [models.NAME] with its keys below"
         )
     models = {name: _section(ModelSettings, f"models.{name}", keys, str(file), {}) for name, keys in declared.items()}
-    return Settings(home=home, metrics=data.get("metrics", {}), models=models, **built)
+    return Settings(home=home, metrics=data.get("metrics", {}), models=models, environ=mine, **built)
+
+
+_MOVED = {("sinks", f"webhook_{key}"): ("webhook", key) for key in ("url", "timeout_s", "secret", "allow_private")}
+"""Keys of former versions: where each option stands now. Both spellings work."""
+
+
+def plugin_options(settings: Settings, section: str, name: str, declared: Sequence[Option]) -> dict[str, Any]:
+    """The options of one plugin, by name: from AUDITOR_<SECTION>_<NAME>_<KEY>, its table, its section, else its default.
+
+    Raises
+    ------
+    ConfigurationError
+        `unknown_setting` for a key that the plugin does not declare, `missing_setting` for a required one that is nowhere,
+        `bad_setting` for a value of another type.
+    """
+    own = getattr(settings, section)
+    table = own.options.get(name, {})
+    place = f"{FILE} [{section}.{name}]"
+    known = [option.name for option in declared]
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigurationError(
+            "unknown_setting",
+            f"the plugin {name!r} has no option {unknown[0]!r}",
+            where=place,
+            fix=f"known: {', '.join(known) or 'none'}",
+        )
+    found = {}
+    for option in declared:
+        variable = f"AUDITOR_{section}_{name}_{option.name}".upper()
+        if variable in settings.environ:
+            value = _convert(settings.environ[variable], option.default, variable)
+        elif option.name in table:
+            value = _convert(table[option.name], option.default, f"{place} {option.name}")
+        elif option.required:
+            value = ""
+        else:
+            value = getattr(own, option.name, option.default)
+        if option.required and value == "":
+            raise ConfigurationError(
+                "missing_setting",
+                f"the plugin {name!r} needs the option {option.name!r}: {option.help}",
+                where=place,
+                fix=f"set {option.name} there, or {variable}",
+            )
+        found[option.name] = value.replace("{home}", str(settings.root)) if _homely(value) else value
+    return found
+
+
+def _homely(value: Any) -> bool:
+    return isinstance(value, str) and "{home}" in value
 
 
 def _section(kind: Any, name: str, data: Any, file: str, environ: Mapping[str, str]) -> Any:
@@ -268,13 +316,19 @@ def _section(kind: Any, name: str, data: Any, file: str, environ: Mapping[str, s
         raise ConfigurationError(
             "bad_settings", f"[{name}] is not a section", where=file, fix=f"write [{name}] with its keys below"
         )
-    known = {item.name: item.default for item in fields(kind)}
+    known = {item.name: item.default for item in fields(kind) if item.name != "options"}
+    tables: dict[str, dict[str, Any]] = {}
     for key in data:
-        if key not in known:
+        if "options" in kind.__dataclass_fields__ and isinstance(data[key], dict):
+            tables[key] = {**tables.get(key, {}), **data[key]}
+        elif (name, key) in _MOVED:
+            plugin, option = _MOVED[name, key]
+            tables[plugin] = {option: data[key], **tables.get(plugin, {})}
+        elif key not in known:
             raise ConfigurationError(
                 "unknown_setting", f"unknown key {key!r} in [{name}]", where=file, fix=f"known: {', '.join(known)}"
             )
-    values = {}
+    values: dict[str, Any] = {"options": tables} if tables else {}
     for key, default in known.items():
         variable = f"AUDITOR_{name.upper()}_{key.upper()}"
         if variable in environ:
@@ -309,9 +363,7 @@ def _convert(value: Any, default: Any, where: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        return {
-            item.name: _plain(getattr(value, item.name)) for item in fields(value) if not item.name.endswith("secret")
-        }
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name != "options"}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value

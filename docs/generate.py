@@ -12,9 +12,7 @@ from typing import get_type_hints
 from auditor import registry
 from auditor.cli import parser
 from auditor.core.catalogue import REASONS
-from auditor.core.record import MODALITIES
 from auditor.settings import ModelSettings, Settings
-from auditor.wording.distances import MEANINGS
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -40,7 +38,7 @@ plugins (`python docs/generate.py`).
 def descriptors_page() -> str:
     """The Markdown of `reference/descriptors.md`."""
     parts = [INTRODUCTION]
-    for modality in MODALITIES:
+    for modality in registry.modalities():
         plugin = registry.load("descriptors", modality)
         summary = " ".join((type(plugin).__doc__ or "").split())
         parts.append(f"\n## {modality}\n\nVersion `{modality}/{plugin.version}`. {summary}\n")
@@ -74,7 +72,8 @@ def metrics_page() -> str:
         attributes = ", ".join(f"`{key}`" for key in spec.attributes)
         parts.append(f"| `{name}` | `{spec.unit}` | {attributes} | {spec.worse} | {spec.meaning} |\n")
     parts.append("\n## Figures of change in plain words\n\nReports and dashboard add what the value at hand says.\n\n")
-    parts.extend(f"- {text}\n" for text in dict.fromkeys(meaning.general for meaning in MEANINGS.values()))
+    compared = [spec.compares for spec in registry.catalogue().values() if spec.compares]
+    parts.extend(f"- {text}\n" for text in dict.fromkeys(compared))
     parts.append("\n## Why a number is absent\n\n| reason | meaning |\n|---|---|\n")
     parts.extend(f"| `{code}` | {meaning} |\n" for code, meaning in sorted(REASONS.items()))
     return "".join(parts)
@@ -125,7 +124,8 @@ def _commands(
 SETTINGS = """\
 # Settings
 
-`auditor.toml` in the home; each key can also be set as `AUDITOR_<SECTION>_<KEY>`. Unknown keys are refused. This page follows from the
+`auditor.toml` in the home; each key can also be set as `AUDITOR_<SECTION>_<KEY>`, an option of a plugin as
+`AUDITOR_<SECTION>_<PLUGIN>_<OPTION>`. Unknown keys are refused. This page follows from the
 code (`python docs/generate.py`).
 """
 
@@ -135,7 +135,7 @@ def settings_page() -> str:
     parts = [SETTINGS]
     hints = get_type_hints(Settings)
     for section in fields(Settings):
-        if section.name in ("home", "metrics"):
+        if section.name in ("home", "metrics", "environ"):
             continue
         kind, title = hints[section.name], section.name
         if section.name == "models":
@@ -145,12 +145,21 @@ def settings_page() -> str:
         )
         meanings = _meanings(kind)
         for item in fields(kind):
+            if item.name == "options":
+                continue
             default = (
                 ""
                 if item.default is MISSING
                 else repr(list(item.default) if isinstance(item.default, tuple) else item.default)
             )
             parts.append(f"| `{item.name}` | `{default}` | {meanings.get(item.name, '')} |\n")
+        if section.name in registry.CONFIGURED:
+            for name, options in registry.options(section.name).items():
+                parts.append(f"\n### [{section.name}.{name}]\n\n| option | default | |\n|---|---|---|\n")
+                parts.extend(
+                    f"| `{item.name}` | {'required' if item.required else f'`{item.default!r}`'} | {item.help} |\n"
+                    for item in options
+                )
     return "".join(parts)
 
 

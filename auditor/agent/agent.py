@@ -368,7 +368,7 @@ class Agent:
         from auditor.agent.building import Builder, Describers
         from auditor.agent.metering import Metering, meter_factory
 
-        destination, energy = self._destination, self._destination.settings.energy
+        destination = self._destination
         if self._outbox is None:
             transport = destination.connect(recorder)
             self._outbox = Outbox(transport, accounts, recorder.faults, recorder.declared)
@@ -386,7 +386,7 @@ class Agent:
         )
         metering = None
         if self._energy is not None:
-            make = meter_factory(self._energy, energy.country, energy.pue)
+            make = meter_factory(self._energy, destination.settings)
             metering = Metering(make, recorder.session, recorder.faults)
         return Parts(builder, outbox, metering, budget)
 

@@ -10,6 +10,7 @@ from typing import Any
 from auditor.agent.shield import Faults, shield
 from auditor.core.record import EnergyReading, ModelRef
 from auditor.core.window import from_us
+from auditor.settings import Settings, plugin_options
 
 EVERY_S = 60.0
 """A reading is taken at each flush, and at least this often."""
@@ -90,7 +91,7 @@ class Metering:
                 meter.stop()
 
 
-def meter_factory(energy: Any, country: str, pue: float) -> Callable[[], Any]:
+def meter_factory(energy: Any, settings: Settings) -> Callable[[], Any]:
     """`energy=` of an agent: a plugin's name, or a meter that the host made (which counts in the host's process only)."""
     if isinstance(energy, str):
 
@@ -98,7 +99,7 @@ def meter_factory(energy: Any, country: str, pue: float) -> Callable[[], Any]:
             from auditor import registry
 
             plugin = registry.load("energy", energy)
-            return plugin.configure(country=country, pue=pue) if hasattr(plugin, "configure") else plugin
+            return plugin.configure(**plugin_options(settings, "energy", energy, plugin.options))
 
         return configured
     home = os.getpid()

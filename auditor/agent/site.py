@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from time import perf_counter, thread_time, time_ns
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from auditor.agent.recorder import Recorder
 from auditor.agent.shield import shield
 from auditor.agent.snapshot import TooLarge, freeze
 from auditor.core.errors import ConfigurationError
-from auditor.core.record import MODALITIES, ModelRef
+from auditor.core.record import ModelRef
 
 if TYPE_CHECKING:
     from auditor.agent.stream import Watch
@@ -39,6 +40,13 @@ class InputSpec:
     shape: tuple[int, ...] | None = None
 
 
+@cache
+def _modalities() -> tuple[str, ...]:
+    from auditor import registry  # reads the metadata of installed distributions: not at import
+
+    return registry.modalities()
+
+
 def input_specs(declared: Mapping[str, Any] | None) -> dict[str, InputSpec] | None:
     """The `inputs=` option, checked; ConfigurationError when it names what does not exist."""
     if declared is None:
@@ -47,12 +55,13 @@ def input_specs(declared: Mapping[str, Any] | None) -> dict[str, InputSpec] | No
     for name, said in declared.items():
         options: dict[str, Any] = {"modality": said} if isinstance(said, str) or said is None else dict(said)
         unknown = set(options) - {"modality", "rate", "encoder", "shape"}
-        if unknown or options.get("modality") not in (*MODALITIES, None):
+        modality = options.get("modality")
+        if unknown or (modality is not None and modality not in _modalities()):
             raise ConfigurationError(
                 "bad_input_option",
                 f"{sorted(unknown)[0]!r} is not an option" if unknown else f"{options['modality']!r} is not a modality",
                 where=f"inputs[{name!r}]",
-                fix=f"modality is one of {', '.join(MODALITIES)}; options are modality, rate, encoder, shape",
+                fix=f"modality is one of {', '.join(_modalities())}; options are modality, rate, encoder, shape",
             )
         shape = options.pop("shape", None)
         specs[str(name)] = InputSpec(str(name), shape=None if shape is None else tuple(shape), **options)

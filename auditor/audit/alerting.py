@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from auditor import wording
+from auditor.core.catalogue import ALERTS
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
 from auditor.core.window import Span, format_time
-from auditor.core.words import MODALITIES
 from auditor.wording.verdicts import before_next, first_sentence
 
 ALONE = "Each input taken alone: "
@@ -106,7 +106,7 @@ def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
     """
     words_of: dict[str, set[Word]] = {}
     for verdict in verdicts:
-        if verdict.kind in MODALITIES and verdict.input and (not names or verdict.input in names):
+        if verdict.kind not in ALERTS and verdict.input and (not names or verdict.input in names):
             words_of.setdefault(verdict.input, set()).add(verdict.underlying)
     moved = sorted(name for name, said in words_of.items() if Word.FAIL in said)
     still = sorted(name for name, said in words_of.items() if said <= {Word.PASS, Word.NOT_APPLICABLE})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from auditor.core.catalogue import alert_kind
 from auditor.core.identity import digest
 from auditor.core.measurement import Measurement, Status
 from auditor.core.verdict import Force, State, Verdict, Word
@@ -160,9 +160,15 @@ def _disposition(task: _Task) -> tuple[Word | None, str]:
 
 def _measured(task: _Task, evidence: MetricEvidence, measurements: Sequence[Measurement]) -> Iterator[Verdict]:
     gathered = gather(task.control, evidence, measurements, list(task.before.values()), task.span)
-    series = sum(tested(group, gathered.e_values) for group in gathered.groups.values())
-    allowed = allowance(task.policy, task.span.duration, series) if task.control.budgeted else None
+    series: Counter[str | None] = Counter()
+    for figures in gathered.groups.values():
+        if count := tested(figures, gathered.e_values):
+            series[modality_of(figures, evidence)] += count
     for group in sorted(gathered.groups, key=lambda key: (key[0], key[1] or "")):
+        allowed = None
+        if task.control.budgeted:
+            own = series[modality_of(gathered.groups[group], evidence)]
+            allowed = allowance(task.policy, task.span.duration, own, len(series))
         outcome = _outcome(task, evidence, gathered, group, allowed)
         previous = task.before.get(group)
         if _never_measured(evidence, outcome, previous):
@@ -373,7 +379,7 @@ def _verdict(
         evidence=evidence,
         explanation=text,
         judged=task.now,
-        kind=control.kind or (alert_kind(control.metric, modality) if control.metric else "policy"),
+        kind=control.kind or task.policies.vocabulary.alert_kind(control.metric or "", modality),
         severity=control.severity,
         input=input_,
         modality=modality,

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
                 "installed": name in usable,
                 "version": getattr(usable.get(name), "version", None),
                 "meaning": meaning,
+                "options": [asdict(option) for option in getattr(usable.get(name), "options", ())],
             }
             for name in registry.names(kind)
         ]

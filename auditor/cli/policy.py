@@ -67,9 +67,8 @@ def run_lint(args: argparse.Namespace) -> int:
     from auditor.policy.lint import lint
 
     at = parse_time(args.at) if args.at else datetime.now(UTC)
-    catalogue = registry.catalogue()
     found = _load(args)
-    findings = lint(found, catalogue, at)
+    findings = lint(found, at)
     passed = sum(len(policy.controls) for policy in found.policies)
     failed = len({(item.file, item.line) for item in findings})
     if args.json:
@@ -90,7 +89,7 @@ def run_test(args: argparse.Namespace) -> int:
     found = _load(args)
     if not found.policies:
         raise ConfigurationError("no_policies", "there is no policy to test", where="policy test", fix="name a file")
-    result = run_suite(found, judge, registry.catalogue())
+    result = run_suite(found, judge)
     findings = [
         finding(
             "case_failed", failure.where, f"{failure.control}: {failure.message}", "correct the control or the case"
@@ -146,9 +145,9 @@ def _load(args: argparse.Namespace) -> PolicySet:
                 raise ConfigurationError(
                     "no_file", f"{path} does not exist", where=str(path), fix="name a file or folder"
                 )
-        return load_policies(_with_policies(args.paths), registry.catalogue(), library)
+        return load_policies(_with_policies(args.paths), registry.vocabulary(), library)
     settings = settings_for(args)
-    return load_policies(_in_force(settings), registry.catalogue(), library)
+    return load_policies(_in_force(settings), registry.vocabulary(), library)
 
 
 def _in_force(settings: Any) -> list[Path]:
@@ -272,9 +271,9 @@ def run_explain(args: argparse.Namespace) -> int:
 
     home = find_home(args.home)
     if home is not None:
-        policies = load_policies(_in_force(settings_for(args)), registry.catalogue(), [shipped("policies")])
+        policies = load_policies(_in_force(settings_for(args)), registry.vocabulary(), [shipped("policies")])
     else:
-        policies = load_policies([shipped("policies")], registry.catalogue())
+        policies = load_policies([shipped("policies")], registry.vocabulary())
     hits = [
         (policy, control)
         for policy in policies.policies
@@ -367,7 +366,7 @@ def run_schema(args: argparse.Namespace) -> int:
     """JSON Schema 2020-12; metric names are those of the installed plugins."""
     from auditor.policy.kinds import json_schema
 
-    print(json.dumps(json_schema(registry.catalogue()), indent=1, sort_keys=True, ensure_ascii=False))
+    print(json.dumps(json_schema(registry.vocabulary()), indent=1, sort_keys=True, ensure_ascii=False))
     return 0
 
 

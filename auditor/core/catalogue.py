@@ -1,11 +1,20 @@
-"""The metric names that no plugin owns, and what an alert about a metric is called.
+"""The vocabulary: what a metric, a kind of input and an alert are called. Each plugin brings the entries it owns.
 
-A plugin carries the `MetricSpec`s of what it measures; `registry.catalogue()` joins them with these.
+A plugin carries the `MetricSpec`s of what it measures, a descriptor the title and advice of its modality;
+`registry.vocabulary()` joins them with the metrics of core below. Entries are data; `wording` makes sentences of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditor.ports import Descriptor, Operator
+
+OWN_MODALITY = "modality"
+"""`MetricSpec.alert` of figures about one input: an alert about them is of the kind of that input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,21 @@ class MetricSpec:
         Keys that tell series of this metric apart.
     lower, upper : float or None
         The range a value can take, when there is one.
+    label : str
+        Noun phrase that stands for the metric in a sentence: `share of records without this input`.
+    short : str
+        Heading of a column of a table: `KS`; empty: the label.
+    format : str
+        How a value is written: `number` (with its unit), `percent`, `points` (percentage points) or `times`.
+    alert : str
+        Kind of an alert about it: a key of `ALERTS`, or `OWN_MODALITY`.
+    clause : str
+        Template of a finding, without a full stop. Fields: value, column, input, pair, feature, group, metric.
+        Empty: `the {metric}{of} is {value}`.
+    compares : str
+        What a figure of change compares, and where its scale begins and ends, in one sentence.
+    reads : tuple of (float or None, str)
+        Template by the largest value that it fits, ascending; None: no upper end. Fields: `wording.distances`.
     """
 
     name: str
@@ -35,18 +59,146 @@ class MetricSpec:
     attributes: tuple[str, ...] = ()
     lower: float | None = None
     upper: float | None = None
+    label: str = ""
+    short: str = ""
+    format: str = "number"
+    alert: str = "policy"
+    clause: str = ""
+    compares: str = ""
+    reads: tuple[tuple[float | None, str], ...] = ()
+
+
+FORMATS = ("number", "percent", "points", "times")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTerms:
+    """Headline of an alert of one kind, and the advice shown where a policy gives none."""
+
+    headline: str
+    advice: str
+
+
+ALERTS: dict[str, AlertTerms] = {
+    "bias": AlertTerms(
+        "Outcomes differ between groups",
+        "Look at the cases of the group with the lowest figure and compare how its data reach the model. "
+        "Assess the harm before changing anything, and decide on a mitigation with the people concerned.",
+    ),
+    "alignment": AlertTerms(
+        "Inputs stopped belonging together",
+        "Check that the inputs of one record belong to the same case: join keys, queues and upload order.",
+    ),
+    "missing": AlertTerms(
+        "An input is missing more often",
+        "Check the path on which this input arrives: uploader, permissions, time-outs.",
+    ),
+    "energy": AlertTerms(
+        "Energy per answer rose",
+        "Compare versions, batch sizes and retries before and after the change; a new release is a usual cause.",
+    ),
+    "quality": AlertTerms(
+        "Quality of the answers changed",
+        "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
+    ),
+    "capture": AlertTerms(
+        "Records are being lost",
+        "Look at the reasons of the losses below; until they are repaired, other figures rest on fewer records.",
+    ),
+    "traffic": AlertTerms(
+        "Traffic changed",
+        "Check whether the callers, their routing or the sampling changed; no traffic at all can be a broken agent.",
+    ),
+    "policy": AlertTerms("A rule was broken", "Read the rule and its evidence, and decide who should act."),
+}
+"""Kinds of alert that are about no single input; each modality is a kind too."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every name that plugins and core declare.
+
+    Attributes
+    ----------
+    metrics : mapping of str to MetricSpec
+    modalities : mapping of str to Descriptor
+        By name; a modality's title, headline, advice and columns.
+    operators : mapping of str to Operator
+        Operators of policy conditions, by name.
+    """
+
+    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
+    modalities: Mapping[str, Descriptor] = field(default_factory=dict)
+    operators: Mapping[str, Operator] = field(default_factory=dict)
+
+    def metric(self, name: str) -> MetricSpec | None:
+        """The entry of a metric: its own, else that of the longest family (`quality.*`) it belongs to."""
+        if name in self.metrics:
+            return self.metrics[name]
+        families = [key for key in self.metrics if key.endswith("*") and name.startswith(key[:-1])]
+        return self.metrics[max(families, key=len)] if families else None
+
+    def alert_kinds(self) -> tuple[str, ...]:
+        """Every kind an alert can have."""
+        return (*self.modalities, *ALERTS)
+
+    def alert_kind(self, metric: str, modality: str | None = None) -> str:
+        """The kind of an alert about `metric`; about one input, that input's modality.
+
+        A figure of drift about no input is about the model's outputs.
+        """
+        spec = self.metric(metric)
+        if spec is None:
+            return "policy"
+        return (modality or "quality") if spec.alert == OWN_MODALITY else spec.alert
+
+    def headline(self, kind: str) -> str:
+        """Headline of an alert of that kind; empty for a kind whose plugin is not installed here."""
+        return self._terms(kind).headline if kind in self.alert_kinds() else ""
+
+    def advice(self, kind: str) -> str:
+        """What to do next about an alert of that kind."""
+        return self._terms(kind if kind in self.alert_kinds() else "policy").advice
+
+    def _terms(self, kind: str) -> AlertTerms | Descriptor:
+        return ALERTS[kind] if kind in ALERTS else self.modalities[kind]
 
 
 CORE_METRICS: tuple[MetricSpec, ...] = (
-    MetricSpec("capture.seen", "{inference}", "Calls the agents saw, described or not."),
-    MetricSpec("capture.described", "{inference}", "Calls whose payloads were described."),
-    MetricSpec("capture.dropped", "{inference}", "Calls lost on the way, by reason.", "higher", ("reason",)),
-    MetricSpec("capture.refused", "{inference}", "Records that intake refused.", "higher"),
+    MetricSpec(
+        "capture.seen", "{inference}", "Calls the agents saw, described or not.", label="calls seen", alert="capture"
+    ),
+    MetricSpec(
+        "capture.described",
+        "{inference}",
+        "Calls whose payloads were described.",
+        label="calls described",
+        alert="capture",
+    ),
+    MetricSpec(
+        "capture.dropped",
+        "{inference}",
+        "Calls lost on the way, by reason.",
+        "higher",
+        ("reason",),
+        label="calls lost",
+        alert="capture",
+    ),
+    MetricSpec(
+        "capture.refused",
+        "{inference}",
+        "Records that intake refused.",
+        "higher",
+        label="records refused",
+        alert="capture",
+    ),
     MetricSpec(
         "capture.undeclared",
         "{inference}",
         "Calls known by their records alone: no agent declared a count of them.",
         "higher",
+        label="calls that no agent counted",
+        alert="capture",
     ),
     MetricSpec(
         "capture.loss",
@@ -56,22 +208,116 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         (),
         0.0,
         1.0,
+        label="share of the calls seen that were lost (sampling is no loss)",
+        format="percent",
+        alert="capture",
+        clause="{value} of the calls seen were lost",
     ),
-    MetricSpec("capture.coverage", "1", "Share of the calls seen that reached the archive.", "lower", (), 0.0, 1.0),
-    MetricSpec("latency.p50", "s", "Median time of one call.", "higher"),
-    MetricSpec("latency.p95", "s", "95th percentile of the time of one call.", "higher"),
-    MetricSpec("energy.active", "J", "Energy that the calls themselves used.", "higher", ("component", "input"), 0.0),
-    MetricSpec("energy.idle", "J", "Energy of the same process or machine that no call used.", "higher", (), 0.0),
-    MetricSpec("energy.per_inference", "J", "Active energy of one call, on average.", "higher", ("input",), 0.0),
     MetricSpec(
-        "energy.per_inference.ratio", "1", "Active energy of one call, relative to the baseline.", "higher", (), 0.0
+        "capture.coverage",
+        "1",
+        "Share of the calls seen that reached the archive.",
+        "lower",
+        (),
+        0.0,
+        1.0,
+        label="share of the calls seen that reached the archive",
+        format="percent",
+        alert="capture",
+        clause="{value} of the calls reached the archive",
     ),
-    MetricSpec("carbon.emitted", "kg{CO2e}", "Emissions of all energy counted, location-based.", "higher", (), 0.0),
+    MetricSpec("latency.p50", "s", "Median time of one call.", "higher", label="median latency", alert="quality"),
     MetricSpec(
-        "carbon.sci", "g{CO2e}/{R}", "Software Carbon Intensity of one call (ISO/IEC 21031).", "higher", (), 0.0
+        "latency.p95",
+        "s",
+        "95th percentile of the time of one call.",
+        "higher",
+        label="latency, 95th percentile",
+        alert="quality",
     ),
-    MetricSpec("labels.coverage", "1", "Share of records whose ground truth is known.", "lower", (), 0.0, 1.0),
-    MetricSpec("labels.delay_p50", "s", "Median time from inference to ground truth.", "higher"),
+    MetricSpec(
+        "energy.active",
+        "J",
+        "Energy that the calls themselves used.",
+        "higher",
+        ("component", "input"),
+        0.0,
+        label="energy that calls used",
+        alert="energy",
+    ),
+    MetricSpec(
+        "energy.idle",
+        "J",
+        "Energy of the same process or machine that no call used.",
+        "higher",
+        (),
+        0.0,
+        label="energy used while idle",
+        alert="energy",
+    ),
+    MetricSpec(
+        "energy.per_inference",
+        "J",
+        "Active energy of one call, on average.",
+        "higher",
+        ("input",),
+        0.0,
+        label="energy per answer",
+        alert="energy",
+    ),
+    MetricSpec(
+        "energy.per_inference.ratio",
+        "1",
+        "Active energy of one call, relative to the baseline.",
+        "higher",
+        (),
+        0.0,
+        label="energy per answer relative to the baseline",
+        format="times",
+        alert="energy",
+        clause="one answer uses {value} the energy of the baseline",
+    ),
+    MetricSpec(
+        "carbon.emitted",
+        "kg{CO2e}",
+        "Emissions of all energy counted, location-based.",
+        "higher",
+        (),
+        0.0,
+        label="emissions (location-based)",
+        alert="energy",
+    ),
+    MetricSpec(
+        "carbon.sci",
+        "g{CO2e}/{R}",
+        "Software Carbon Intensity of one call (ISO/IEC 21031).",
+        "higher",
+        (),
+        0.0,
+        label="Software Carbon Intensity per answer",
+        alert="energy",
+    ),
+    MetricSpec(
+        "labels.coverage",
+        "1",
+        "Share of records whose ground truth is known.",
+        "lower",
+        (),
+        0.0,
+        1.0,
+        label="share of records with ground truth",
+        format="percent",
+        alert="quality",
+        clause="ground truth is known for {value} of the calls",
+    ),
+    MetricSpec(
+        "labels.delay_p50",
+        "s",
+        "Median time from inference to ground truth.",
+        "higher",
+        label="median delay of ground truth",
+        alert="quality",
+    ),
 )
 
 REASONS: dict[str, str] = {
@@ -90,33 +336,21 @@ REASONS: dict[str, str] = {
     "open_vocabulary": "new categories are what this column is made of, in the baseline as well",
     "not_measured": "nothing reported this figure",
     "plugin_failed": "the plugin raised; its error is in the log",
+    "sampled": "left out on purpose, to stay within the budget of the host",
+    "queue_full": "the agent's queue was full",
+    "queue_bytes": "the agent's queue held too many bytes",
+    "transport_failed": "the record could not be delivered",
+    "spool_full": "the spool on disk was full",
+    "describe_failed": "the payload could not be described",
+    "at_exit": "the process ended before delivery",
+    "process_ended": "the process ended before its agent could record them",
+    "refused": "intake refused the record",
+    "over_limit": "the record exceeds a limit of the contract",
+    "lost_after_delivery": "delivered by the agent, and not in the archive",
+    "no_destination": "the agent had no destination",
+    "one_class": "only one class is present",
+    "not_binary": "it is defined for two classes, and there are more",
+    "no_country": "no country is set, so no grid intensity is known",
+    "no_vault": "sensitive features are dropped until a vault exists",
 }
 """Codes for why a number is absent; plugins may add their own."""
-
-
-COLUMN_RATES = ("input.null_rate", "input.unseen_rate", "input.type_changed")
-"""Rates of a column, not of an input: an alert about one is about its modality, as for drift."""
-
-
-def alert_kind(metric: str, modality: str | None = None) -> str:
-    """The word an alert about `metric` goes by: its modality for drift, else its family.
-
-    >>> alert_kind("drift.ks", "image"), alert_kind("fairness.accuracy.difference"), alert_kind("input.missing_rate")
-    ('image', 'bias', 'missing')
-    """
-    family = metric.split(".", 1)[0]
-    if family == "drift" or metric in COLUMN_RATES:
-        return modality or "quality"
-    return {
-        "alignment": "alignment",
-        "input": "missing",
-        "fairness": "bias",
-        "energy": "energy",
-        "carbon": "energy",
-        "capture": "capture",
-        "quality": "quality",
-        "labels": "quality",
-        "output": "quality",
-        "canary": "quality",
-        "latency": "quality",
-    }.get(family, "policy")

@@ -45,7 +45,6 @@ class Limit:
     code: str = "over_limit"
 
 
-MODALITIES = ("text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding")
 ENERGY_METHODS = ("measured", "calibrated", "modelled", "sourced")
 LARGEST = 1.7976931348623157e308
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

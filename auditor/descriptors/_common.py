@@ -26,14 +26,14 @@ _FORM = f"%.{DIGITS}g"
 MAX_RATE = 1e9
 
 
-def number(name: str, unit: str, meaning: str) -> DescriptorColumn:
+def number(name: str, unit: str, meaning: str, title: str = "") -> DescriptorColumn:
     """A numeric column."""
-    return DescriptorColumn(name, "numeric", unit, meaning)
+    return DescriptorColumn(name, "numeric", unit, meaning, title)
 
 
-def category(name: str, meaning: str) -> DescriptorColumn:
+def category(name: str, meaning: str, title: str = "") -> DescriptorColumn:
     """A categorical column."""
-    return DescriptorColumn(name, "categorical", "1", meaning)
+    return DescriptorColumn(name, "categorical", "1", meaning, title)
 
 
 def figure(value: Any) -> float | None:

@@ -53,25 +53,39 @@ class AudioDescriptor:
     """
 
     modality = "audio"
+    title = "Audio"
+    headline = "Audio changed"
+    advice = (
+        "Listen to the newest clips from each source, and check microphone, gain, codec and sample rate. If "
+        "the change is meant to stay, pin a new baseline."
+    )
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
-        number("level_dbfs", "dB", "Mean power relative to full scale, at least -100."),
+        number("level_dbfs", "dB", "Mean power relative to full scale, at least -100.", "sound level (dBFS)"),
         number("peak", "1", "Largest magnitude, share of full scale."),
         number("clipping_share", "1", "Share of samples at full scale."),
         number("silence_share", "1", "Share of frames below -60 dBFS."),
         number(
-            "floor_dbfs", "dB", "5th percentile of the frames' power: the background; none for fewer than 4 frames."
+            "floor_dbfs",
+            "dB",
+            "5th percentile of the frames' power: the background; none for fewer than 4 frames.",
+            "background level (dBFS)",
         ),
         number(
-            "snr_db", "dB", "95th to 5th percentile of the frames' power: speech over background; none for few frames."
+            "snr_db",
+            "dB",
+            "95th to 5th percentile of the frames' power: speech over background; none for few frames.",
+            "signal-to-noise ratio (dB)",
         ),
-        number("dc_offset", "1", "Mean of the samples, share of full scale: a broken converter."),
-        number("centroid_hz", "Hz", "Centre of mass of the power spectrum."),
-        number("rolloff95_hz", "Hz", "Frequency below which 95 % of the power lies."),
-        number("bandwidth_hz", "Hz", "Standard deviation of the power spectrum around its centroid."),
+        number("dc_offset", "1", "Mean of the samples, share of full scale: a broken converter.", "DC offset"),
+        number("centroid_hz", "Hz", "Centre of mass of the power spectrum.", "spectral centroid (Hz)"),
+        number("rolloff95_hz", "Hz", "Frequency below which 95 % of the power lies.", "95 % roll-off frequency (Hz)"),
+        number("bandwidth_hz", "Hz", "Standard deviation of the power spectrum around its centroid.", "bandwidth (Hz)"),
         number("flatness", "1", "Geometric over arithmetic mean of the power spectrum: 0 tones, 1 white noise."),
-        number("hf_share", "1", "Share of the power above a quarter of the sampling rate."),
-        number("zcr", "1", "Share of neighbouring samples whose sign differs."),
+        number(
+            "hf_share", "1", "Share of the power above a quarter of the sampling rate.", "share of high frequencies"
+        ),
+        number("zcr", "1", "Share of neighbouring samples whose sign differs.", "zero-crossing rate"),
         number("pitch_hz", "Hz", "Median fundamental of the voiced frames, 60 to 500 Hz; none when nothing is voiced."),
         number("duration_s", "s", "Length."),
         number("rate_hz", "Hz", "Sampling rate."),

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.errors import DescribeError, PluginError
-from auditor.core.record import MODALITIES, Input, Scalar, TextOutput
+from auditor.core.record import Input, Scalar, TextOutput
 
 if TYPE_CHECKING:
     from auditor.ports import Descriptor, Encoder
@@ -120,11 +120,13 @@ def describe_input(
     True
     """
     modality = payload.modality or infer_modality(payload.value)
-    if modality not in MODALITIES:
+    if modality is None:
         return Input(name=payload.name, modality=FALLBACK_MODALITY, error=payload.error or "modality_unknown")
     if payload.value is None and payload.error is None:
         return Input(name=payload.name, modality=modality, missing=True)
     figures, describer, error = _figures(payload, modality, descriptors)
+    if error == "modality_unknown":
+        modality = FALLBACK_MODALITY
     given, named = payload.embedding, payload.encoder
     if given is None and modality == "embedding":
         given = payload.value
@@ -224,7 +226,8 @@ def _figures(
     except KeyError:
         return {}, None, "no_descriptor"
     except PluginError as error:
-        return {}, None, "extra_missing" if error.code == "library_missing" else "no_descriptor"
+        codes = {"library_missing": "extra_missing", "unknown_plugin": "modality_unknown"}
+        return {}, None, codes.get(error.code, "no_descriptor")
     describer = f"{modality}/{plugin.version}"
     try:
         found = plugin.describe(payload.value, rate=payload.rate)

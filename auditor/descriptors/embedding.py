@@ -20,6 +20,9 @@ class EmbeddingDescriptor:
     """Describes a vector (d,) or (1, d). One with NaN or infinity keeps its size and the share of such entries alone."""
 
     modality = "embedding"
+    title = "Embeddings"
+    headline = "Embeddings changed"
+    advice = "Check whether the encoder was updated; if not, look at the payloads nearest to the change."
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("norm", "1", "Euclidean norm."),

@@ -29,6 +29,13 @@ class ImageDescriptor:
     """
 
     modality = "image"
+    title = "Images"
+    headline = "Images changed"
+    advice = (
+        "Look at the newest images from each source, and ask what changed at the camera, scanner or upload "
+        "path. If the change is meant to stay, pin a new baseline; if not, repair the source and watch "
+        "whether the alert resolves."
+    )
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma, share of full scale."),

@@ -31,6 +31,9 @@ class PointCloudDescriptor:
     """
 
     modality = "point_cloud"
+    title = "Point clouds"
+    headline = "Point clouds changed"
+    advice = "Check the scanner: its mounting, range filter and occlusions."
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("points", "{point}", "Points, those with NaN or infinity included."),

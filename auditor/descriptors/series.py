@@ -35,6 +35,9 @@ class SeriesDescriptor:
     """
 
     modality = "series"
+    title = "Sensor series"
+    headline = "Sensor series changed"
+    advice = "Check the sensor: its rate, gain, mounting and stuck values."
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("length", "{sample}", "Samples of a channel."),
@@ -49,7 +52,12 @@ class SeriesDescriptor:
         number("low", "1", "Smallest value."),
         number("high", "1", "Largest value."),
         number("trend", "s-1", "Slope of the least-squares line, own unit per second."),
-        number("centroid_hz", "Hz", "Centre of mass of the power spectrum, without its constant part."),
+        number(
+            "centroid_hz",
+            "Hz",
+            "Centre of mass of the power spectrum, without its constant part.",
+            "spectral centroid (Hz)",
+        ),
         number("dominant_hz", "Hz", "Frequency of the largest power."),
     )
 

@@ -28,6 +28,9 @@ class TabularDescriptor:
     """
 
     modality = "tabular"
+    title = "Tables"
+    headline = "Table inputs changed"
+    advice = "Compare the changed columns with the systems that fill them: a new code, unit or default value?"
     version = "2"
     columns: tuple[DescriptorColumn, ...] = (
         number("n_features", "{feature}", "Features of the row, present or not."),

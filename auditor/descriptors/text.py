@@ -52,6 +52,9 @@ class TextDescriptor:
     """
 
     modality = "text"
+    title = "Text"
+    headline = "Text changed"
+    advice = "Read recent texts beside texts of the baseline: a new language, template, form or population of writers?"
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("chars", "{character}", "Characters, all of them."),

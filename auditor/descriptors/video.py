@@ -40,6 +40,9 @@ class VideoDescriptor:
     """
 
     modality = "video"
+    title = "Video"
+    headline = "Video changed"
+    advice = "Watch recent clips and check camera, frame rate and encoding."
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma of 12 sampled frames, share of full scale."),

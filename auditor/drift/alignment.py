@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from auditor.core.catalogue import MetricSpec
@@ -14,6 +15,22 @@ from auditor.statistics.intervals import mean_interval
 from auditor.statistics.nulls import ks_p
 
 _KEYS = ("pair",)
+_RATIO = (
+    "Agreement relative to the baseline is the agreement now over that of the baseline: 1 means as in the baseline, 0 that none "
+    "is left."
+)
+
+
+def _relative(subject: str) -> tuple[tuple[float | None, str], ...]:
+    return (
+        (
+            math.nextafter(1.0, 0.0),
+            f"{subject} agree {{lost}} % less than in the baseline (0 %: no less, 100 %: not at all)",
+        ),
+        (None, f"{subject} agree no less than in the baseline"),
+    )
+
+
 SMALLEST = 0.05
 """Baseline mean below which a ratio to it is not reported: it would be mostly noise."""
 
@@ -32,10 +49,79 @@ class Alignment:
     version = "2"
     needs_baseline = True
     metrics = (
-        MetricSpec("alignment.concordance", "1", "Mean agreement of two inputs' own heads.", "lower", _KEYS, 0, 1),
-        MetricSpec("alignment.concordance.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS, 0),
-        MetricSpec("alignment.cosine", "1", "Mean cosine of two inputs' embeddings.", "lower", _KEYS, -1, 1),
-        MetricSpec("alignment.cosine.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS),
+        MetricSpec(
+            "alignment.concordance",
+            "1",
+            "Mean agreement of two inputs' own heads.",
+            "lower",
+            _KEYS,
+            0,
+            1,
+            label="agreement between the two inputs",
+            short="agreement",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=(
+                "Agreement of two inputs is how often what the model reads from each would be the same answer, if "
+                "each were drawn by its probabilities: 0 means never, 1 always."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "answering by their own probabilities, the two inputs would name the same answer in {percent} % of "
+                        "the records (0 %: never, 100 %: always)"
+                    ),
+                ),
+            ),
+        ),
+        MetricSpec(
+            "alignment.concordance.ratio",
+            "1",
+            "The same, relative to the baseline.",
+            "lower",
+            _KEYS,
+            0,
+            label="agreement between the two inputs relative to the baseline",
+            short="relative agreement",
+            format="percent",
+            alert="alignment",
+            clause="{pair} agree {value} as well as in the baseline",
+            compares=_RATIO,
+            reads=_relative("what the model reads from one input and what it reads from the other"),
+        ),
+        MetricSpec(
+            "alignment.cosine",
+            "1",
+            "Mean cosine of two inputs' embeddings.",
+            "lower",
+            _KEYS,
+            -1,
+            1,
+            label="cosine between the two embeddings",
+            short="cosine",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=(
+                "A cosine compares the directions of two inputs' embeddings: 1 means the same direction, 0 "
+                "unrelated, -1 opposite."
+            ),
+            reads=((None, "{number}, where 1 is the same direction, 0 unrelated and -1 opposite"),),
+        ),
+        MetricSpec(
+            "alignment.cosine.ratio",
+            "1",
+            "The same, relative to the baseline.",
+            "lower",
+            _KEYS,
+            label="cosine between the two embeddings relative to the baseline",
+            short="relative cosine",
+            format="percent",
+            alert="alignment",
+            clause="the embeddings of {pair} agree {value} as well as in the baseline",
+            compares=_RATIO,
+            reads=_relative("the two inputs' embeddings"),
+        ),
         MetricSpec(
             "alignment.cca",
             "1",
@@ -44,8 +130,29 @@ class Alignment:
             _KEYS,
             -1,
             1,
+            label="canonical agreement between the two embeddings",
+            short="canonical agreement",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=(
+                "Canonical agreement (CCA) is the cosine of what went together in two inputs' embeddings in the "
+                "baseline: 1 means that it still does, 0 that it no longer does, -1 that it is opposite."
+            ),
+            reads=((None, "{number}, where 1 is the same direction, 0 unrelated and -1 opposite"),),
         ),
-        MetricSpec("alignment.cca.ratio", "1", "The same, relative to the baseline.", "lower", _KEYS),
+        MetricSpec(
+            "alignment.cca.ratio",
+            "1",
+            "The same, relative to the baseline.",
+            "lower",
+            _KEYS,
+            label="canonical agreement between the two embeddings relative to the baseline",
+            short="relative canonical agreement",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=_RATIO,
+            reads=_relative("the two inputs' embeddings"),
+        ),
     )
 
     def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:

@@ -34,9 +34,29 @@ class Answers:
     version = "1"
     needs_baseline = False
     metrics = (
-        MetricSpec("output.refusal_rate", "1", "Share of answers that the model refused.", "higher", (), 0, 1),
         MetricSpec(
-            "output.incomplete_rate", "1", "Share of answers that broke off before their end.", "higher", (), 0, 1
+            "output.refusal_rate",
+            "1",
+            "Share of answers that the model refused.",
+            "higher",
+            (),
+            0,
+            1,
+            label="share of answers that were refused",
+            format="percent",
+            alert="quality",
+        ),
+        MetricSpec(
+            "output.incomplete_rate",
+            "1",
+            "Share of answers that broke off before their end.",
+            "higher",
+            (),
+            0,
+            1,
+            label="share of answers that broke off",
+            format="percent",
+            alert="quality",
         ),
         MetricSpec(
             "output.invalid_rate",
@@ -46,6 +66,9 @@ class Answers:
             (),
             0,
             1,
+            label="share of answers that their caller cannot use",
+            format="percent",
+            alert="quality",
         ),
     )
 

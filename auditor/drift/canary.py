@@ -40,6 +40,9 @@ class Canary:
             ("feature", "group"),
             0,
             1,
+            label="share of canary answers that the baseline never gave",
+            format="percent",
+            alert="quality",
         ),
     )
 

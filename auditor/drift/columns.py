@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.facts import Facts
 from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.identity import hash64
@@ -48,7 +48,19 @@ class Columns:
     needs_baseline = True
     by_slice = True
     metrics = (
-        MetricSpec(NULL, "1", "Share of the records with the input whose column has no value.", "higher", _KEYS, 0, 1),
+        MetricSpec(
+            NULL,
+            "1",
+            "Share of the records with the input whose column has no value.",
+            "higher",
+            _KEYS,
+            0,
+            1,
+            label="share of records without a value",
+            format="percent",
+            alert=OWN_MODALITY,
+            clause="{column} has no value in {value} of the calls",
+        ),
         MetricSpec(
             UNSEEN,
             "1",
@@ -57,8 +69,24 @@ class Columns:
             _KEYS,
             0,
             1,
+            label="share of values that the baseline has not",
+            format="percent",
+            alert=OWN_MODALITY,
+            clause="{value} of the values of {column} are new or out of range",
         ),
-        MetricSpec(TYPE, "1", "Share of a column's values of another type than the baseline's.", "higher", _KEYS, 0, 1),
+        MetricSpec(
+            TYPE,
+            "1",
+            "Share of a column's values of another type than the baseline's.",
+            "higher",
+            _KEYS,
+            0,
+            1,
+            label="share of values of another type",
+            format="percent",
+            alert=OWN_MODALITY,
+            clause="{value} of the values of {column} are of another type (number or text) than in the baseline",
+        ),
     )
 
     def measure(self, current: WindowState, baseline: WindowState | None, frame: Frame) -> Iterable[Reading]:

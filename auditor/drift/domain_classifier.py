@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
 from auditor.core.state import WindowState
@@ -40,6 +40,24 @@ class DomainClassifier:
             ("input", "modality"),
             0,
             1,
+            label="how well a classifier tells window from baseline (AUC)",
+            short="domain AUC",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "A domain AUC is how often a classifier that is shown one record of the window and one of the "
+                "baseline tells which is which: 0.5 is guessing, 1 is always."
+            ),
+            reads=(
+                (0.5, "the classifier does no better than guessing"),
+                (
+                    None,
+                    (
+                        "of 100 pairs of a record of the window and one of the baseline, a classifier tells {hundredfold} "
+                        "apart rightly (50: guessing, 100: always)"
+                    ),
+                ),
+            ),
         ),
     )
 

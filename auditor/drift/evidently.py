@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from auditor.core.artifact import Rendering
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Method, Reading, Status
 from auditor.core.state import WindowState
@@ -44,6 +44,14 @@ class Evidently:
             "higher",
             ("column", "component", "input", "modality"),
             0,
+            label="drift score of Evidently",
+            short="Evidently",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "Evidently's scores are its own computation of the distance that stands beside them, on samples of "
+                "window and baseline: 0 means no difference, and larger values a larger one."
+            ),
         ),
     )
 

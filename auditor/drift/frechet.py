@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading
 from auditor.core.rows import Floats
@@ -31,6 +31,19 @@ class FrechetDistance:
             "Fréchet distance of a vector column from its baseline, null bias removed.",
             "higher",
             ("column", "input", "modality"),
+            label="distance to the baseline (Frechet)",
+            short="Fréchet",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "A Fréchet distance compares centre and spread of vectors (embeddings or scores), less what chance "
+                "adds: about 0, and as often below, when nothing changed; its scale is that of the embedding, "
+                "without upper end, so it is held against the range of chance beside it."
+            ),
+            reads=(
+                (0.0, "not above 0, so no more than chance alone gives"),
+                (None, "above what chance alone gives, by {number} squared units of the embedding{beside}"),
+            ),
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading
 from auditor.core.state import VectorState, WindowState
@@ -36,6 +36,19 @@ class Kernel:
             "Unbiased squared maximum mean discrepancy of a vector column.",
             "higher",
             ("column", "input", "modality"),
+            label="distance to the baseline (kernel MMD, squared)",
+            short="MMD²",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "MMD² compares whole vectors (embeddings or scores) by how alike they are: about 0, and as often "
+                "below, when nothing changed, and larger the more they differ; it has no scale of its own, so only "
+                "how rarely chance makes as much counts."
+            ),
+            reads=(
+                (0.0, "not above 0, so no more than chance alone gives"),
+                (None, "above 0, which has no scale of its own{often}"),
+            ),
         ),
     )
 

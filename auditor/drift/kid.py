@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
 from auditor.core.state import WindowState
@@ -31,7 +31,24 @@ class KernelInceptionDistance:
     needs_baseline = True
     metrics = (
         MetricSpec(
-            METRIC, "1", "Kernel inception distance of a vector column.", "higher", ("column", "input", "modality")
+            METRIC,
+            "1",
+            "Kernel inception distance of a vector column.",
+            "higher",
+            ("column", "input", "modality"),
+            label="distance to the baseline (KID)",
+            short="KID",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "KID (kernel inception distance) compares centre, spread and skewness of vectors: about 0, and as "
+                "often below, when nothing changed, and larger the more they differ; it has no scale of its own, so "
+                "only how rarely chance makes as much counts."
+            ),
+            reads=(
+                (0.0, "not above 0, so no more than chance alone gives"),
+                (None, "above 0, which has no scale of its own{often}"),
+            ),
         ),
     )
 

@@ -27,7 +27,19 @@ class Missingness:
     needs_baseline = False
     by_slice = True
     metrics = (
-        MetricSpec("input.missing_rate", "1", "Share of records without the input.", "higher", _KEYS, 0, 1),
+        MetricSpec(
+            "input.missing_rate",
+            "1",
+            "Share of records without the input.",
+            "higher",
+            _KEYS,
+            0,
+            1,
+            label="share of records without this input",
+            format="percent",
+            alert="missing",
+            clause="{input} was missing in {value} of the calls",
+        ),
         MetricSpec(
             "input.failed_rate",
             "1",
@@ -36,6 +48,10 @@ class Missingness:
             (*_KEYS, "reason"),
             0,
             1,
+            label="share of records whose input could not be described",
+            format="percent",
+            alert="missing",
+            clause="{input} could not be described in {value} of the calls",
         ),
     )
 

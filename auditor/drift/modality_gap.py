@@ -28,10 +28,56 @@ class ModalityGap:
     needs_baseline = True
     metrics = (
         MetricSpec(
-            METRICS[0], "1", "Length of the mean difference of two inputs' unit embeddings.", "", ("pair",), 0, 2
+            METRICS[0],
+            "1",
+            "Length of the mean difference of two inputs' unit embeddings.",
+            "",
+            ("pair",),
+            0,
+            2,
+            label="distance between the means of the two embeddings",
+            short="modality gap",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=(
+                "The modality gap is how far two inputs' embeddings lie apart on average: 0 means in one place, 2 "
+                "opposite; no length is right or wrong, only a change from the baseline's counts."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "the two inputs' embeddings lie {number} apart (0: in one place, 2: opposite); only a change of that "
+                        "counts"
+                    ),
+                ),
+            ),
         ),
         MetricSpec(
-            METRICS[1], "deg", "Angle between that difference now and in the baseline.", "higher", ("pair",), 0, 180
+            METRICS[1],
+            "deg",
+            "Angle between that difference now and in the baseline.",
+            "higher",
+            ("pair",),
+            0,
+            180,
+            label="turn of the difference between the two embeddings since the baseline",
+            short="gap angle",
+            alert="alignment",
+            clause="the {metric} ({pair}) is {value}",
+            compares=(
+                "The gap angle is how far the difference of two inputs' embeddings turned since the baseline: 0 "
+                "degrees means not at all, 180 that it points the other way."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "the difference between the two inputs' embeddings turned by {number} degrees (0: not at all, 180: "
+                        "round)"
+                    ),
+                ),
+            ),
         ),
     )
 

@@ -48,9 +48,28 @@ class Performance:
     by_slice = True
     needs_baseline = True
     metrics = (
-        MetricSpec(METRIC, "1", "Accuracy that the window's confidences suggest, without labels.", "lower", (), 0, 1),
         MetricSpec(
-            WEIGHTED, "1", "The same, from baseline answers weighted to look like the window's.", "lower", (), 0, 1
+            METRIC,
+            "1",
+            "Accuracy that the window's confidences suggest, without labels.",
+            "lower",
+            (),
+            0,
+            1,
+            label="accuracy, estimated without ground truth",
+            format="percent",
+            alert="quality",
+        ),
+        MetricSpec(
+            WEIGHTED,
+            "1",
+            "The same, from baseline answers weighted to look like the window's.",
+            "lower",
+            (),
+            0,
+            1,
+            label="accuracy, estimated from weighted baseline answers",
+            alert="quality",
         ),
     )
 

@@ -28,6 +28,8 @@ class Repetition:
             ("input", "modality"),
             0,
             1,
+            label="share of the payloads that are distinct",
+            alert="missing",
         ),
     )
 

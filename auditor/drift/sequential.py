@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
@@ -69,6 +69,19 @@ class Sequential:
             "higher",
             ("column", "input", "modality", "pair"),
             0,
+            label="evidence against no change (e-value)",
+            short="e-value",
+            alert=OWN_MODALITY,
+            clause="bets that {column} changed have won {value} times a unit of capital",
+            compares=(
+                "An e-value is the return of a fair bet against 'no change', one unit staked per window: at or below "
+                "1 there is no evidence of change, and without one it reaches c at most once in c windows, so that "
+                "large values are evidence; there is no upper end."
+            ),
+            reads=(
+                (1.999999, "the bets have won little or nothing, so nothing speaks for a change"),
+                (None, "without a change, bets win as much {rarity} (no upper end)"),
+            ),
         ),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
 from auditor.core.state import WindowState
@@ -56,6 +56,24 @@ class Union:
             ("input", "modality", "component"),
             0,
             1,
+            label="distance of the column that speaks most clearly for a change",
+            short="union",
+            alert=OWN_MODALITY,
+            clause="the {metric} of {column} is {value}",
+            compares=(
+                "A union distance is that of the column which speaks most clearly for a change of its input (KS or, "
+                "for categories, the share of records that would have to change category): 0 means no difference, 1 "
+                "no overlap."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "the column that speaks most clearly differs by up to {percent} percentage points (0: not at all, "
+                        "100: no overlap)"
+                    ),
+                ),
+            ),
         ),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from auditor.core.blocks import NumericState
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame, Grid
 from auditor.core.measurement import Reading, Status
 from auditor.core.rows import Ints
@@ -39,10 +39,83 @@ class Univariate:
     needs_baseline = True
     by_slice = True
     metrics = (
-        MetricSpec("drift.ks", "1", "Largest gap between the column's distribution functions.", "higher", _KEYS, 0, 1),
-        MetricSpec("drift.psi", "1", "Population stability index over ten bins or the categories.", "higher", _KEYS, 0),
         MetricSpec(
-            "drift.jensen_shannon", "1", "Jensen-Shannon distance (base 2) over the same bins.", "higher", _KEYS, 0, 1
+            "drift.ks",
+            "1",
+            "Largest gap between the column's distribution functions.",
+            "higher",
+            _KEYS,
+            0,
+            1,
+            label="distance to the baseline (Kolmogorov-Smirnov)",
+            short="KS",
+            alert=OWN_MODALITY,
+            clause="the distribution of {column} moved away from the baseline (KS distance {value} of at most 1)",
+            compares=(
+                "A KS distance is the largest difference between the shares of records that lie under one value, in "
+                "the window and in the baseline: 0 means the same distribution, 1 that they do not overlap."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "at the value where window and baseline differ most, the shares of records below it are {percent} "
+                        "percentage points apart (0: the same distribution, 100: no overlap)"
+                    ),
+                ),
+            ),
+        ),
+        MetricSpec(
+            "drift.psi",
+            "1",
+            "Population stability index over ten bins or the categories.",
+            "higher",
+            _KEYS,
+            0,
+            label="population stability index",
+            short="PSI",
+            alert=OWN_MODALITY,
+            clause="the distribution of {column} moved away from the baseline (PSI {value})",
+            compares=(
+                "PSI (population stability index) adds up how far the shares of ten bins, or of the categories, "
+                "moved: 0 means not at all, and there is no upper end; 0.1 is often called small and 0.25 large, but "
+                "with few records chance alone reaches that."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "at most about {moved_by_psi} % of the records would have to lie in another bin or category to give "
+                        "the baseline's shares (0 %: no change)"
+                    ),
+                ),
+            ),
+        ),
+        MetricSpec(
+            "drift.jensen_shannon",
+            "1",
+            "Jensen-Shannon distance (base 2) over the same bins.",
+            "higher",
+            _KEYS,
+            0,
+            1,
+            label="distance to the baseline (Jensen-Shannon)",
+            short="Jensen-Shannon",
+            alert=OWN_MODALITY,
+            clause="the mix of {column} moved away from the baseline (Jensen-Shannon distance {value} of at most 1)",
+            compares=(
+                "A Jensen-Shannon distance compares the shares of the same bins or categories: 0 means equal shares, "
+                "1 that window and baseline have none in common."
+            ),
+            reads=(
+                (
+                    None,
+                    (
+                        "{moved_by_jensen_shannon} of the records would have to lie in another bin or category to give the "
+                        "baseline's shares (0 %: no change, 100 %: nothing in common)"
+                    ),
+                ),
+            ),
         ),
         MetricSpec(
             "drift.wasserstein",
@@ -51,6 +124,20 @@ class Univariate:
             "higher",
             _KEYS,
             0,
+            label="distance to the baseline (Wasserstein)",
+            short="Wasserstein",
+            alert=OWN_MODALITY,
+            clause="the distribution of {column} moved by {value} baseline standard deviations",
+            compares=(
+                "A Wasserstein distance is how far values would have to move on average to lie as in the baseline, "
+                "counted in its standard deviations: 0 means not at all, 1 is far, and there is no upper end."
+            ),
+            reads=(
+                (
+                    None,
+                    "values lie {number} standard deviations of the baseline away on average (0: no change; no upper end)",
+                ),
+            ),
         ),
     )
 

@@ -18,7 +18,7 @@ from importlib import metadata
 from typing import Any
 
 from auditor.core.errors import ConfigurationError
-from auditor.ports import MeterReading
+from auditor.ports import MeterReading, Option
 
 JOULES_PER_KWH = 1 / 2.77778e-7
 """The factor CodeCarbon itself uses (2.77778e-7 kWh a joule), so that its watts times seconds come back as joules."""
@@ -131,6 +131,10 @@ class CodeCarbonPlugin:
     """Factory of meters: `PLUGIN.configure(country="LUX", pue=1.2)`."""
 
     requires = ("codecarbon",)
+    options = (
+        Option("country", "ISO 3166-1 alpha-3 code of the grid; empty: joules without emissions."),
+        Option("pue", "Power usage effectiveness of the site, at least 1.", 1.0),
+    )
 
     def configure(self, *, country: str = "", pue: float = 1.0) -> CodeCarbonMeter:
         """A meter that has not started; ConfigurationError for a country CodeCarbon has no figure for.

@@ -272,7 +272,19 @@ def _worst_and_best(shares: Sequence[Share]) -> dict[str, Any]:
 def _specs() -> Iterator[MetricSpec]:
     for rate in RATES:
         name, words = f"fairness.{rate.name}", rate.name.replace("_", " ")
-        yield MetricSpec(name, "1", rate.meaning, rate.worse, ("feature", "group"), 0.0, 1.0)
+        yield MetricSpec(
+            name,
+            "1",
+            rate.meaning,
+            rate.worse,
+            ("feature", "group"),
+            0.0,
+            1.0,
+            label=words,
+            format="percent",
+            alert="bias",
+            clause=f"the {words} of {{feature}} = {{group}} is {{value}}",
+        )
         yield MetricSpec(
             f"{name}.difference",
             "1",
@@ -281,9 +293,22 @@ def _specs() -> Iterator[MetricSpec]:
             ("feature",),
             0.0,
             1.0,
+            label=f"largest difference in {words} between groups",
+            format="points",
+            alert="bias",
+            clause=f"{words} differs by {{value}} between the groups of {{feature}}",
         )
         yield MetricSpec(
-            f"{name}.ratio", "1", f"Smallest over largest {words} of the groups.", "lower", ("feature",), 0.0, 1.0
+            f"{name}.ratio",
+            "1",
+            f"Smallest over largest {words} of the groups.",
+            "lower",
+            ("feature",),
+            0.0,
+            1.0,
+            label=f"smallest over largest {words} of the groups",
+            alert="bias",
+            clause=f"the lowest {words} of a group of {{feature}} is {{value}} of the highest",
         )
 
 

@@ -1,8 +1,9 @@
 """The false-alarm budget: one number per deployment, split so that the sum of all levels cannot exceed it.
 
 `false_pages: 0.05, per: P90D` means at most 0.05 expected false pages in 90 days. With B budgeted controls and
-W = 90 d / window evaluations in the period, one control may spend 0.05 / (B W) in one window; Bonferroni over the S series
-it looks at there leaves 0.05 / (B W S) for each p-value. By the union bound the expected number of false pages is at most
+W = 90 d / window evaluations in the period, one control may spend 0.05 / (B W) in one window. The M modalities it looks at
+there share that equally, so that a table of a hundred columns leaves an image its part; Bonferroni over the S series of a
+modality leaves 0.05 / (B W M S) for each p-value. By the union bound the expected number of false pages is at most
 the budget, whatever the dependence between series. Advisory controls page nobody and take no share.
 """
 
@@ -40,8 +41,10 @@ class Allowance:
         return self.alpha * series * self.windows
 
 
-def allowance(policy: Policy, window: timedelta, series: int) -> Allowance | None:
-    """The level of each of `series` p-values of one control in one window; None for a policy without a budget.
+def allowance(policy: Policy, window: timedelta, series: int, modalities: int = 1) -> Allowance | None:
+    """The level of each of `series` p-values of one of `modalities` that a control looks at in one window.
+
+    None for a policy without a budget.
 
     >>> from auditor.policy.schema import Budget
     >>> policy = Policy(name="p", version="1", title="p", controls=(), digest="", budget=Budget(0.09, timedelta(days=90)))
@@ -52,5 +55,5 @@ def allowance(policy: Policy, window: timedelta, series: int) -> Allowance | Non
         return None
     controls = max(sum(control.budgeted and not control.advisory for control in policy.controls), 1)
     windows = max(policy.budget.per / window, 1.0)
-    alpha = policy.budget.false_pages / (controls * windows * max(series, 1))
+    alpha = policy.budget.false_pages / (controls * windows * max(modalities, 1) * max(series, 1))
     return Allowance(min(alpha, 1.0), windows, controls, max(series, 1), policy.budget.false_pages, policy.budget.per)

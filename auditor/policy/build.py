@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from auditor.core.catalogue import Vocabulary
 from auditor.core.identity import digest
 from auditor.core.verdict import Ref
 from auditor.policy.facts import OF_PROFILE
@@ -34,25 +36,28 @@ from auditor.policy.schema import (
     WaiverRules,
     Window,
 )
+from auditor.ports import Operator
 
 Values = Mapping[str, Any]
 Fact = tuple[str | bool, ...]
 Document = Policy | SystemProfile | LegalCalendar | Waiver | Attestation | PolicyTest
 
 
-def build(kind: str, values: Values, node: Node) -> Document:
+def build(kind: str, values: Values, node: Node, vocabulary: Vocabulary) -> Document:
     """The object of a document that `read_document` accepted."""
+    if kind == "Policy":
+        return policy(values, node, vocabulary.operators)
     document: Document = _BUILDERS[kind](values, node)
     return document
 
 
-def policy(values: Values, node: Node) -> Policy:
+def policy(values: Values, node: Node, operators: Mapping[str, Operator]) -> Policy:
     """A Policy; its controls take what they leave out from `spec.defaults`."""
     meta, spec = values["metadata"], values["spec"]
     scope = spec.get("scope", {})
     controls: dict[str, Control] = {}
     for given, place in spec["controls"]:
-        control = _control(given, spec.get("defaults", {}), place)
+        control = _control(given, spec.get("defaults", {}), place, operators)
         if control.id in controls:
             raise place.error(
                 "duplicate_id",
@@ -88,24 +93,24 @@ def policy(values: Values, node: Node) -> Policy:
     )
 
 
-def _control(values: Values, defaults: Values, node: Node) -> Control:
+def _control(values: Values, defaults: Values, node: Node, operators: Mapping[str, Operator]) -> Control:
     both = {**defaults, **values}
     evidence = _evidence(values["evidence"])
-    condition = _condition(values.get("condition"), node, "condition")
-    warn = _condition(values.get("warn"), node, "warn")
+    condition, warn = (_condition(values.get(key), node, key, operators) for key in ("condition", "warn"))
     if isinstance(evidence, MetricEvidence) and condition is None:
         raise node.error("missing_key", "a metric needs a condition", "add condition: {op: lte, value: ...}")
     if isinstance(evidence, AttestationEvidence):
         for key in ("condition", "warn", "significance"):
             if key in values:
                 raise node.error("bad_value", f"an attestation has no {key}", f"drop {key}")
-    if "unchanged" in [part.op for part in (condition, warn) if part] and "significance" not in values:
-        raise node.error("bad_value", "unchanged is judged by a p-value", "add significance: budget, or give a limit")
+    bare = next((part.op for part in (condition, warn) if part and not part.has_limit), None)
+    if bare and "significance" not in values:
+        raise node.error("bad_value", f"{bare} is judged by a p-value", "add significance: budget, or give a limit")
     window = _window(defaults.get("window", {}), values.get("window", {}))
     clear = both.get("clear", {})
     if both.get("onMissing") == "hold_last" and window.max_staleness is None:
         raise node.error("bad_value", "hold_last needs to know for how long", "add window: {maxStaleness: ...}")
-    if "value" in clear and condition is not None and condition.op in ("between", "unchanged"):
+    if "value" in clear and condition is not None and (condition.low is None) == (condition.high is None):
         raise node.error("bad_value", "clear.value fits a single limit, not a range", "drop clear.value")
     source = values.get("thresholdSource", {})
     return Control(
@@ -150,16 +155,17 @@ def _evidence(values: Values) -> MetricEvidence | AttestationEvidence:
     )
 
 
-def _condition(values: Values | None, node: Node, key: str) -> Condition | None:
+def _condition(values: Values | None, node: Node, key: str, operators: Mapping[str, Operator]) -> Condition | None:
     if values is None:
         return None
     op = values["op"]
-    low, high = _limits(op, values.get("value"), node, key)
+    operator = operators[op]
+    low, high = _limits(op, operator, values.get("value"), node, key)
     ci, decide = values.get("ci"), values.get("decide", {})
     if ci is None and (decide.get("report") == "compliance" or decide.get("alert") == "violation"):
         raise node.error("bad_value", f"{key}: deciding on an interval needs one", "add ci: {level: 0.95}")
-    if ci is not None and op == "unchanged":
-        raise node.error("bad_value", f"{key}: unchanged is judged by a p-value, not by an interval", "drop ci")
+    if ci is not None and low is None and high is None:
+        raise node.error("bad_value", f"{key}: {op} is judged by a p-value, not by an interval", "drop ci")
     return Condition(
         op,
         low,
@@ -168,25 +174,25 @@ def _condition(values: Values | None, node: Node, key: str) -> Condition | None:
         ci and ci.get("method"),
         decide.get("report", "compliance" if ci else "point"),
         decide.get("alert", "violation" if ci else "point"),
+        operator.phrase,
+        operator.strict,
     )
 
 
 def _limits(
-    op: str, value: float | tuple[float, ...] | None, node: Node, key: str
+    op: str, operator: Operator, value: float | tuple[float, ...] | None, node: Node, key: str
 ) -> tuple[float | None, float | None]:
-    if op == "between" and isinstance(value, tuple) and len(value) == 2 and value[0] <= value[1]:
-        return value[0], value[1]
-    if op == "unchanged" and value is None:
-        return None, None
-    if op in ("gte", "gt") and isinstance(value, float):
-        return value, None
-    if op in ("lte", "lt") and isinstance(value, float):
-        return None, value
-    raise node.error(
-        "bad_value",
-        f"{key}: {op} does not go with this value",
-        "between takes [low, high], unchanged none, the others one number",
-    )
+    numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+    fits = len(numbers) == operator.numbers and isinstance(value, tuple) == (operator.numbers > 1)
+    try:
+        low, high = operator.limits(*numbers) if fits else (math.inf, -math.inf)
+    except ValueError as error:
+        raise node.error("bad_value", f"{key}: {op} does not take {value!r}: {error}", "give another value") from error
+    if low is not None and high is not None and low > high:
+        wanted = ("no value", "one number")[operator.numbers] if operator.numbers < 2 else f"{operator.numbers} numbers"
+        order = ", the smaller first" if operator.numbers > 1 else ""
+        raise node.error("bad_value", f"{key}: {op} does not go with this value", f"{op} takes {wanted}{order}")
+    return low, high
 
 
 def _window(defaults: Values, values: Values) -> Window:
@@ -364,6 +370,7 @@ def _case(values: Values, node: Node) -> Case:
         series={"": series} if isinstance(series, str) else series,
         slice=values.get("slice", "overall"),
         input=values.get("input"),
+        modality=values.get("modality", "any"),
         steps=values.get("steps"),
         profile=_profile(system, "case-system", node) if system else None,
         waivers=tuple(
@@ -391,7 +398,6 @@ def _case(values: Values, node: Node) -> Case:
 
 
 _BUILDERS: dict[str, Any] = {
-    "Policy": policy,
     "SystemProfile": profile,
     "LegalCalendar": calendar,
     "Waiver": waiver,

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import MetricSpec, Vocabulary
 from auditor.core.errors import PolicyError
 from auditor.core.identity import digest
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
@@ -26,7 +26,7 @@ from auditor.policy import waivers
 from auditor.policy.budget import allowance
 from auditor.policy.evidence import bet_attributes
 from auditor.policy.loader import PolicySet
-from auditor.policy.schema import Budget, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
+from auditor.policy.schema import ANY, Budget, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
 from auditor.statistics.intervals import wilson
 
 MODEL = "case-model"
@@ -119,7 +119,6 @@ def run_case(
     test: PolicyTest,
     case: Case,
     judge: Judge,
-    catalogue: Mapping[str, MetricSpec],
     control: Control | None = None,
 ) -> Seen:
     """Judge a case step by step; `control` replaces the policy's own (for mutations)."""
@@ -134,7 +133,7 @@ def run_case(
     words: set[str] = set()
     failures: list[Failure] = []
     offsets: set[timedelta] = set()
-    for offset, verdicts in _replay(found, policy, test, case, judge, catalogue, control):
+    for offset, verdicts in _replay(found, policy, test, case, judge, control):
         offsets.add(offset)
         for expected in (item for item in case.expect if item.at == offset):
             verdict = next((v for v in verdicts if (v.slice, v.input) == (case.slice, case.input)), None)
@@ -162,7 +161,6 @@ def _replay(
     test: PolicyTest,
     case: Case,
     judge: Judge,
-    catalogue: Mapping[str, MetricSpec],
     control: Control,
 ) -> Iterator[tuple[timedelta, list[Verdict]]]:
     series = {key: parse_series(text, case.where) for key, text in case.series.items()}
@@ -172,6 +170,7 @@ def _replay(
     alone = PolicySet(
         policies=(_alone(policy, control),),
         profiles=(profile,) if profile is not None else (),
+        vocabulary=found.vocabulary,
         calendars=found.calendars,
         waivers=case.waivers,
         attestations=tuple(
@@ -188,7 +187,7 @@ def _replay(
             measurement
             for key, step in now_steps.items()
             if step is not None
-            for measurement in _measure(control, case, key, step, span, catalogue)
+            for measurement in _measure(control, case, key, step, span, found.vocabulary)
         ]
         verdicts = judge(
             alone, measurements, list(previous.values()), model=MODEL, span=span, now=end, run="case", revision=1
@@ -207,12 +206,12 @@ def _alone(policy: Policy, control: Control) -> Policy:
 
 
 def _measure(
-    control: Control, case: Case, key: str, step: Step, span: Span, catalogue: Mapping[str, MetricSpec]
+    control: Control, case: Case, key: str, step: Step, span: Span, vocabulary: Vocabulary
 ) -> Iterator[Measurement]:
     evidence = control.evidence
     if not isinstance(evidence, MetricEvidence):
         return
-    spec = catalogue.get(evidence.metric)
+    spec = vocabulary.metric(evidence.metric)
     start = span.end - max(control.window.duration or span.duration, span.duration)
     attributes = _attributes(evidence, case, key, spec)
     status = Status.OK if step.value is not None else Status.ERROR if step.error else Status.INSUFFICIENT_DATA
@@ -252,7 +251,7 @@ def _measure(
 
 
 def _attributes(evidence: MetricEvidence, case: Case, key: str, spec: MetricSpec | None) -> dict[str, str]:
-    found = {name: wanted[0] for name, wanted in evidence.where.items() if wanted}
+    found = {name: case.modality if wanted == ANY else wanted[0] for name, wanted in evidence.where.items() if wanted}
     if case.slice != "overall":
         pairs = [part.partition("=") for part in case.slice.split("&")]
         found["feature"] = "&".join(name for name, _, _ in pairs)

@@ -137,7 +137,7 @@ def decide(
         level = chance(measurement, e_value)
         if level is None:
             return _same(Truth.UNKNOWN, "no_p_value", measurement, over)
-        if condition.op == "unchanged":
+        if not condition.has_limit:
             point = Truth.FALSE if level <= alpha else Truth.TRUE
         if point is Truth.FALSE and level > alpha:
             # Bets keep what they won while a change lasts: once they fall below the level, it has ended or never was.

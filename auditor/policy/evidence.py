@@ -11,7 +11,7 @@ from auditor.core.measurement import Measurement, Status
 from auditor.core.verdict import Verdict
 from auditor.core.window import DAY, Span
 from auditor.policy.decision import is_e_value
-from auditor.policy.schema import Control, MetricEvidence
+from auditor.policy.schema import ANY, Control, MetricEvidence
 
 Group = tuple[str, str | None]
 """Slice and input: what gets one verdict."""
@@ -86,9 +86,10 @@ def bet_attributes(measurement: Measurement) -> dict[str, str]:
 
 
 def matches(measurement: Measurement, evidence: MetricEvidence) -> bool:
-    """Whether the attributes are what `where` asks for; None asks for an attribute's absence."""
+    """Whether the attributes are what `where` asks for; None asks for an attribute's absence, `ANY` for its presence."""
+    at = measurement.attributes
     return all(
-        name not in measurement.attributes if wanted is None else measurement.attributes.get(name) in wanted
+        name not in at if wanted is None else name in at if wanted == ANY else at.get(name) in wanted
         for name, wanted in evidence.where.items()
     )
 
@@ -114,7 +115,7 @@ def modality_of(measurements: Sequence[Measurement], evidence: MetricEvidence) -
     if len(seen) == 1:
         return next(iter(seen))
     wanted = evidence.where.get("modality")
-    return wanted[0] if wanted and len(wanted) == 1 and not seen else None
+    return wanted[0] if wanted and wanted != ANY and len(wanted) == 1 and not seen else None
 
 
 def _windowed(measurements: Sequence[Measurement], control: Control, span: Span) -> list[Measurement]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.core.catalogue import Vocabulary
 from auditor.core.errors import PolicyError
 from auditor.core.verdict import Force
 from auditor.policy.nodes import Node
-from auditor.policy.schema import OPERATORS, RELATIONS, SEVERITIES, SIGNIFICANCES
+from auditor.policy.schema import RELATIONS, SEVERITIES, SIGNIFICANCES
 from auditor.policy.shapes import (
     AnyPlain,
     Duration,
@@ -30,10 +31,6 @@ from auditor.policy.shapes import (
 API = "auditor/v1"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 BASES = ("binding", "voluntary", "internal")
-ALERT_KINDS = (
-    *("image", "audio", "text", "video", "tabular", "series", "point_cloud", "embedding"),
-    *("bias", "alignment", "missing", "energy", "quality", "capture", "policy"),
-)
 
 
 @dataclass(frozen=True)
@@ -86,15 +83,19 @@ FACTS_SCHEMA: dict[str, Any] = {
     "additionalProperties": {"anyOf": [_FACT.schema(), {"type": "array", "items": _FACT.schema()}]},
 }
 
-_CONDITION = Fields(
-    {
-        "op": Text(OPERATORS),
-        "value": Either("list", ListOf(Number()), Number()),
-        "ci": Fields({"level": Number(0.5, 0.9999), "method": Text()}, ("level",)),
-        "decide": Fields({"report": Text(("compliance", "point")), "alert": Text(("violation", "point"))}),
-    },
-    ("op",),
-)
+
+def _condition(operators: Iterable[str]) -> Fields:
+    return Fields(
+        {
+            "op": Text(tuple(operators)),
+            "value": Either("list", ListOf(Number()), Number()),
+            "ci": Fields({"level": Number(0.5, 0.9999), "method": Text()}, ("level",)),
+            "decide": Fields({"report": Text(("compliance", "point")), "alert": Text(("violation", "point"))}),
+        },
+        ("op",),
+    )
+
+
 _WINDOW = Fields(
     {
         "duration": Duration(),
@@ -114,8 +115,6 @@ _METRIC_KEYS: dict[str, Shape] = {
 @dataclass(frozen=True)
 class EvidenceShape:
     """`metric` and `log` name a metric; `attestation` names a statement."""
-
-    metrics: tuple[str, ...] = ()
 
     def _of(self, kind: str) -> Fields:
         if kind == "attestation":
@@ -137,8 +136,7 @@ class EvidenceShape:
     def schema(self) -> dict[str, Any]:
         shapes = [self._of(kind).schema() for kind in ("metric", "log", "attestation")]
         for shape in shapes[:2]:
-            if self.metrics:
-                shape["properties"]["metric"] = {"$ref": "#/$defs/metric"}
+            shape["properties"]["metric"] = {"$ref": "#/$defs/metric"}
         return {"oneOf": shapes}
 
 
@@ -152,8 +150,9 @@ _DEFAULTS: dict[str, Shape] = {
 _PERSON = Fields({"name": Text(), "role": Text()}, ("name", "role"))
 
 
-def control_shape(metrics: tuple[str, ...] = ()) -> Fields:
-    """A control; `metrics` are the catalogue's names, for the JSON Schema."""
+def control_shape(vocabulary: Vocabulary) -> Fields:
+    """A control in the words of the installed plugins."""
+    condition = _condition(vocabulary.operators)
     return Fields(
         {
             "id": Text(pattern=NAME),
@@ -163,13 +162,13 @@ def control_shape(metrics: tuple[str, ...] = ()) -> Fields:
                 Fields({"src": Text(), "at": Text(), "relation": Text(RELATIONS)}, ("src", "at", "relation"))
             ),
             "basis": Text(BASES),
-            "kind": Text(ALERT_KINDS),
+            "kind": Text(vocabulary.alert_kinds()),
             "next": Text(),
             "appliesWhen": FactsShape(),
-            "evidence": EvidenceShape(metrics),
+            "evidence": EvidenceShape(),
             "significance": Text(SIGNIFICANCES),
-            "condition": _CONDITION,
-            "warn": _CONDITION,
+            "condition": condition,
+            "warn": condition,
             "thresholdSource": Either("str", Text(), MapOf(Text(), ("kind", "document", "section", "url"))),
             "advisory": Flag(),
             "onFail": Fields({"notify": _NAMES, "incident": Fields({"draft": Text(), "question": Text()}, ("draft",))}),
@@ -179,7 +178,7 @@ def control_shape(metrics: tuple[str, ...] = ()) -> Fields:
     )
 
 
-def _policy(metrics: tuple[str, ...]) -> dict[str, Shape]:
+def _policy(vocabulary: Vocabulary) -> dict[str, Shape]:
     return {
         "metadata": Fields(
             {
@@ -201,7 +200,7 @@ def _policy(metrics: tuple[str, ...]) -> dict[str, Shape]:
                     {"maxDuration": Duration(), "requireApproverRole": _NAMES, "nonWaivable": _NAMES}, ("maxDuration",)
                 ),
                 "facts": _NAMES,
-                "controls": ListOf(Kept(control_shape(metrics)), least=1),
+                "controls": ListOf(Kept(control_shape(vocabulary)), least=1),
             },
             ("controls",),
         ),
@@ -315,6 +314,7 @@ _TEST: dict[str, Shape] = {
                     "control": Text(pattern=NAME),
                     "slice": Text(),
                     "input": Text(),
+                    "modality": Text(),
                     "series": Either("dict", MapOf(Text()), Text()),
                     "steps": Number(1, 10_000, whole=True),
                     "profile": CASE_PROFILE,
@@ -337,11 +337,11 @@ _TEST: dict[str, Shape] = {
 }
 
 
-def document_shapes(metrics: tuple[str, ...] = ()) -> dict[str, Fields]:
+def document_shapes(vocabulary: Vocabulary) -> dict[str, Fields]:
     """Kind to the shape of its documents."""
     header: dict[str, Shape] = {"apiVersion": Text((API,)), "kind": AnyPlain()}
     bodies: dict[str, tuple[dict[str, Shape], tuple[str, ...]]] = {
-        "Policy": (_policy(metrics), ("metadata", "spec")),
+        "Policy": (_policy(vocabulary), ("metadata", "spec")),
         "SystemProfile": ({"metadata": _NAMED, "spec": PROFILE_SPEC}, ("metadata", "spec")),
         "LegalCalendar": (_CALENDAR, ("metadata", "spec")),
         "Waiver": ({"metadata": _NAMED, "spec": WAIVER_SPEC}, ("metadata", "spec")),
@@ -354,10 +354,10 @@ def document_shapes(metrics: tuple[str, ...] = ()) -> dict[str, Fields]:
     }
 
 
-KINDS = tuple(document_shapes())
+KINDS = tuple(document_shapes(Vocabulary()))
 
 
-def read_document(node: Node) -> tuple[str, dict[str, Any]]:
+def read_document(node: Node, vocabulary: Vocabulary) -> tuple[str, dict[str, Any]]:
     """The kind of a document and its values; PolicyError when it breaks the format."""
     values = mapping(node)
     kind = values.get("kind")
@@ -368,15 +368,15 @@ def read_document(node: Node) -> tuple[str, dict[str, Any]]:
     version = values.get("apiVersion")
     if version is not None and version.value != API:
         raise version.error("bad_api_version", f"{version.value!r} is not known", f"write apiVersion: {API}")
-    return str(kind.value), document_shapes()[str(kind.value)].read(node)
+    return str(kind.value), document_shapes(vocabulary)[str(kind.value)].read(node)
 
 
-def json_schema(metrics: Iterable[str]) -> dict[str, Any]:
-    """JSON Schema 2020-12 of every kind; `metrics` are the names of the catalogue (a trailing `*` is a family)."""
-    names = sorted(metrics)
+def json_schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    """JSON Schema 2020-12 of every kind of document, in the words of the installed plugins."""
+    names = sorted(vocabulary.metrics)
     exact = [name for name in names if not name.endswith("*")]
     patterns = ["^" + name[:-1].replace(".", r"\.") for name in names if name.endswith("*")]
-    shapes = document_shapes(tuple(names))
+    shapes = document_shapes(vocabulary)
     definitions: dict[str, Any] = {
         "facts": FACTS_SCHEMA,
         "metric": {"anyOf": [{"enum": exact}, *({"type": "string", "pattern": pattern} for pattern in patterns)]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,17 +50,16 @@ def finding(code: str, where: str, message: str, fix: str) -> LintFinding:
     return LintFinding(code, file or where, int(line) if line.isdigit() else 1, message, fix)
 
 
-def lint(found: PolicySet, catalogue: Mapping[str, MetricSpec], now: datetime) -> list[LintFinding]:
+def lint(found: PolicySet, now: datetime) -> list[LintFinding]:
     """Every finding of the set, by file and line."""
     findings: list[LintFinding] = []
     for policy in found.policies:
         for control in policy.controls:
             findings += _basis(control)
             if control.condition is not None and isinstance(control.evidence, MetricEvidence):
-                findings += _condition(control, control.condition, catalogue.get(control.evidence.metric))
-                findings += _samples(
-                    control, control.condition, control.evidence, catalogue.get(control.evidence.metric)
-                )
+                spec = found.vocabulary.metrics.get(control.evidence.metric)
+                findings += _condition(control, control.condition, spec)
+                findings += _samples(control, control.condition, control.evidence, spec)
     for calendar in found.calendars:
         findings += _calendar(calendar, now)
     findings += _waivers(found, now)
@@ -93,7 +92,7 @@ def _basis(control: Control) -> Iterator[LintFinding]:
 
 
 def _condition(control: Control, condition: Condition, spec: MetricSpec | None) -> Iterator[LintFinding]:
-    if spec is None or condition.op == "unchanged":
+    if spec is None or not condition.has_limit:
         return
     low = -math.inf if spec.lower is None else spec.lower
     high = math.inf if spec.upper is None else spec.upper

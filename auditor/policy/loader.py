@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from auditor.core.catalogue import MetricSpec
+from auditor.core.catalogue import Vocabulary
 from auditor.core.errors import PolicyError
 from auditor.policy.build import Document, build
 from auditor.policy.calendar import resolves
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """Everything that is in force together: unique names, resolved references, known metrics."""
+    """Everything that is in force together: unique names, resolved references, known metrics; `vocabulary` holds those."""
 
     policies: tuple[Policy, ...] = ()
     profiles: tuple[SystemProfile, ...] = ()
@@ -37,6 +37,7 @@ class PolicySet:
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
     tests: tuple[PolicyTest, ...] = ()
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def profile(self, model: str) -> SystemProfile | None:
         """The system that lists this model."""
@@ -55,17 +56,15 @@ class PolicySet:
         return {policy.name: policy.digest for policy in self.policies}
 
 
-def load_policies(
-    sources: Iterable[Path], catalogue: Mapping[str, MetricSpec], library: Iterable[Path] = ()
-) -> PolicySet:
+def load_policies(sources: Iterable[Path], vocabulary: Vocabulary, library: Iterable[Path] = ()) -> PolicySet:
     """Read policy files.
 
     Parameters
     ----------
     sources : iterable of Path
         Files and folders (searched for `*.yaml` and `*.yml`, all levels).
-    catalogue : mapping of str to MetricSpec
-        Known metrics by name; a name that ends in `*` stands for a family.
+    vocabulary : Vocabulary
+        Known metrics, modalities and operators.
     library : iterable of Path
         Files whose LegalCalendars serve wherever `sources` bring none of the same name. A `calendar.yaml` beside a
         source file always serves.
@@ -76,12 +75,14 @@ def load_policies(
         At the first problem, with file and line. Nothing is judged by a set that did not load whole.
     """
     files = _files(sources)
-    documents = [item for path in files for item in _read(path)]
+    documents = [item for path in files for item in _read(path, vocabulary)]
     beside = [path.with_name("calendar.yaml") for path in files]
     for path in _files([*dict.fromkeys(path for path in beside if path.is_file()), *library]):
         own = {item.name for item in documents if isinstance(item, LegalCalendar)}
         if path not in files:
-            documents += [item for item in _read(path) if isinstance(item, LegalCalendar) and item.name not in own]
+            documents += [
+                item for item in _read(path, vocabulary) if isinstance(item, LegalCalendar) and item.name not in own
+            ]
     found = PolicySet(
         policies=_of(documents, Policy),
         profiles=_of(documents, SystemProfile),
@@ -89,8 +90,9 @@ def load_policies(
         waivers=_of(documents, Waiver),
         attestations=_of(documents, Attestation),
         tests=_of(documents, PolicyTest),
+        vocabulary=vocabulary,
     )
-    check(found, catalogue)
+    check(found)
     return found
 
 
@@ -102,7 +104,7 @@ def find_calendar(calendars: Sequence[LegalCalendar], name: str | None) -> Legal
     return next((item for item in calendars if item.name == plain and version in ("", item.version)), None)
 
 
-def check(found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
+def check(found: PolicySet) -> None:
     """Names unique, references resolved, metrics known; PolicyError at the first that is not."""
     for group in (found.policies, found.profiles, found.calendars, found.waivers, found.attestations, found.tests):
         _unique(group)
@@ -119,12 +121,12 @@ def check(found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
             owners[model] = profile
     check_facts(found.policies)
     for policy in found.policies:
-        _check_policy(policy, found, catalogue)
+        _check_policy(policy, found)
     for test in found.tests:
         policy_of(test, found)
 
 
-def _check_policy(policy: Policy, found: PolicySet, catalogue: Mapping[str, MetricSpec]) -> None:
+def _check_policy(policy: Policy, found: PolicySet) -> None:
     calendar = found.calendar(policy)
     if policy.calendar is not None and calendar is None:
         raise PolicyError(
@@ -135,7 +137,7 @@ def _check_policy(policy: Policy, found: PolicySet, catalogue: Mapping[str, Metr
         )
     for control in policy.controls:
         if control.metric is not None:
-            check_metric(control.metric, catalogue, control.where)
+            check_metric(control.metric, found.vocabulary.metrics, control.where)
         if control.basis == "binding" and (calendar is None or not control.refs):
             raise PolicyError(
                 "no_reference",
@@ -188,8 +190,8 @@ def _files(sources: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _read(path: Path) -> list[Document]:
-    return [build(*read_document(node), node) for node in read_file(path)]
+def _read(path: Path, vocabulary: Vocabulary) -> list[Document]:
+    return [build(*read_document(node, vocabulary), node, vocabulary) for node in read_file(path)]
 
 
 def _of(documents: list[Document], kind: type[T]) -> tuple[T, ...]:

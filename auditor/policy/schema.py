@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from auditor.core.verdict import Ref
 
-OPERATORS = ("lte", "gte", "lt", "gt", "between", "unchanged")
+ANY = ("*",)
+"""In `where`: the attribute is there, whatever its value."""
 SEVERITIES = ("low", "medium", "high", "critical")
 SIGNIFICANCES = ("budget", "e-value")
 RELATIONS = ("requires", "evidences", "supports", "voluntary")
@@ -22,9 +23,13 @@ class Condition:
     Attributes
     ----------
     op : str
-        `lte`, `gte`, `lt`, `gt`, `between` (both ends included), or `unchanged`: no limit, the p-value alone decides.
+        Name of the operator.
     low, high : float or None
-        The range that holds: `lte 0.05` is (None, 0.05), `gte 0.9` is (0.9, None).
+        The range that holds: `lte 0.05` is (None, 0.05), `gte 0.9` is (0.9, None); both None: the p-value alone decides.
+    phrase : str
+        The operator's words, with `{low}` and `{high}`.
+    strict : bool
+        Whether an end itself breaks the condition.
     ci_level : float or None
         Decide on the interval instead of the point: level that the measurement's interval must have at least.
     ci_method : str or None
@@ -42,20 +47,18 @@ class Condition:
     ci_method: str | None = None
     report: str = "point"
     alert: str = "point"
+    phrase: str = ""
+    strict: bool = False
 
     @property
-    def strict(self) -> bool:
-        """Whether the limit itself is already beyond."""
-        return self.op in ("lt", "gt")
+    def has_limit(self) -> bool:
+        """Whether the size of the figure matters, not its p-value alone."""
+        return self.low is not None or self.high is not None
 
-    def text(self) -> str:
-        """`at most 0.05`, `above 0.9`, `between 0.01 and 0.25`."""
-        if self.op == "unchanged":
-            return "no significant change"
-        if self.op == "between":
-            return f"between {self.low:g} and {self.high:g}"
-        word = {"lte": "at most", "lt": "below", "gte": "at least", "gt": "above"}[self.op]
-        return f"{word} {(self.high if self.low is None else self.low):g}"
+    def text(self, number: Callable[[float], str] = "{:g}".format) -> str:
+        """The condition with its ends as `number` writes them: `at most 0.05`, `between 0.01 and 0.25`."""
+        low, high = ("" if end is None else number(end) for end in (self.low, self.high))
+        return self.phrase.format(low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class MetricEvidence:
     metric : str
         A name in the catalogue.
     where : mapping of str to tuple of str or None
-        Attribute to the values it may have; None: the attribute must be absent.
+        Attribute to the values it may have; `ANY`: it must be there; None: it must be absent.
     slice_by : tuple of str
         Features whose groups are judged one by one (`*`: all of them; `overall`: figures without a group as well).
         Empty: figures without a group only.
@@ -389,6 +392,7 @@ class Case:
     series: Mapping[str, str] = field(default_factory=dict)
     slice: str = "overall"
     input: str | None = None
+    modality: str = "any"
     steps: int | None = None
     profile: SystemProfile | None = None
     waivers: tuple[Waiver, ...] = ()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from auditor.core.catalogue import MetricSpec
 from auditor.policy.cases import Failure, Judge, run_case
 from auditor.policy.loader import PolicySet, policy_of
 from auditor.policy.schema import Case, Condition, Control, MetricEvidence, Policy, PolicyTest
-
-_MIRROR = {"lte": "gte", "gte": "lte", "lt": "gt", "gt": "lt"}
 
 
 @dataclass(slots=True)
@@ -32,9 +29,7 @@ class SuiteResult:
     survivors: list[str] = field(default_factory=list)
 
 
-def run_suite(
-    found: PolicySet, judge: Judge, catalogue: Mapping[str, MetricSpec], *, mutations: bool = True
-) -> SuiteResult:
+def run_suite(found: PolicySet, judge: Judge, *, mutations: bool = True) -> SuiteResult:
     """Run all cases; a policy without any PolicyTest is listed as untested whole."""
     result = SuiteResult()
     cases: dict[tuple[str, str], list[tuple[PolicyTest, Case]]] = {}
@@ -44,7 +39,7 @@ def run_suite(
         policy = policy_of(test, found)
         for case in test.cases:
             key = policy.name, case.control
-            seen = run_case(found, policy, test, case, judge, catalogue)
+            seen = run_case(found, policy, test, case, judge)
             cases.setdefault(key, []).append((test, case))
             words.setdefault(key, set()).update(seen.words)
             result.failures += seen.failures
@@ -61,7 +56,7 @@ def run_suite(
                 result.survivors += [
                     f"{policy.name}/{control.id}: {name}"
                     for name, mutant in mutants(control)
-                    if _survives(found, policy, mutant, cases[key], judge, catalogue)
+                    if _survives(found, policy, mutant, cases[key], judge)
                 ]
     return result
 
@@ -78,9 +73,9 @@ def wanted_words(policy: Policy, control: Control) -> list[str]:
 def mutants(control: Control) -> Iterator[tuple[str, Control]]:
     """Small wrongs that a good suite notices: a flipped operator, a moved limit, no least n, no `for`, no significance."""
     condition = control.condition
-    if condition is not None and condition.op in _MIRROR:
+    if condition is not None and (condition.low is None) != (condition.high is None):
         yield "operator flipped", replace(control, condition=_flipped(condition))
-    if condition is not None and condition.op != "unchanged":
+    if condition is not None and condition.has_limit:
         for name, factor in (("limit one step up", 1), ("limit one step down", -1)):
             yield name, replace(control, condition=_shifted(condition, factor))
     if isinstance(control.evidence, MetricEvidence) and max(control.window.total, control.window.per_slice) > 1:
@@ -88,7 +83,7 @@ def mutants(control: Control) -> Iterator[tuple[str, Control]]:
         yield "minSamples dropped", replace(control, window=window)
     if control.for_ > timedelta(0):
         yield "for deleted", replace(control, for_=timedelta(0))
-    if control.budgeted and condition is not None and condition.op != "unchanged":
+    if control.budgeted and condition is not None and condition.has_limit:
         yield "significance dropped", replace(control, significance=None)
 
 
@@ -98,7 +93,7 @@ def step_of(limit: float) -> float:
 
 
 def _flipped(condition: Condition) -> Condition:
-    return replace(condition, op=_MIRROR[condition.op], low=condition.high, high=condition.low)
+    return replace(condition, low=condition.high, high=condition.low)
 
 
 def _shifted(condition: Condition, factor: int) -> Condition:
@@ -112,6 +107,5 @@ def _survives(
     mutant: Control,
     cases: list[tuple[PolicyTest, Case]],
     judge: Judge,
-    catalogue: Mapping[str, MetricSpec],
 ) -> bool:
-    return all(not run_case(found, policy, test, case, judge, catalogue, mutant).failures for test, case in cases)
+    return all(not run_case(found, policy, test, case, judge, mutant).failures for test, case in cases)

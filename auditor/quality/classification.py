@@ -18,12 +18,53 @@ MAX_CLASSES = 50
 """Classes whose recall is reported apart, the most frequent first; all others together are one class more, `other`."""
 
 _METRICS = (
-    MetricSpec("quality.accuracy", "1", "Share of answers that equal the ground truth.", "lower", (), 0.0, 1.0),
     MetricSpec(
-        "quality.recall", "1", "Share of one class's cases that were answered so.", "lower", ("label",), 0.0, 1.0
+        "quality.accuracy",
+        "1",
+        "Share of answers that equal the ground truth.",
+        "lower",
+        (),
+        0.0,
+        1.0,
+        label="accuracy",
+        format="percent",
+        alert="quality",
     ),
-    MetricSpec("quality.balanced_accuracy", "1", "Mean recall over the classes.", "lower", (), 0.0, 1.0),
-    MetricSpec("quality.macro_f1", "1", "Mean F1 score over the classes.", "lower", (), 0.0, 1.0),
+    MetricSpec(
+        "quality.recall",
+        "1",
+        "Share of one class's cases that were answered so.",
+        "lower",
+        ("label",),
+        0.0,
+        1.0,
+        label="recall",
+        format="percent",
+        alert="quality",
+    ),
+    MetricSpec(
+        "quality.balanced_accuracy",
+        "1",
+        "Mean recall over the classes.",
+        "lower",
+        (),
+        0.0,
+        1.0,
+        label="balanced accuracy",
+        format="percent",
+        alert="quality",
+    ),
+    MetricSpec(
+        "quality.macro_f1",
+        "1",
+        "Mean F1 score over the classes.",
+        "lower",
+        (),
+        0.0,
+        1.0,
+        label="macro-averaged F1",
+        alert="quality",
+    ),
 )
 
 

@@ -18,9 +18,35 @@ ERROR, ERROR_ABS = "output.error", "output.error_abs"
 MIN_N = 10
 
 _METRICS = (
-    MetricSpec("quality.mae", "1", "Mean absolute error, in the target's own unit.", "higher", (), 0.0),
-    MetricSpec("quality.bias", "1", "Mean of prediction minus truth, in the target's own unit.", "", ()),
-    MetricSpec("quality.rmse", "1", "Root mean square error, in the target's own unit.", "higher", (), 0.0),
+    MetricSpec(
+        "quality.mae",
+        "1",
+        "Mean absolute error, in the target's own unit.",
+        "higher",
+        (),
+        0.0,
+        label="mean absolute error",
+        alert="quality",
+    ),
+    MetricSpec(
+        "quality.bias",
+        "1",
+        "Mean of prediction minus truth, in the target's own unit.",
+        "",
+        (),
+        label="mean signed error",
+        alert="quality",
+    ),
+    MetricSpec(
+        "quality.rmse",
+        "1",
+        "Root mean square error, in the target's own unit.",
+        "higher",
+        (),
+        0.0,
+        label="root mean squared error",
+        alert="quality",
+    ),
 )
 
 

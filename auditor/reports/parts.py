@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from auditor import __version__, wording
+from auditor.core.catalogue import ALERTS
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
 from auditor.core.window import Span
-from auditor.core.words import MODALITIES
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
 from auditor.reports.stories import beyond_with, stories
 from auditor.wording import distances, vocabulary
 
-DRIFT_KINDS = (*MODALITIES, "alignment", "missing")
+DRIFT_KINDS = ("alignment", "missing")
+"""Kinds of alert that the page of drift shows beside those of the modalities."""
 
 
 def report(
@@ -109,6 +110,7 @@ def drift_alerts(evidence: Evidence) -> list[Alert]:
         alert
         for alert in evidence.alerts
         if alert.kind in DRIFT_KINDS
+        or alert.kind not in ALERTS
         or ((m := evidence.deciding(evidence.verdict_of(alert))) is not None and m.metric.startswith("drift."))
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from auditor import wording
+from auditor import registry, wording
 from auditor.audit.alerting import inputs_alone
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
@@ -14,7 +14,7 @@ from auditor.core.words import HEAD
 from auditor.policy.decision import is_e_value
 from auditor.reports.evidence import Evidence, is_open
 from auditor.reports.model import Story
-from auditor.wording import distances, rarity, vocabulary
+from auditor.wording import distances, rarity
 
 
 def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[Story, ...]:
@@ -42,7 +42,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
         plainly=distances.says(behind[0]) if behind else "",
         since=_since(evidence, alert, verdict),
         sure=_sure(evidence, alert, behind),
-        next=evidence.rules.next(alert) or vocabulary.NEXT.get(alert.kind, vocabulary.NEXT["policy"]),
+        next=evidence.rules.next(alert) or registry.vocabulary().advice(alert.kind),
         is_open=is_open(alert, evidence.span.end),
         verdict=verdict,
         measurements=tuple(behind),
@@ -51,7 +51,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
 
 def headline(evidence: Evidence, alert: Alert) -> str:
     """`Images changed: photo`, `Outcomes differ between groups: speaker, over 7 days`, `The answers changed: entropy`."""
-    base = vocabulary.KINDS.get(alert.kind) or evidence.rules.title(alert)
+    base = registry.vocabulary().headline(alert.kind) or evidence.rules.title(alert)
     deciding = evidence.deciding(evidence.verdict_of(alert))
     place = [alert.input] if alert.input else []
     if alert.slice != "overall":

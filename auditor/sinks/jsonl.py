@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.core.errors import SinkError
 from auditor.core.run import Audit
+from auditor.ports import Option
 
 LOOK_BACK = 1 << 20
 """Bytes at the end of the file in which an event that was written before is looked for."""
@@ -65,9 +66,11 @@ def events(audit: Audit) -> Iterator[dict[str, Any]]:
 class JsonlPlugin:
     """Factory: `PLUGIN.configure(path=...)`."""
 
-    def configure(self, *, path: Path) -> JsonlSink:
+    options = (Option("path", "File that alerts are appended to.", "{home}/alerts.jsonl"),)
+
+    def configure(self, *, path: str | Path) -> JsonlSink:
         """A sink that appends to `path`."""
-        return JsonlSink(path)
+        return JsonlSink(Path(path))
 
 
 PLUGIN = JsonlPlugin()

@@ -17,6 +17,7 @@ from auditor.core.measurement import Measurement, Status
 from auditor.core.run import Audit
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
+from auditor.ports import Option
 
 WINDOW_TAG = "auditor.window"
 MEASUREMENTS = "measurements.json"
@@ -259,10 +260,14 @@ class MlflowPlugin:
     """Factory: `PLUGIN.configure(uri=..., artifact_root=...)`."""
 
     requires = ("mlflow",)
+    options = (
+        Option("uri", "Tracking URI; `[mlflow] uri` is the same.", "sqlite:///{home}/mlflow/mlflow.db"),
+        Option("artifact_root", "Folder for artifacts, unless a server decides.", "{home}/mlflow/artifacts"),
+    )
 
-    def configure(self, *, uri: str, artifact_root: Path | None = None) -> MlflowSink:
+    def configure(self, *, uri: str, artifact_root: str | Path | None = None) -> MlflowSink:
         """A sink that logs to `uri`; nothing is imported or opened before the first delivery."""
-        return MlflowSink(uri, artifact_root)
+        return MlflowSink(uri, Path(artifact_root) if artifact_root else None)
 
 
 PLUGIN = MlflowPlugin()

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from auditor.core.delivery import event_key
 from auditor.core.errors import ConfigurationError, SinkError
 from auditor.core.run import Audit
+from auditor.ports import Option
 
 PERMANENT = frozenset(range(400, 500)) - {408, 425, 429}
 """Answers that another attempt would not change."""
@@ -193,6 +194,15 @@ class _SecureConnection(_PlainConnection):
 class WebhookPlugin:
     """Factory: `PLUGIN.configure(url=..., timeout_s=..., secret=..., allow_private=...)`."""
 
+    options = (
+        Option("url", "Address that alerts are posted to: http or https.", required=True),
+        Option("timeout_s", "How long each step of a request may take, in seconds.", 5.0),
+        Option("secret", "Signs requests (HMAC-SHA256); best set as a variable."),
+        Option(
+            "allow_private", "Whether the host may have a private address; loopback in the URL needs no leave.", False
+        ),
+    )
+
     def configure(
         self, *, url: str, timeout_s: float = 5.0, secret: str = "", allow_private: bool = False
     ) -> WebhookSink:
@@ -202,12 +212,12 @@ class WebhookPlugin:
             raise ConfigurationError(
                 "bad_webhook_url",
                 "the webhook's address is not http or https",
-                where="[sinks] webhook_url",
+                where="[sinks.webhook] url",
                 fix="give https://host/path",
             )
         if timeout_s <= 0:
             raise ConfigurationError(
-                "bad_webhook_timeout", f"{timeout_s} is no time to wait", where="[sinks] webhook_timeout_s"
+                "bad_webhook_timeout", f"{timeout_s} is no time to wait", where="[sinks.webhook] timeout_s"
             )
         return WebhookSink(url, timeout_s, secret=secret, allow_private=allow_private)
 

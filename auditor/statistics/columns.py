@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from auditor.core.frame import ColumnSpec
-from auditor.core.record import MODALITIES
 from auditor.core.rows import Floats, Rows, Strings
 from auditor.statistics.scores import concordance, confidence, cosine, entropy, probabilities
 
@@ -52,13 +52,19 @@ def is_error(name: str) -> bool:
     return name == "output.error" or (name.startswith("inputs.") and name.endswith(".error"))
 
 
+_FIRST_IN_PAIRS = ("text", "image", "audio", "video", "tabular", "series", "point_cloud", "embedding")
+"""Which input of a pair is named first, as pinned baselines have it; other modalities follow, by name of the input."""
+
+
+def pair_rank(modality: Mapping[str, str], name: str) -> tuple[int, str]:
+    """Where the input `name` stands in a pair: by modality, then by name."""
+    kind = modality.get(name, "")
+    return (_FIRST_IN_PAIRS.index(kind) if kind in _FIRST_IN_PAIRS else len(_FIRST_IN_PAIRS)), name
+
+
 def comparable_pairs(rows: Rows) -> tuple[tuple[str, str], ...]:
     """Inputs that can be compared, each pair by modality, then by name."""
-
-    def rank(name: str) -> tuple[int, str]:
-        modality = rows.modality.get(name, "")
-        return (MODALITIES.index(modality) if modality in MODALITIES else len(MODALITIES)), name
-
+    rank = partial(pair_rank, rows.modality)
     found = set()
     for kind in ("scores", "embedding"):
         sizes = {name: rows.vectors.get(f"inputs.{name}.{kind}") for name in rows.modality}

@@ -6,6 +6,7 @@ They exist on a fitted frame alone, which says which of them there are; they are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from auditor.core.frame import Fold, Frame, Head
 from auditor.core.identity import hash64_all
-from auditor.core.record import MODALITIES
 from auditor.core.rows import Floats, Rows
+from auditor.statistics.columns import pair_rank
 from auditor.statistics.folds import agreement, components, fit_folds, fit_heads
 
 MOST_CLASSES = 32
@@ -84,11 +85,7 @@ def _embedding(name: str) -> str:
 
 
 def _apart(rows: Rows, folds: Mapping[str, object], cosines: Mapping[str, float]) -> Sequence[tuple[str, str]]:
-    def rank(name: str) -> tuple[int, str]:
-        modality = rows.modality.get(name, "")
-        return (MODALITIES.index(modality) if modality in MODALITIES else len(MODALITIES)), name
-
-    names = sorted((name for name in rows.modality if _embedding(name) in folds), key=rank)
+    names = sorted((name for name in rows.modality if _embedding(name) in folds), key=partial(pair_rank, rows.modality))
     return [(a, b) for a, b in combinations(names, 2) if cosines.get(f"{a}~{b}", 0.0) < SHARED_COSINE]
 
 

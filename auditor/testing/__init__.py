@@ -3,7 +3,15 @@
 Nothing here needs pytest; a failed check is an AssertionError that says which rule was broken.
 """
 
-from auditor.testing.checks import check_descriptor, check_encoder, check_measurer, check_sink
+from auditor.testing.checks import (
+    check_descriptor,
+    check_encoder,
+    check_measurer,
+    check_meter,
+    check_operator,
+    check_options,
+    check_sink,
+)
 from auditor.testing.clock import FrozenClock
 from auditor.testing.factories import (
     make_alert,
@@ -23,6 +31,9 @@ __all__ = [
     "check_descriptor",
     "check_encoder",
     "check_measurer",
+    "check_meter",
+    "check_operator",
+    "check_options",
     "check_sink",
     "make_alert",
     "make_audit",

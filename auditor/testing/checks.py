@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from auditor.core.catalogue import REASONS, MetricSpec
+from auditor.core.catalogue import ALERTS, FORMATS, OWN_MODALITY, REASONS, MetricSpec
 from auditor.core.errors import DescribeError, SinkError
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
-from auditor.core.record import MODALITIES
+from auditor.core.record import ENERGY_METHODS
 from auditor.core.run import Audit
 from auditor.core.state import WindowState
-from auditor.ports import Descriptor, Encoder, Measurer, Sink
+from auditor.ports import Descriptor, Encoder, Measurer, Meter, Operator, Sink
 from auditor.testing.factories import make_audit
 
 ATTRIBUTES = ("input", "modality", "column", "pair", "version", "feature", "group", "label", "component", "reason")
@@ -47,7 +49,12 @@ def check_descriptor(plugin: Descriptor, examples: Iterable[Any], *, rate: float
     rate : float, optional
         Rate of the examples that carry none.
     """
-    require(plugin.modality in MODALITIES, f"{plugin.modality!r} is not a modality")
+    require(
+        bool(re.fullmatch("[a-z][a-z0-9_]{0,63}", plugin.modality)), f"{plugin.modality!r} is no name of a modality"
+    )
+    for word in ("title", "headline", "advice"):
+        text = getattr(plugin, word, None)
+        require(isinstance(text, str) and bool(text), f"{word} is a text for readers")
     require(isinstance(plugin.version, str) and bool(plugin.version), "version is a non-empty string")
     names = [column.name for column in plugin.columns]
     require(len(names) == len(set(names)), "column names are unique")
@@ -141,7 +148,9 @@ def check_measurer(plugin: Measurer, current: WindowState, baseline: WindowState
     require(isinstance(plugin.version, str) and bool(plugin.version), "version is a non-empty string")
     require(bool(plugin.metrics), "metrics are declared")
     for spec in plugin.metrics:
-        require(bool(spec.unit and spec.meaning), f"{spec.name} has a unit and a meaning")
+        require(bool(spec.unit and spec.meaning and spec.label), f"{spec.name} has a unit, a meaning and a label")
+        require(spec.format in FORMATS, f"{spec.name}: format is one of {FORMATS}")
+        require(spec.alert in (*ALERTS, OWN_MODALITY), f"{spec.name}: alert is one of {(*ALERTS, OWN_MODALITY)}")
         require(spec.worse in ("", "higher", "lower"), f"{spec.name}: worse is higher, lower or nothing")
     before = copy.deepcopy(_figures_of(current)), copy.deepcopy(baseline and _figures_of(baseline))
     readings = list(plugin.measure(current, baseline, frame))
@@ -208,6 +217,51 @@ def _figures_of(state: WindowState) -> Any:
     moments = {name: (column.n, column.moments, column.counts.sum()) for name, column in state.numeric.items()}
     codes = {name: dict(column.counts) for name, column in state.categorical.items()}
     return state.n, moments, codes, dict(state.presence), dict(state.cells.counts), state.sample.ids.tolist()
+
+
+# -- meters, options, operators -----------------------------------------------------------------------------------------
+
+
+def check_options(plugin: Any) -> None:
+    """Check what the plugin of a sink or a meter declares: options with a name and help, each a parameter of `configure`."""
+    accepted = inspect.signature(plugin.configure).parameters
+    names = [option.name for option in plugin.options]
+    require(len(names) == len(set(names)), "option names are unique")
+    for option in plugin.options:
+        require(option.name.isidentifier() and option.name == option.name.lower(), f"{option.name!r} is a plain name")
+        require(bool(option.help), f"{option.name} has a help text")
+        require(option.name in accepted, f"configure takes {option.name}")
+    for parameter in accepted.values():
+        optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+        require(optional or parameter.name in names, f"{parameter.name} is declared as an option")
+
+
+def check_meter(meter: Meter) -> None:
+    """Check a configured meter: before its start and after its stop it reads nothing, and a reading holds amounts."""
+    require(meter.read() is None, "reads nothing before its start")
+    meter.start()
+    for _ in range(2):
+        reading = meter.read()
+        if reading is not None:
+            amounts = [reading.duration_s, reading.cpu_s, *reading.joules.values()]
+            require(
+                all(math.isfinite(amount) and amount >= 0 for amount in amounts), "amounts are finite and not negative"
+            )
+            require(reading.method in ENERGY_METHODS, f"method is one of {ENERGY_METHODS}")
+            require(reading.scope in ("process", "machine"), "scope is process or machine")
+            require(bool(reading.meter), "a reading names its meter")
+    meter.stop()
+    require(meter.read() is None, "reads nothing after its stop")
+
+
+def check_operator(operator: Operator, numbers: Sequence[float]) -> None:
+    """Check an operator on the numbers of one condition: the range is open or in order, and its words name its ends."""
+    require(len(numbers) == operator.numbers, f"takes {operator.numbers} numbers")
+    low, high = operator.limits(*numbers)
+    for end, name in ((low, "{low}"), (high, "{high}")):
+        require(end is None or math.isfinite(end), "an end is a finite number or None")
+        require((end is not None) == (name in operator.phrase), f"the phrase names {name} where there is such an end")
+    require(low is None or high is None or low <= high, "low is at most high")
 
 
 # -- sinks --------------------------------------------------------------------------------------------------------------

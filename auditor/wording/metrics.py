@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
-from auditor.core.words import _SUFFIXES, COLUMNS, HEAD, METRICS
+from auditor.core.words import HEAD
+from auditor.registry import vocabulary
+
+_SUFFIXES = {
+    "_hz": " (Hz)",
+    "_db": " (dB)",
+    "_dbfs": " (dBFS)",
+    "_s": " (s)",
+    "_p01": " (1st percentile)",
+    "_p99": " (99th percentile)",
+}
+"""Of columns without a title of their own."""
 
 
 def metric_name(metric: str) -> str:
@@ -13,17 +25,10 @@ def metric_name(metric: str) -> str:
     >>> metric_name("fairness.accuracy.difference"), metric_name("quality.top_k")
     ('largest difference in accuracy between groups', 'top k')
     """
-    if metric in METRICS:
-        return METRICS[metric]
-    family, _, rest = metric.partition(".")
-    if family == "fairness":
-        stem, _, kind = rest.partition(".")
-        plain = stem.replace("_", " ")
-        return {
-            "difference": f"largest difference in {plain} between groups",
-            "ratio": f"smallest over largest {plain} of the groups",
-        }.get(kind, plain)
-    return rest.replace("_", " ").replace(".", ", ") if family == "quality" else metric
+    spec = vocabulary().metric(metric)
+    if spec is not None and spec.name == metric and spec.label:
+        return spec.label
+    return metric.partition(".")[2].replace("_", " ").replace(".", ", ") or metric
 
 
 def column(name: str, modality: str = "") -> str:
@@ -34,8 +39,8 @@ def column(name: str, modality: str = "") -> str:
     >>> column("head.entropy", "audio"), column("head.scores.6")
     ("entropy of the model's audio head", "score 6 of the model's head")
     """
-    if name in COLUMNS:
-        return COLUMNS[name]
+    if title := _titles(modality).get(name):
+        return title
     if name.startswith(HEAD):
         kind = f"{modality.replace('_', ' ')} head".lstrip()
         inner = name.removeprefix(HEAD).replace("scores.", "score ").replace("_", " ")
@@ -45,6 +50,14 @@ def column(name: str, modality: str = "") -> str:
             return name.removesuffix(suffix).replace("_", " ") + said
     plain = name.replace("_", " ")
     return f"{plain.removeprefix('output.')} of the answer" if plain.startswith("output.") else plain
+
+
+@cache
+def _titles(modality: str) -> dict[str, str]:
+    """Titles that descriptors gave their columns, by column; of all modalities, where none is named."""
+    known = vocabulary().modalities
+    plugins = [known[modality]] if modality in known else known.values()
+    return {column.name: column.title for plugin in plugins for column in plugin.columns if column.title}
 
 
 def column_of(attributes: Mapping[str, str]) -> str:

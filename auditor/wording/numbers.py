@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from auditor.core.words import SHARES, UNITS
+from auditor.registry import vocabulary
+
+_UNITS = {"kg{CO2e}": "kg CO2e", "g{CO2e}/{R}": "g CO2e per answer", "{inference}": "calls", "1": ""}
+"""UCUM codes that readers would not take for a unit."""
+
+
+def form(metric: str) -> str:
+    """How values of the metric are written: one of `core.catalogue.FORMATS`."""
+    spec = vocabulary().metric(metric)
+    return "number" if spec is None else spec.format
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -51,7 +60,7 @@ def listing(items: Sequence[str], most: int = 6) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether readers expect the metric as a percentage."""
-    return metric in SHARES or (metric.startswith("fairness.") and not metric.endswith(".ratio"))
+    return form(metric) in ("percent", "points")
 
 
 def quantity(value: float, unit: str, metric: str = "") -> str:
@@ -62,18 +71,20 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
     >>> quantity(0.0021, "J"), quantity(0.2, "s"), quantity(4.5e-5, "kg{CO2e}")
     ('0.0021 J', '200 ms', '0.045 g CO2e')
     """
-    if is_share(metric):
-        shown = percent(value)
-        return f"{shown} percentage points" if metric.endswith(".difference") else f"{shown} %"
-    if metric == "energy.per_inference.ratio":
-        return f"{number(value)} times"
+    match form(metric):
+        case "percent":
+            return f"{percent(value)} %"
+        case "points":
+            return f"{percent(value)} percentage points"
+        case "times":
+            return f"{number(value)} times"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{number(1000 * value)} ms"
     if unit == "kg{CO2e}" and abs(value) < 1:
         return f"{number(1000 * value)} g CO2e"
     if unit == "g{CO2e}/{R}" and 0 < abs(value) < 0.01:
         return f"{number(1000 * value)} mg CO2e per answer"
-    return " ".join(part for part in (number(value), UNITS.get(unit, unit)) if part)
+    return " ".join(part for part in (number(value), _UNITS.get(unit, unit)) if part)
 
 
 def span_of(low: str, high: str) -> str:

@@ -4,29 +4,6 @@ from __future__ import annotations
 
 from auditor.core.catalogue import REASONS
 
-MORE_REASONS = {
-    "sampled": "left out on purpose, to stay within the budget of the host",
-    "queue_full": "the agent's queue was full",
-    "queue_bytes": "the agent's queue held too many bytes",
-    "transport_failed": "the record could not be delivered",
-    "spool_full": "the spool on disk was full",
-    "describe_failed": "the payload could not be described",
-    "at_exit": "the process ended before delivery",
-    "process_ended": "the process ended before its agent could record them",
-    "refused": "intake refused the record",
-    "over_limit": "the record exceeds a limit of the contract",
-    "lost_after_delivery": "delivered by the agent, and not in the archive",
-    "no_destination": "the agent had no destination",
-    "one_class": "only one class is present",
-    "not_binary": "it is defined for two classes, and there are more",
-    "breach": "beyond its limit",
-    "not_judged": "the rule has judged nothing yet",
-    "no_country": "no country is set, so no grid intensity is known",
-    "no_vault": "sensitive features are dropped until a vault exists",
-    "not_audited": "no audit was run for this stretch of time",
-    "not_covered": "no rule in force speaks to it",
-}
-
 WHY: dict[str, str] = {
     **REASONS,
     "no_data": "there is no figure for this window",
@@ -56,8 +33,15 @@ WHY: dict[str, str] = {
     "held_last": "there is no new evidence, and the last verdict still stands",
     "missing_counts_as_fail": "the rule counts missing evidence as a failure",
 }
+_IN_TABLES = {
+    "breach": "beyond its limit",
+    "not_judged": "the rule has judged nothing yet",
+    "not_audited": "no audit was run for this stretch of time",
+    "not_covered": "no rule in force speaks to it",
+}
+"""Codes that only tables of verdicts and gaps show: a sentence has them in other words."""
 
 
 def reason(code: str) -> str:
     """A reason code in words."""
-    return REASONS.get(code) or MORE_REASONS.get(code) or WHY.get(code) or code.replace("_", " ")
+    return REASONS.get(code) or WHY.get(code) or _IN_TABLES.get(code) or code.replace("_", " ")

@@ -14,6 +14,7 @@ from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
 from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+from auditor.registry import vocabulary
 from auditor.wording.details import detail
 from auditor.wording.metrics import column_of, metric_name
 from auditor.wording.numbers import chance, number, quantity, rarity, span_of
@@ -22,33 +23,6 @@ from auditor.wording.times import day, how_often, length, window
 
 NEXT = " Next: "
 """Before what to do next, which stands last."""
-
-_FIGURES: tuple[tuple[str, str], ...] = (
-    ("drift.ks", "the distribution of {column} moved away from the baseline (KS distance {value} of at most 1)"),
-    ("drift.psi", "the distribution of {column} moved away from the baseline (PSI {value})"),
-    (
-        "drift.jensen_shannon",
-        "the mix of {column} moved away from the baseline (Jensen-Shannon distance {value} of at most 1)",
-    ),
-    ("drift.wasserstein", "the distribution of {column} moved by {value} baseline standard deviations"),
-    ("drift.e_value", "bets that {column} changed have won {value} times a unit of capital"),
-    ("drift.", "the {metric} of {column} is {value}"),
-    ("input.missing_rate", "{input} was missing in {value} of the calls"),
-    ("input.failed_rate", "{input} could not be described in {value} of the calls"),
-    ("input.null_rate", "{column} has no value in {value} of the calls"),
-    ("input.unseen_rate", "{value} of the values of {column} are new or out of range"),
-    (
-        "input.type_changed",
-        "{value} of the values of {column} are of another type (number or text) than in the baseline",
-    ),
-    ("alignment.concordance.ratio", "{pair} agree {value} as well as in the baseline"),
-    ("alignment.cosine.ratio", "the embeddings of {pair} agree {value} as well as in the baseline"),
-    ("alignment.", "the {metric} ({pair}) is {value}"),
-    ("energy.per_inference.ratio", "one answer uses {value} the energy of the baseline"),
-    ("capture.coverage", "{value} of the calls reached the archive"),
-    ("capture.loss", "{value} of the calls seen were lost"),
-    ("labels.coverage", "ground truth is known for {value} of the calls"),
-)
 
 
 def figure(measurement: Measurement) -> str:
@@ -60,11 +34,8 @@ def figure(measurement: Measurement) -> str:
     value = measurement.value
     if value is None:
         return f"the {metric_name(measurement.metric)} has no value"
-    template = next(
-        (text for name, text in _FIGURES if measurement.metric.startswith(name)), "the {metric}{of} is {value}"
-    )
-    if measurement.metric.startswith("fairness.") and "feature" in at:
-        template = _fairness(measurement.metric)
+    spec = vocabulary().metric(measurement.metric)
+    template = (spec.clause if spec is not None else "") or "the {metric}{of} is {value}"
     return template.format(
         metric=metric_name(measurement.metric),
         value=value_text(measurement),
@@ -79,16 +50,6 @@ def figure(measurement: Measurement) -> str:
     )
 
 
-def _fairness(metric: str) -> str:
-    rate, _, form = metric.removeprefix("fairness.").partition(".")
-    name = rate.replace("_", " ")
-    if form == "difference":
-        return f"{name} differs by {{value}} between the groups of {{feature}}"
-    if form == "ratio":
-        return f"the lowest {name} of a group of {{feature}} is {{value}} of the highest"
-    return f"the {name} of {{feature}} = {{group}} is {{value}}"
-
-
 def value_text(measurement: Measurement) -> str:
     """Its value in the one form that readers see."""
     value = measurement.value or 0.0
@@ -98,15 +59,10 @@ def value_text(measurement: Measurement) -> str:
 def limit(condition: Condition, measurement: Measurement) -> str:
     """The condition in the form of the figure that is held against it: `at most 5 %`."""
 
-    def said(end: float | None) -> str:
-        return quantity(end or 0.0, measurement.unit, measurement.metric)
+    def said(end: float) -> str:
+        return quantity(end, measurement.unit, measurement.metric)
 
-    if condition.op == "unchanged":
-        return condition.text()
-    if condition.op == "between":
-        return f"between {said(condition.low)} and {said(condition.high)}"
-    word = condition.text().rpartition(" ")[0]
-    return f"{word} {said(condition.high if condition.low is None else condition.low)}"
+    return condition.text(said)
 
 
 def _times(value: float) -> str:
@@ -168,7 +124,8 @@ def explain_metric(
         parts.append(f"Also beyond the limit: {_list([_label(m) for m in outcome.beyond[1:]])}")
     if outcome.missing and outcome.deciding is not None:
         parts.append(f"{len(outcome.missing)} of {len(outcome.series)} series had no figure")
-    parts += _ending(control, word, standing, waiver, step)
+    modality = outcome.deciding.attributes.get("modality") if outcome.deciding is not None else None
+    parts += _ending(control, word, standing, waiver, step, _advice(control, modality))
     return " ".join(f"{part}." if not part.endswith((".", "?", "!")) else part for part in parts if part)
 
 
@@ -257,7 +214,15 @@ def _rising(bet: Measurement) -> str:
     return f", adding up since {day(parse_time(since))}" if since else ""
 
 
-def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta) -> list[str]:
+def _advice(control: Control, modality: str | None) -> str:
+    """What to do next, by the advice of the input's kind; empty for a control about something else."""
+    kind = control.kind or vocabulary().alert_kind(control.metric or "", modality)
+    return vocabulary().advice(kind) if kind in vocabulary().modalities else ""
+
+
+def _ending(
+    control: Control, word: Word, standing: Standing, waiver: Waiver | None, step: timedelta, advice: str = ""
+) -> list[str]:
     found = []
     since = f"the window of {window(Span(standing.since - step, standing.since))}"
     if standing.state is State.PENDING:
@@ -271,8 +236,9 @@ def _ending(control: Control, word: Word, standing: Standing, waiver: Waiver | N
             f"Waived by {waiver.approved_by.name} ({waiver.approved_by.role}) until {format_time(waiver.expires)[:10]}: "
             f"{waiver.reason}"
         )
-    if control.next and word in (Word.FAIL, Word.WARN, Word.INSUFFICIENT_EVIDENCE, Word.WAIVED):
-        found.append(f"{NEXT.strip()} {control.next}")
+    advice = control.next or advice
+    if advice and word in (Word.FAIL, Word.WARN, Word.INSUFFICIENT_EVIDENCE, Word.WAIVED):
+        found.append(f"{NEXT.strip()} {advice}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The fixed words of dashboard and reports: verdicts, forces, reasons, metrics, what to do next."""
+"""The fixed words of dashboard and reports: verdicts, forces, how figures were obtained, frameworks."""
 
 from __future__ import annotations
 
@@ -52,44 +52,3 @@ RELATIONS = {
     "supports": "helps with",
     "voluntary": "is voluntary under",
 }
-
-KINDS: dict[str, str] = {
-    "image": "Images changed",
-    "audio": "Audio changed",
-    "text": "Text changed",
-    "video": "Video changed",
-    "tabular": "Table inputs changed",
-    "series": "Sensor series changed",
-    "point_cloud": "Point clouds changed",
-    "embedding": "Embeddings changed",
-    "bias": "Outcomes differ between groups",
-    "alignment": "Inputs stopped belonging together",
-    "missing": "An input is missing more often",
-    "energy": "Energy per answer rose",
-    "quality": "Quality of the answers changed",
-    "capture": "Records are being lost",
-    "policy": "A rule was broken",
-}
-"""Headline of an alert, by kind."""
-
-NEXT: dict[str, str] = {
-    "image": "Look at the newest images from each source, and ask what changed at the camera, scanner or upload path. "
-    "If the change is meant to stay, pin a new baseline; if not, repair the source and watch whether the alert resolves.",
-    "audio": "Listen to the newest clips from each source, and check microphone, gain, codec and sample rate. "
-    "If the change is meant to stay, pin a new baseline.",
-    "text": "Read recent texts beside texts of the baseline: a new language, template, form or population of writers?",
-    "video": "Watch recent clips and check camera, frame rate and encoding.",
-    "tabular": "Compare the changed columns with the systems that fill them: a new code, unit or default value?",
-    "series": "Check the sensor: its rate, gain, mounting and stuck values.",
-    "point_cloud": "Check the scanner: its mounting, range filter and occlusions.",
-    "embedding": "Check whether the encoder was updated; if not, look at the payloads nearest to the change.",
-    "bias": "Look at the cases of the group with the lowest figure and compare how its data reach the model. "
-    "Assess the harm before changing anything, and decide on a mitigation with the people concerned.",
-    "alignment": "Check that the inputs of one record belong to the same case: join keys, queues and upload order.",
-    "missing": "Check the path on which this input arrives: uploader, permissions, time-outs.",
-    "energy": "Compare versions, batch sizes and retries before and after the change; a new release is a usual cause.",
-    "quality": "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
-    "capture": "Look at the reasons of the losses below; until they are repaired, other figures rest on fewer records.",
-    "policy": "Read the rule and its evidence, and decide who should act.",
-}
-"""What to do next, by alert kind; a policy's own words win where it has them."""

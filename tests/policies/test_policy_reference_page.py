@@ -20,10 +20,10 @@ def test_examples_of_the_reference_page(tmp_path):
     for i, block in enumerate(blocks):
         name = "mine.yaml" if "kind: Policy\n" in block else f"{i}.cases.yaml" if "PolicyTest" in block else f"{i}.yaml"
         (tmp_path / name).write_text(block, encoding="utf-8")
-    catalogue = registry.catalogue()
-    found = load_policies([tmp_path], catalogue, [ROOT / "policies" / "eu_ai_act" / "calendar.yaml"])
+    vocabulary = registry.vocabulary()
+    found = load_policies([tmp_path], vocabulary, [ROOT / "policies" / "eu_ai_act" / "calendar.yaml"])
     assert (len(found.policies), len(found.profiles), len(found.waivers), len(found.attestations)) == (1, 1, 1, 1)
-    result = run_suite(found, judge, catalogue, mutations=False)
+    result = run_suite(found, judge, mutations=False)
     assert [failure.message for failure in result.failures] == []
     assert result.passed == 1
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor import registry
 from auditor.audit.alerting import alerts_for
 from auditor.audit.judge import judge
 from auditor.core.measurement import Status
@@ -47,7 +48,7 @@ spec:
 
 def policies(for_=0, clear=0):
     (node,) = read_text(TEXT.replace("FOR", f"{for_}d").replace("CLEAR", f"{clear}d"))
-    policy = build(*read_document(node), node)
+    policy = build(*read_document(node, registry.vocabulary()), node, registry.vocabulary())
     assert isinstance(policy, Policy)
     return PolicySet(policies=(policy,))
 

@@ -69,14 +69,14 @@ def day(number: int, **faults: Any) -> Rows:
 
 
 def pipeline(tmp_path: Path, *days: Rows) -> Pipeline:
-    catalogue = registry.catalogue()
+    vocabulary = registry.vocabulary()
     built = Pipeline(
         store=make_store(),
         archive=Shelf(make_rows(2100, 1, start=START, span=7 * DAY), *days),
         intake=Quiet(),
         engine=LOCAL,
         measurers={name: registry.load("drift", name) for name in ("sequential", "univariate", "missingness")},
-        policies=load_policies([shipped("policies") / "sequential.yaml"], catalogue),
+        policies=load_policies([shipped("policies") / "sequential.yaml"], vocabulary),
         sinks={},
         artifacts=tmp_path,
         settings=Settings(),

@@ -28,7 +28,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_it_is_an_encoder_that_the_registry_finds(encoder: Any) -> None:
     assert isinstance(encoder, Encoder)
     assert registry.load("encoders", "onnx") is PLUGIN
-    assert set(registry.names("encoders")) == {"onnx", "transformers"}
+    assert {"onnx", "transformers"} <= set(registry.names("encoders"))
 
 
 def test_it_keeps_the_encoders_contract(encoder: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from datetime import UTC, datetime, timedelta
 
+from auditor import registry
 from auditor.audit.judge import judge
-from auditor.core.catalogue import CORE_METRICS, MetricSpec
+from auditor.core.catalogue import CORE_METRICS, OWN_MODALITY, MetricSpec, Vocabulary
 from auditor.core.window import Span
 from auditor.policy.build import build
 from auditor.policy.kinds import read_document
@@ -18,18 +19,19 @@ START = datetime(2026, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 MODEL = "digit-reader"
 
-CATALOGUE = {
+_METRICS = {
     spec.name: spec
     for spec in (
         *CORE_METRICS,
-        MetricSpec("drift.ks", "1", "KS.", "higher", ("column", "input", "modality", "pair"), 0, 1),
-        MetricSpec("input.missing_rate", "1", "Missing.", "higher", ("input", "modality"), 0, 1),
-        MetricSpec("fairness.accuracy", "1", "Accuracy.", "lower", ("feature", "group"), 0, 1),
-        MetricSpec("fairness.accuracy.difference", "1", "Gap.", "higher", ("feature",), 0, 1),
-        MetricSpec("fairness.selection_rate.ratio", "1", "Ratio.", "lower", ("feature",), 0, 1),
-        MetricSpec("quality.*", "1", "Quality."),
+        MetricSpec("drift.ks", "1", "KS.", "higher", ("column", "input", "modality", "pair"), 0, 1, alert=OWN_MODALITY),
+        MetricSpec("input.missing_rate", "1", "Missing.", "higher", ("input", "modality"), 0, 1, alert="missing"),
+        MetricSpec("fairness.accuracy", "1", "Accuracy.", "lower", ("feature", "group"), 0, 1, alert="bias"),
+        MetricSpec("fairness.accuracy.difference", "1", "Gap.", "higher", ("feature",), 0, 1, alert="bias"),
+        MetricSpec("fairness.selection_rate.ratio", "1", "Ratio.", "lower", ("feature",), 0, 1, alert="bias"),
+        MetricSpec("quality.*", "1", "Quality.", alert="quality"),
     )
 }
+VOCABULARY = Vocabulary(_METRICS, registry.vocabulary().modalities, registry.vocabulary().operators)
 
 HEAD = """\
 apiVersion: auditor/v1
@@ -69,14 +71,16 @@ spec:
 def policy_set(*texts: str, checked: bool = True) -> PolicySet:
     """A PolicySet of YAML texts (documents separated by `---`)."""
     nodes = [node for text in texts for node in read_text(textwrap.dedent(text), "p.yaml")]
-    built = [build(*read_document(node), node) for node in nodes]
+    built = [build(*read_document(node, VOCABULARY), node, VOCABULARY) for node in nodes]
 
     def of(kind):
         return tuple(item for item in built if isinstance(item, kind))
 
-    found = PolicySet(of(Policy), of(SystemProfile), of(LegalCalendar), of(Waiver), of(Attestation), of(PolicyTest))
+    found = PolicySet(
+        of(Policy), of(SystemProfile), of(LegalCalendar), of(Waiver), of(Attestation), of(PolicyTest), VOCABULARY
+    )
     if checked:
-        check(found, CATALOGUE)
+        check(found)
     return found
 
 

@@ -112,7 +112,7 @@ def judged(home, **overrides):
     first = make_run()
     common = {"policy": "starter", "policy_digest": starter.digest, "start": first.span.start, "end": first.span.end}
     verdicts = (
-        make_verdict(**{**common, "control": "drift-image", **overrides}),
+        make_verdict(**{**common, "control": "drift-inputs", **overrides}),
         make_verdict(**{**common, "control": "missing-modality", "force": Force.INTERNAL}),
     )
     store = SqlStore(settings.store_url)
@@ -168,7 +168,7 @@ def test_explain_needs_no_home(tmp_path, capsys, monkeypatch):
     (control,) = found["controls"]
     assert control["holds_when"] == "at least 0.9"
     assert control["refs"][0]["applies_from"] == {"annex_iii": "2027-12-02", "annex_i": "2028-08-02"}
-    code, text, _ = run(capsys, "explain", "starter/drift-image")
+    code, text, _ = run(capsys, "explain", "starter/drift-inputs")
     assert code == 0
     assert "at most 0.15" in text
     assert run(capsys, "explain", "nope", "--json")[1]["error"]["code"] == "unknown_control"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from policy_factory import CALENDAR, CATALOGUE, PROFILE, controls, policy_set
+from policy_factory import CALENDAR, PROFILE, controls, policy_set
 
 from auditor.policy.lint import lint
 
@@ -21,7 +21,7 @@ GOOD = """\
 
 
 def codes(*texts, now=NOW):
-    return [item.code for item in lint(policy_set(*texts), CATALOGUE, now)]
+    return [item.code for item in lint(policy_set(*texts), now)]
 
 
 def test_a_good_control_is_clean():
@@ -118,6 +118,6 @@ spec: {statement: drill, system: triage, result: satisfied, by: {name: A, role: 
 
 
 def test_findings_point_at_file_and_line():
-    (found,) = lint(policy_set(controls(GOOD.replace("value: 0.1", "value: 1.0"))), CATALOGUE, NOW)
+    (found,) = lint(policy_set(controls(GOOD.replace("value: 0.1", "value: 1.0"))), NOW)
     assert (found.file, found.line) == ("p.yaml", 6)
     assert set(found.as_json()) == {"code", "file", "line", "message", "fix"}

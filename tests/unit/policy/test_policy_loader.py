@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from policy_factory import CALENDAR, CATALOGUE, PROFILE, controls, policy_set
+from policy_factory import CALENDAR, PROFILE, VOCABULARY, controls, policy_set
 
 from auditor.core.errors import PolicyError
 from auditor.policy.loader import load_policies
@@ -48,7 +48,7 @@ def test_a_control_takes_defaults_and_keeps_its_own():
         (("drift.ks", "drift.kz"), "unknown_metric", "drift.ks"),
         (("op: lte", "op: lse"), "bad_value", "lte"),
         (("value: 0.1", "value: '0.1'"), "wrong_type", "quotes"),
-        (("value: 0.1", "value: [0.1, 0.2]"), "bad_value", "between"),
+        (("value: 0.1", "value: [0.1, 0.2]"), "bad_value", "lte takes one number"),
         (("op: lte, value: 0.1", "op: between, value: [2, 1]"), "bad_value", "between"),
         (("op: lte, value: 0.1", "op: unchanged"), "bad_value", "significance"),
         (("  condition: {op: lte, value: 0.1}\n", ""), "missing_key", "condition"),
@@ -170,18 +170,18 @@ def test_files_folders_and_calendars_beside_them(tmp_path):
     (law / "rules.yaml").write_text(controls(CONTROL, meta=", calendar: law"))
     (home / "deep").mkdir()
     (home / "deep" / "mine.yml").write_text(controls(CONTROL, meta=", calendar: law").replace("name: p", "name: q"))
-    found = load_policies([home, law / "rules.yaml"], CATALOGUE)
+    found = load_policies([home, law / "rules.yaml"], VOCABULARY)
     assert {policy.name for policy in found.policies} == {"p", "q"}
     assert [calendar.name for calendar in found.calendars] == ["law"]
     assert set(found.digests()) == {"p", "q"}
     with pytest.raises(PolicyError, match="calendar"):
-        load_policies([home], CATALOGUE)
-    assert load_policies([home], CATALOGUE, [law / "calendar.yaml"]).policies
+        load_policies([home], VOCABULARY)
+    assert load_policies([home], VOCABULARY, [law / "calendar.yaml"]).policies
     own = home / "calendar.yaml"
     own.write_text(CALENDAR.replace("title: An act", "title: My reading"))
-    assert load_policies([home], CATALOGUE, [law / "calendar.yaml"]).calendars[0].title == "My reading"
+    assert load_policies([home], VOCABULARY, [law / "calendar.yaml"]).calendars[0].title == "My reading"
     with pytest.raises(PolicyError) as caught:
-        load_policies([Path(tmp_path / "none.yaml")], CATALOGUE)
+        load_policies([Path(tmp_path / "none.yaml")], VOCABULARY)
     assert caught.value.code == "unreadable"
 
 

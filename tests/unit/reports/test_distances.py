@@ -19,17 +19,16 @@ CHANGE = [spec for spec in registry.catalogue().values() if spec.name.startswith
 
 @pytest.mark.parametrize("spec", CHANGE, ids=lambda spec: spec.name)
 def test_every_figure_of_change_has_one_sentence_and_says_something_of_a_value(spec):
-    meaning = distances.MEANINGS[spec.name]
     assert "." not in wording.metric_name(spec.name)
-    assert re.fullmatch(r"[A-Z].*\.", meaning.general)
-    assert not re.search(r"[.!?] [A-Z]", meaning.general)
+    assert re.fullmatch(r"[A-Z].*\.", spec.compares)
+    assert not re.search(r"[.!?] [A-Z]", spec.compares)
     if spec.name != "drift.evidently":  # its component names the distance
         for value in (0.31, 0.96, 1.4 if spec.upper is None else spec.upper):
             said = distances.says(make_measurement(metric=spec.name, value=value, unit=spec.unit))
             assert said.endswith(".")
             assert re.search(r"\d", said) or "guessing" in said or "no less" in said or "nothing" in said
     for end in {spec.lower, spec.upper} - {None}:
-        assert f"{end:g}" in meaning.general or spec.name == "drift.evidently" or (spec.lower, end) == (0, 0)
+        assert f"{end:g}" in spec.compares or spec.name == "drift.evidently" or (spec.lower, end) == (0, 0)
 
 
 def test_what_is_no_figure_of_change_or_has_no_value_is_not_explained():
@@ -79,7 +78,7 @@ def test_what_a_value_says_is_what_the_counts_show():
 
 @pytest.mark.parametrize("metric", ["drift.mmd2", "drift.kid"])
 def test_what_has_no_scale_is_held_against_chance(metric):
-    assert "no scale of its own" in distances.MEANINGS[metric].general
+    assert "no scale of its own" in registry.catalogue()[metric].compares
     assert "here about once in 500 comparisons" in says(metric, 0.01, p_value=0.002)
     assert says(metric, -0.01) == "Not above 0, so no more than chance alone gives."
 
@@ -100,7 +99,7 @@ def test_findings_say_it_in_html_and_json_and_the_method_explains_what_is_there(
     assert points == pytest.approx(100 * distance, abs=0.05)
     assert next(alert for alert in told if alert["alert"]["kind"] == "missing")["in_plain_words"] == ""
     assert f"<dt>In plain words</dt><dd>{photo['in_plain_words']}" in to_html(reports["drift"])
-    general = {metric: meaning.general for metric, meaning in distances.MEANINGS.items()}
+    general = {spec.name: spec.compares for spec in CHANGE}
     assert [sentence in document["method"] for sentence in (general["drift.wasserstein"], general["drift.kid"])] == [
         True,
         False,

@@ -212,7 +212,7 @@ def test_policies_in_force_name_rules_provisions_and_what_nobody_asked_about(his
     from auditor.reports.rules import Rules
     from auditor.shipped import shipped
 
-    rules = Rules.of(load_policies([shipped("policies") / "eu_ai_act"], registry.catalogue()))
+    rules = Rules.of(load_policies([shipped("policies") / "eu_ai_act"], registry.vocabulary()))
     report = build("compliance", shelf, history.MODEL, span, generated=generated, rules=rules)
     text = " ".join(read(to_html(report)).texts)
     assert "Art. 12(1), Record-keeping" in text

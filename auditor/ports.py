@@ -63,7 +63,8 @@ class Descriptor(Protocol):
     """kind `descriptors`: raw payload -> a few figures. `version` changes whenever the set of columns or a value does.
 
     `modality` is the plugin's name. `title` ("Images"), `headline` of an alert about its drift ("Images changed") and
-    `advice` (what to do next) are for readers.
+    `advice` (what to do next) are for readers. Two attributes may be there for mapping files: `arrays = True`, when the
+    numbers of a cell are to be handed over as an array; `files = True`, when `describe` opens a path itself.
     """
 
     modality: str

@@ -41,7 +41,8 @@ def descriptors_page() -> str:
     for modality in registry.modalities():
         plugin = registry.load("descriptors", modality)
         summary = " ".join((type(plugin).__doc__ or "").split())
-        parts.append(f"\n## {modality}\n\nVersion `{modality}/{plugin.version}`. {summary}\n")
+        parts.append(f"\n## {modality}\n\n{plugin.title}; version `{modality}/{plugin.version}`. {summary}\n")
+        parts.append(f"\nAlert: {plugin.headline}. Advice: {plugin.advice}\n")
         parts.append("\n| column | kind | unit | meaning |\n|---|---|---|---|\n")
         parts.extend(
             f"| `{column.name}` | {column.kind} | `{column.unit}` | {column.meaning} |\n" for column in plugin.columns
@@ -68,9 +69,14 @@ def metrics_page() -> str:
     for name, spec in sorted(registry.catalogue().items()):
         if name.split(".")[0] != family:
             family = name.split(".")[0]
-            parts.append(f"\n## {family}\n\n| metric | unit | attributes | worse | meaning |\n|---|---|---|---|---|\n")
+            parts.append(f"\n## {family}\n\n")
+            parts.append(
+                "| metric | unit | attributes | worse | alert | in sentences | meaning |\n|---|---|---|---|---|---|---|\n"
+            )
         attributes = ", ".join(f"`{key}`" for key in spec.attributes)
-        parts.append(f"| `{name}` | `{spec.unit}` | {attributes} | {spec.worse} | {spec.meaning} |\n")
+        parts.append(
+            f"| `{name}` | `{spec.unit}` | {attributes} | {spec.worse} | {spec.alert} | {spec.label} | {spec.meaning} |\n"
+        )
     parts.append("\n## Figures of change in plain words\n\nReports and dashboard add what the value at hand says.\n\n")
     compared = [spec.compares for spec in registry.catalogue().values() if spec.compares]
     parts.extend(f"- {text}\n" for text in dict.fromkeys(compared))

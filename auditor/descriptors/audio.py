@@ -59,6 +59,8 @@ class AudioDescriptor:
         "Listen to the newest clips from each source, and check microphone, gain, codec and sample rate. If "
         "the change is meant to stay, pin a new baseline."
     )
+    arrays = True
+    files = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("level_dbfs", "dB", "Mean power relative to full scale, at least -100.", "sound level (dBFS)"),

@@ -23,6 +23,7 @@ class EmbeddingDescriptor:
     title = "Embeddings"
     headline = "Embeddings changed"
     advice = "Check whether the encoder was updated; if not, look at the payloads nearest to the change."
+    arrays = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("norm", "1", "Euclidean norm."),

@@ -36,6 +36,7 @@ class ImageDescriptor:
         "path. If the change is meant to stay, pin a new baseline; if not, repair the source and watch "
         "whether the alert resolves."
     )
+    files = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma, share of full scale."),

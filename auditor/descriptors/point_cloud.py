@@ -34,6 +34,7 @@ class PointCloudDescriptor:
     title = "Point clouds"
     headline = "Point clouds changed"
     advice = "Check the scanner: its mounting, range filter and occlusions."
+    arrays = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("points", "{point}", "Points, those with NaN or infinity included."),

@@ -38,6 +38,7 @@ class SeriesDescriptor:
     title = "Sensor series"
     headline = "Sensor series changed"
     advice = "Check the sensor: its rate, gain, mounting and stuck values."
+    arrays = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("length", "{sample}", "Samples of a channel."),

@@ -43,6 +43,7 @@ class VideoDescriptor:
     title = "Video"
     headline = "Video changed"
     advice = "Watch recent clips and check camera, frame rate and encoding."
+    files = True
     version = "1"
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma of 12 sampled frames, share of full scale."),

@@ -57,8 +57,6 @@ _INPUT_KEYS = frozenset(
 )
 MAX_TEXT = 16 << 20
 """Bytes of a file whose content a row names, where its modality has no reader of its own."""
-_FILES = ("image", "audio", "video")
-_SIGNALS = ("audio", "series", "point_cloud", "embedding")
 
 
 @dataclass(frozen=True)
@@ -328,14 +326,16 @@ class RowMapping:
             return self._features(document, key)
         value = self._value(document[word], f"{key}.{word}")
         if word == "value":
-            return lambda row: self._payload(value(row), modality, key)
+            arrays = self._takes(modality, "arrays")
+            return lambda row: self._payload(value(row), arrays, key)
+        opens = self._takes(modality, "files")
 
         def file(row: Row) -> Any:
             given = value(row)
             if self._cells.blank(given):
                 return None
             path = beside(self._folder, str(given), key)
-            if modality in _FILES:
+            if opens:
                 return path
             if path.stat().st_size > MAX_TEXT:
                 raise RecordError(
@@ -383,13 +383,13 @@ class RowMapping:
 
         return features
 
-    def _payload(self, value: Any, modality: str, key: str) -> Any:
+    def _payload(self, value: Any, arrays: bool, key: str) -> Any:
         """A cell as a payload of that modality: signals are arrays."""
         if self._cells.blank(value):
             return None
-        if modality in _SIGNALS and isinstance(value, str):
+        if arrays and isinstance(value, str):
             value = self._cells.vector(value, key)
-        if modality in _SIGNALS and isinstance(value, list):
+        if arrays and isinstance(value, list):
             import numpy as np
 
             try:
@@ -439,6 +439,10 @@ class RowMapping:
             if allowed is not None and name not in allowed:
                 raise self._wrong(key, f"unknown key {name!r}", f"known: {', '.join(sorted(allowed))}")
         return data
+
+    def _takes(self, modality: str, what: str) -> bool:
+        """Whether the descriptor takes `arrays`, or opens `files` itself."""
+        return bool(getattr(self._descriptors.get(modality), what, False))
 
     def _wrong(self, key: str, message: str, fix: str) -> ConfigurationError:
         return ConfigurationError("bad_mapping", message, where=f"{self._where}: {key}", fix=fix)

@@ -24,6 +24,9 @@ class Describer:
     modality: str = "text"
     version: str = "1"
     calls: int = 0
+    title: str = "Lists"
+    headline: str = "Lists changed"
+    advice: str = "Count them."
 
     def describe(self, value, *, rate=None):
         if not isinstance(value, list):
@@ -39,7 +42,8 @@ def test_a_good_describer_passes():
 @pytest.mark.parametrize(
     ("describer", "rule"),
     [
-        (Describer(modality="smell"), "is not a modality"),
+        (Describer(modality="a smell"), "no name of a modality"),
+        (Describer(title=""), "title is a text"),
         (Describer(version=""), "version is a non-empty"),
         (Describer(columns=(LENGTH, LENGTH)), "unique"),
         (Describer(columns=(DescriptorColumn("length", "number", "1", "L."),)), "kind is one of"),
@@ -74,7 +78,7 @@ class Records:
     bend: Any = None
     version: str = "1"
     needs_baseline: bool = True
-    metrics: tuple = (MetricSpec("drift.records", "{inference}", "Records.", "higher", (), 0.0),)
+    metrics: tuple = (MetricSpec("drift.records", "{inference}", "Records.", "higher", (), 0.0, label="records"),)
     seen: list = field(default_factory=list)
 
     def measure(self, current, baseline, frame):

@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any
 
 from auditor.adapters._tensors import Taken, length, take
-from auditor.agent.call import Call, Skipped, given
+from auditor.agent.call import Call, Skipped, call_context
 from auditor.agent.ids import new_id
 from auditor.agent.shield import shield
 from auditor.agent.site import Site
@@ -133,11 +133,11 @@ class Flight:
         "_alone",
         "_began",
         "_cpu",
-        "_era",
         "_failed",
         "_left",
         "_lost",
         "_process",
+        "_process_token",
         "columns",
         "count",
         "error",
@@ -191,14 +191,14 @@ class Flight:
     ) -> None:
         """Choose rows and freeze their inputs; `columns` is asked only when there is something to describe."""
         recorder = self.site.recorder
-        self._era = recorder.era
+        self._process_token = recorder.process_token
         self.rate = recorder.rate
         self.us = us
-        said = given.get()
+        said = call_context.get()
         self.ids = ids or row_ids(None if said is None else said.take_id(), us, self.count)
         self.subject = None if said is None else said.subject
         self.groups: dict[str, Any] = dict(said.groups) if said is not None and said.groups else {}
-        if not recorder.deaf:
+        if recorder.has_destination:
             chosen = range(self.count)
             self.rows = chosen if recorder.bar is None else [row for row in chosen if recorder.chooses(self.ids[row])]
         if self.rows:
@@ -219,7 +219,7 @@ class Flight:
         """Freeze the inputs of as many chosen rows as there is room for."""
         recorder = self.site.recorder
         row_size = sum(_row_size(column) for column in self.columns)
-        if row_size and not recorder.patient:
+        if row_size and not recorder.block_when_full:
             room = max(0, recorder.limit_bytes - recorder.queued_bytes) // row_size
             self._lost = max(0, len(self.rows) - room)
             self.rows = self.rows[:room]
@@ -266,17 +266,17 @@ class Flight:
         recorder = self.site.recorder
         cpu = self._cpu_s()
         if not recorder.live:
-            recorder.late += self._left
+            recorder.after_close += self._left
             self._left = 0
         if self._failed or not self._left:
             return
-        if self._era is not recorder.era:
+        if self._process_token is not recorder.process_token:
             recorder.notes.append("fork_discarded")  # the parent counts and sends this call
             self._left = 0
             return
         self.latency_s = latency_s / self.count
         share = cpu / self.count
-        if not self.rows and self.count == 1 and not self._lost and not recorder.deaf:
+        if not self.rows and self.count == 1 and not self._lost and recorder.has_destination:
             recorder.skip(self.us, cpu, self.site.ref)
             self._left = 0
             return
@@ -303,7 +303,7 @@ class Flight:
         pieces = []
         for start in range(0, number, step):
             stop = min(number, start + step)
-            call = Call(self.ids[self.rows[start]], self.us, self.site, self.rate, self._era)
+            call = Call(self.ids[self.rows[start]], self.us, self.site, self.rate, self._process_token)
             call.rows = stop - start
             call.size = 256 * call.rows + size * call.rows // number
             call.cpu = cpu * call.rows
@@ -324,7 +324,7 @@ class Passing(Flight):
         self.rows = ()
         self.us = us
         self.first_s = None
-        self._era = recorder.era
+        self._process_token = recorder.process_token
         self._alone = -1
         if recorder.metered:
             self._start_clocks()
@@ -335,8 +335,8 @@ class Passing(Flight):
         try:
             cpu = self._cpu_s()
             if not recorder.live:
-                recorder.late += self._left
-            elif self._left and self._era is recorder.era:
+                recorder.after_close += self._left
+            elif self._left and self._process_token is recorder.process_token:
                 recorder.skip(self.us, cpu, self.site.ref)
             elif self._left:
                 recorder.notes.append("fork_discarded")  # the parent counts this call
@@ -362,7 +362,7 @@ class Piece:
     def _row(self, call: Call, position: int) -> Call:
         flight = self.flight
         index = flight.rows[position]
-        row = Call(flight.ids[index], call.us, call.site, call.rate, call.era)
+        row = Call(flight.ids[index], call.us, call.site, call.rate, call.process_token)
         row.found = self._found(position)
         seen = row.found.get("inputs", {})
         row.payloads = [column.payload(position, seen) for column in flight.columns]
@@ -414,7 +414,7 @@ def begin(
         if recorder.live:
             us = recorder.now_us()
             ids = None
-            if count == 1 and recorder.bar is not None and given.get() is None:
+            if count == 1 and recorder.bar is not None and call_context.get() is None:
                 ids = (new_id(us // 1000),)
                 if not recorder.chooses(ids[0]):
                     return Passing(site, us)
@@ -487,7 +487,7 @@ def finish_rows(site: Site, call: Any, began: float, error: BaseException | None
         return
     with shield(recorder.faults, "finish_failed") as guard:
         if not recorder.live:
-            recorder.late += call.rows
+            recorder.after_close += call.rows
             return
         if recorder.metered:
             call.cpu = thread_time() - call.cpu
@@ -502,7 +502,7 @@ def finish_rows(site: Site, call: Any, began: float, error: BaseException | None
         else:
             with shield(recorder.faults, "answer_unreadable"):
                 read()
-        if call.era is recorder.era and call.rows:
+        if call.process_token is recorder.process_token and call.rows:
             recorder.push(call)
     if guard.failed:
         recorder.fail(call.rows)

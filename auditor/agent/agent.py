@@ -15,7 +15,7 @@ from typing import Any
 
 from auditor.agent import lifecycle
 from auditor.agent.accounts import Accounts
-from auditor.agent.call import Given
+from auditor.agent.call import CallContext
 from auditor.agent.destination import resolve
 from auditor.agent.encoding import check_encoders, open_encoders
 from auditor.agent.ids import new_id
@@ -121,11 +121,11 @@ class Agent:
         self._recorder = Recorder(
             ModelRef(name=name, version=str(version), encoder=encoder),
             clock=clock,
-            patient=describe == "all",
+            block_when_full=describe == "all",
             limit=settings.agent.queue_records,
             limit_bytes=settings.agent.queue_bytes,
             metered=energy is not None,
-            deaf=self._destination.kind == "none",
+            has_destination=self._destination.kind != "none",
         )
         self._begin_books()
         self._recorder.make_worker = self._make_worker
@@ -134,7 +134,7 @@ class Agent:
         self._plain = Site(self._recorder)
         self._closed = False
         lifecycle.register(self)
-        if self._recorder.deaf:
+        if not self._recorder.has_destination:
             log.warning(
                 "auditor: agent %r has no destination: calls are counted and dropped (no_destination); "
                 "give home= or endpoint=, or set AUDITOR_HOME or AUDITOR_ENDPOINT",
@@ -246,7 +246,7 @@ class Agent:
         id : str, optional
             Of the first watched call inside; for a batch of n rows, n ids in a list.
         """
-        return Given(groups, subject, id, self.faults)
+        return CallContext(groups, subject, id, self.faults)
 
     @sheltered("label_failed", nothing)
     def label(self, id: str, label: Any = None, *, value: Any = None, time: datetime | None = None) -> None:
@@ -268,7 +268,7 @@ class Agent:
         if value is None and _is_float(label):
             label, value = None, label
         us = recorder.now_us() if time is None else to_us(time)
-        if len(recorder.labels) >= recorder.limit and not recorder.patient:
+        if len(recorder.labels) >= recorder.limit and not recorder.block_when_full:
             recorder.notes.append("label_queue_full")
             return
         recorder.labels.append((str(id), label, None if value is None else float(value), us))
@@ -311,18 +311,18 @@ class Agent:
         """
         recorder, accounts, worker = self._recorder, self._accounts, self._recorder.worker
         waiting = sum(call.rows for call in tuple(recorder.queue))
-        passing = len(recorder.skipped) + recorder.uncounted
-        lost = sum(entry.rows for entry in tuple(recorder.lost)) + recorder.blind
+        passing = len(recorder.skipped) + recorder.worker_starved
+        lost = sum(entry.rows for entry in tuple(recorder.lost)) + recorder.agent_errors
         outbox = self._outbox
         pending = 0 if outbox is None else outbox.waiting
         dropped = dict(accounts.dropped)
-        for reason, number in (("closed", recorder.late),):
+        for reason, number in (("closed", recorder.after_close),):
             if number:
                 dropped[reason] = dropped.get(reason, 0) + number
         state = getattr(getattr(outbox, "transport", None), "state", None)
         return {
             **({} if state is None else {"outbox": state()}),
-            "seen": accounts.taken + waiting + passing + lost + recorder.late,
+            "seen": accounts.taken + waiting + passing + lost + recorder.after_close,
             "described": accounts.described,
             "delivered": accounts.delivered,
             "queued": waiting + passing + lost + pending + (0 if worker is None else worker.in_hand),

@@ -20,7 +20,7 @@ class Call:
     ----------
     us : int
         When it began, microseconds since 1970 by the agent's clock.
-    era : object
+    process_token : object
         The process the call began in; a forked child drops its parent's calls.
     rate : float
         Share of calls that was being described when this one was chosen.
@@ -38,7 +38,6 @@ class Call:
 
     __slots__ = (
         "cpu",
-        "era",
         "error",
         "finish",
         "first_token_s",
@@ -47,6 +46,7 @@ class Call:
         "id",
         "latency_s",
         "payloads",
+        "process_token",
         "rate",
         "rows",
         "site",
@@ -56,12 +56,12 @@ class Call:
         "us",
     )
 
-    def __init__(self, identifier: str, us: int, site: Site, rate: float, era: object) -> None:
+    def __init__(self, identifier: str, us: int, site: Site, rate: float, process_token: object) -> None:
         self.id = identifier
         self.us = us
         self.site = site
         self.rate = rate
-        self.era = era
+        self.process_token = process_token
         self.payloads: list[tuple[Any, ...]] = []
         self.size = 256
         self.groups: Mapping[str, Any] | None = None
@@ -89,8 +89,8 @@ class Skipped:
         self.rows = rows
 
 
-class Given:
-    """What the caller said about the calls inside a `with agent.context(...)`."""
+class CallContext:
+    """Groups, subject and id of the calls inside a `with agent.context(...)`."""
 
     __slots__ = ("_token", "faults", "groups", "id", "subject")
 
@@ -99,7 +99,7 @@ class Given:
         self.subject = subject
         self.id = identifier
         self.faults = faults
-        self._token: Token[Given | None] | None = None
+        self._token: Token[CallContext | None] | None = None
 
     def take_id(self) -> Any:
         """The id, once: a second call inside the same context gets its own."""
@@ -107,15 +107,15 @@ class Given:
         return identifier
 
     @sheltered("context_failed", lambda self: self)
-    def __enter__(self) -> Given:
-        self._token = given.set(self)
+    def __enter__(self) -> CallContext:
+        self._token = call_context.set(self)
         return self
 
-    @sheltered("context_failed", lambda self, *error: given.set(None) and None)
+    @sheltered("context_failed", lambda self, *error: call_context.set(None) and None)
     def __exit__(self, *error: object) -> None:
         token, self._token = self._token, None
         if token is not None:
-            given.reset(token)
+            call_context.reset(token)
 
 
-given: ContextVar[Given | None] = ContextVar("auditor_given", default=None)
+call_context: ContextVar[CallContext | None] = ContextVar("auditor_call_context", default=None)

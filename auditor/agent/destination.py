@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.errors import ConfigurationError
+from auditor.segments.seen import share
 from auditor.settings import Home, Settings, find_home, read_settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def shared_salt(place: Path) -> bytes:
     aside = place.with_name(f".salt-{os.getpid()}-{secrets.token_hex(4)}")
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        share(fd, place.parent)
         with os.fdopen(fd, "wb") as file:
             file.write(secrets.token_bytes(_SALT_BYTES))
             file.flush()

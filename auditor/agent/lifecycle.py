@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXIT_S = 1.75
 """What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
 
-LOADING_S = 1.0
+LOADING_S = 3.0
 """Seconds that a fork, or another agent's worker, waits at most for modules that are being loaded."""
 
 _loading = threading.RLock()

@@ -15,11 +15,11 @@ from auditor.core.identity import canonical_json
 from auditor.core.record import CaptureTally, ModelRef
 
 _INTERRUPTED_S = 0.1
-"""What a courier has to let go of a delivery that was interrupted."""
+"""Seconds that an interrupted delivery has to end."""
 
 
 @dataclass(slots=True)
-class Frame:
+class Envelope:
     """A payload of one kind; a record's also has its time and version, a tally's the calls it declares, for the books."""
 
     kind: str
@@ -42,10 +42,10 @@ class Outbox:
         Deliveries that failed since the last one that succeeded, and when the next is tried.
     labels : Counter
         Labels by what became of them: `delivered`, or the reason why not.
-    tallies : list of Frame
+    tallies : list of Envelope
         Declared, and not delivered. They stay the same bytes however often they are sent: the other side knows one that
         came before by its digest, also when its answer was lost on the way back.
-    posted : list of Frame or None
+    posted : list of Envelope or None
         What a courier has in hand.
     unsealed : bool
         Something was sent since the last `seal`.
@@ -65,22 +65,22 @@ class Outbox:
         self.accounts = accounts
         self.faults = faults
         self.batch = batch
-        self.pending: deque[Frame] = deque()
+        self.pending: deque[Envelope] = deque()
         self.records = 0
         self.sending = 0
         self.bytes = 0
         self.oldest = 0.0
         self.labels: Counter[str] = Counter()
         self.backoff = Backoff()
-        self.tallies: list[Frame] = []
-        self.posted: list[Frame] | None = None
+        self.tallies: list[Envelope] = []
+        self.posted: list[Envelope] | None = None
         self.unsealed = False
         self._post = getattr(transport, "post", None)
         self._set_aside = False
         self._cut_off = False
         self._added = 0
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Envelope) -> None:
         """Put a frame at the end of the line."""
         self._added += 1
         if not self.pending:
@@ -148,12 +148,12 @@ class Outbox:
 
     def declare(self, tallies: Sequence[CaptureTally]) -> None:
         """Put tallies in line: of everything delivered and dropped so far, which from now on is told."""
-        self.tallies += [Frame("tally", canonical_json(tally.as_json()), calls=tally.seen) for tally in tallies]
+        self.tallies += [Envelope("tally", canonical_json(tally.as_json()), calls=tally.seen) for tally in tallies]
         self.accounts.settle()
         self._set_aside = False
 
-    def insist(self) -> None:
-        """Try tallies again that were refused for good."""
+    def retry_rejected_tallies(self) -> None:
+        """Retry tallies the server rejected."""
         self._set_aside = False
 
     def seal(self) -> None:
@@ -175,7 +175,7 @@ class Outbox:
         """After an error of our own: of what was being sent, only what a courier has is still known of."""
         self.sending = sum(frame.kind == "record" for frame in self.posted or ())
 
-    def _take(self, most: int) -> list[Frame]:
+    def _take(self, most: int) -> list[Envelope]:
         """The next batch: the tallies, which stay in line until they are delivered, else what is pending."""
         if self.telling:
             return list(self.tallies)
@@ -188,7 +188,7 @@ class Outbox:
     def _may_send(self, last: bool) -> bool:
         return self.backoff.remaining == 0.0 or (last and not self.backoff.asked)
 
-    def _send(self, frames: list[Frame]) -> bool:
+    def _send(self, frames: list[Envelope]) -> bool:
         """Deliver, or let a courier begin to."""
         payloads = [(frame.kind, frame.payload) for frame in frames]
         try:
@@ -202,7 +202,7 @@ class Outbox:
             return self._sent(frames, error)
         return self._sent(frames, None)
 
-    def _sent(self, frames: list[Frame], error: BaseException | None) -> bool:
+    def _sent(self, frames: list[Envelope], error: BaseException | None) -> bool:
         """What follows from a delivery; False when it has to be tried again."""
         tallies = frames[0].kind == "tally"
         if error is None:
@@ -229,13 +229,13 @@ class Outbox:
         self._settle(frames, everything if error.refused is None else frozenset(error.refused), error.reason)
         return True
 
-    def _put_back(self, frames: list[Frame]) -> None:
+    def _put_back(self, frames: list[Envelope]) -> None:
         if frames[0].kind != "tally":
             self.pending.extendleft(reversed(frames))
             self.sending = 0
             self._weigh(frames, 1)
 
-    def _settle(self, frames: Sequence[Frame], refused: frozenset[int], reason: str) -> None:
+    def _settle(self, frames: Sequence[Envelope], refused: frozenset[int], reason: str) -> None:
         for index, frame in enumerate(frames):
             lost = index in refused
             if frame.kind == "record" and frame.ref is not None:
@@ -247,7 +247,7 @@ class Outbox:
             elif frame.kind == "label":
                 self.labels[reason if lost else "delivered"] += 1
 
-    def _weigh(self, frames: Sequence[Frame], sign: int) -> None:
+    def _weigh(self, frames: Sequence[Envelope], sign: int) -> None:
         for frame in frames:
             self.bytes += sign * len(frame.payload)
             self.records += sign * (frame.kind == "record")

@@ -41,14 +41,14 @@ class Recorder:
     ref : ModelRef
     clock : callable, optional
         Returns an aware datetime; the time of records. Real time when absent.
-    patient : bool
+    block_when_full : bool
         `describe="all"`: a full queue makes the caller wait while the worker moves on (replay, batch, tests).
     limit, limit_bytes : int
         Bounds of what waits, in calls and in bytes of frozen payloads.
     metered : bool
         Whether CPU seconds of calls are wanted.
-    deaf : bool
-        No destination: calls are counted and dropped.
+    has_destination : bool
+        Without one, calls are counted and dropped.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Recorder:
         Calls that may wait: the limit less what waits for delivery.
     stalled : bool
         Deliveries fail at the moment.
-    blind, uncounted, late : int
+    agent_errors, worker_starved, after_close : int
         Calls of which only the number is known: the agent failed, the worker got no turn, the agent was closed.
     """
 
@@ -70,19 +70,19 @@ class Recorder:
         ref: ModelRef,
         *,
         clock: Callable[[], datetime] | None,
-        patient: bool,
+        block_when_full: bool,
         limit: int,
         limit_bytes: int,
         metered: bool,
-        deaf: bool,
+        has_destination: bool,
     ) -> None:
         self.ref = ref
         self.clock = clock
-        self.patient = patient
+        self.block_when_full = block_when_full
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.metered = metered
-        self.deaf = deaf
+        self.has_destination = has_destination
         self.live = True
         self.fork = 0
         self.make_worker: Callable[[Recorder], Worker] | None = None
@@ -94,7 +94,7 @@ class Recorder:
         """Begin a session: at first, and in a forked child, which leaves the parent's queue to the parent."""
         self.session = os.urandom(16).hex()
         self.pid = os.getpid()
-        self.era = object()
+        self.process_token = object()
         self.faults = Faults()
         self.queue: deque[Call] = deque()
         self.skipped: deque[tuple[int, float, ModelRef]] = deque()
@@ -104,10 +104,10 @@ class Recorder:
         self.control: SimpleQueue[Any] = SimpleQueue()
         self.room = self.limit
         self.queued_bytes = 0
-        self.set_rate(0.0 if self.deaf else 1.0)
-        self.blind = 0
-        self.uncounted = 0
-        self.late = 0
+        self.set_rate(1.0 if self.has_destination else 0.0)
+        self.agent_errors = 0
+        self.worker_starved = 0
+        self.after_close = 0
         self.stalled = False
         self.worker: Worker | None = None
         self._restart_at = 0.0
@@ -179,7 +179,7 @@ class Recorder:
 
     def fail(self, rows: int = 1) -> None:
         """The agent failed: these calls count, without their record."""
-        self.blind += rows
+        self.agent_errors += rows
         self.tick(rows, self.seen[LAST] if self.clock is not None else time.time_ns() // 1000)
 
     def set_rate(self, rate: float) -> None:
@@ -202,7 +202,7 @@ class Recorder:
         if len(self.skipped) < _BOUND:
             self.skipped.append((us, cpu, ref))
         else:
-            self.uncounted += 1  # no worker, or one that gets no turn: keep the number, not the moment
+            self.worker_starved += 1  # no worker, or one that gets no turn: keep the number, not the moment
         try:
             seen = self.seen
             seen[self._mine.place] += 1
@@ -219,7 +219,7 @@ class Recorder:
         if self.worker is None:
             self.start()
         reason = self.full(call)
-        if reason and not (self.patient and self._room_comes(call)):
+        if reason and not (self.block_when_full and self._room_comes(call)):
             self.count(Skipped(call.us, call.cpu, call.site.ref, reason, call.rows))
             return
         if len(self.queue) * 4 >= self.room:
@@ -238,7 +238,7 @@ class Recorder:
         if len(self.lost) < _BOUND:
             self.lost.append(skipped)
         else:
-            self.blind += skipped.rows
+            self.agent_errors += skipped.rows
         self.tick(skipped.rows, skipped.us)
         if self.worker is None:
             self.start()
@@ -246,7 +246,7 @@ class Recorder:
     @property
     def skip_reason(self) -> str:
         """Why calls that were not chosen are not described."""
-        return "no_destination" if self.deaf else "sampled"
+        return "sampled" if self.has_destination else "no_destination"
 
     def full(self, call: Call) -> str | None:
         """The reason why a call cannot wait in line; None when it can."""
@@ -275,7 +275,7 @@ class Recorder:
     @property
     def waiting(self) -> bool:
         """Whether anything has been handed over that no worker took yet."""
-        return bool(self.queue or self.skipped or self.lost or self.labels or self.blind or self.uncounted)
+        return bool(self.queue or self.skipped or self.lost or self.labels or self.agent_errors or self.worker_starved)
 
     def start(self, *, at_once: bool = False) -> None:
         """Start the worker, lazily: no thread before the first call. A refusal is tried again after a second."""

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from time import perf_counter, thread_time, time_ns
 from typing import TYPE_CHECKING, Any
 
-from auditor.agent.call import Call, given
+from auditor.agent.call import Call, call_context
 from auditor.agent.ids import new_id
 from auditor.agent.recorder import Recorder
 from auditor.agent.shield import shield
@@ -26,7 +26,7 @@ OUTPUTS = ("label", "value", "text")
 ANSWER = ("label", "value", "text", "scores", "tokens", "finish", "refused", "inputs")
 """What an `extract` callable may return."""
 OFF = object()
-"""What `begin` returns once the agent is closed or the thing is no longer watched."""
+"""Sentinel returned by `begin` after `close()` or `unwatch()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class Site:
             if not (recorder.live and self.live):
                 return OFF
             us = time_ns() // 1000 if recorder.clock is None else recorder.now_us()
-            said = given.get()
+            said = call_context.get()
             identifier = new_id(us // 1000) if said is None or said.id is None else str(said.take_id())
             bar = recorder.bar
             if bar is not None and blake2b(identifier.encode(), digest_size=8).digest() >= bar:
@@ -290,8 +290,8 @@ class Site:
     def open(self, identifier: str, us: int) -> Call:
         """A chosen call, with what `agent.context` says of it."""
         recorder = self.recorder
-        call = Call(identifier, us, self, recorder.rate, recorder.era)
-        said = given.get()
+        call = Call(identifier, us, self, recorder.rate, recorder.process_token)
+        said = call_context.get()
         if said is not None:
             call.subject = said.subject
             call.groups = said.groups
@@ -320,7 +320,7 @@ class Site:
         recorder = self.recorder
         try:
             if call is OFF or not recorder.live:
-                recorder.late += self.live and not recorder.live
+                recorder.after_close += self.live and not recorder.live
             elif type(call) is tuple:
                 us, cpu = call
                 if recorder.metered:
@@ -340,7 +340,7 @@ class Site:
     def close(self, call: Call, result: Any, error: BaseException | None, watch: Watch | None) -> None:
         """Read the answer of a chosen call and put it in line."""
         recorder = self.recorder
-        if call.era is not recorder.era:
+        if call.process_token is not recorder.process_token:
             recorder.notes.append("fork_discarded")  # the parent counts and sends this call
             return
         if error is not None:

@@ -15,7 +15,7 @@ from auditor.agent.budget import Budget
 from auditor.agent.building import Builder, RedactionError, label_text
 from auditor.agent.call import Call, Skipped
 from auditor.agent.metering import Metering
-from auditor.agent.outbox import Frame, Outbox
+from auditor.agent.outbox import Envelope, Outbox
 from auditor.agent.recorder import Recorder
 from auditor.agent.shield import shield
 from auditor.agent.snapshot import release
@@ -34,9 +34,9 @@ _LOOK_EVERY_S = 1.0
 """How often it is seen to that the session's folder is still there."""
 _STEP_S = 0.2
 _RESERVE_S = 0.25
-"""What closing keeps of its time for the last delivery."""
+"""Seconds of a close reserved for the last delivery."""
 _SPARE_S = 0.15
-"""What it keeps of that for letting go of one that gets no answer."""
+"""Seconds reserved to abort a request that got no response."""
 
 
 @dataclass(slots=True)
@@ -211,7 +211,7 @@ class Worker:
                 held = [part[1] for part in call.payloads]
                 call.payloads.clear()
                 release(held)
-            if not recorder.patient:
+            if not recorder.block_when_full:
                 time.sleep(0)  # whoever waits for the interpreter waits for one description at most
 
     def _take_in_hand(self, queue: Any) -> Any:
@@ -272,7 +272,7 @@ class Worker:
             self.accounts.drop(reason, call.us, ref)
         else:
             self.accounts.describe(call.us, ref)
-            parts.outbox.add(Frame("record", payload, call.us, ref))
+            parts.outbox.add(Envelope("record", payload, call.us, ref))
         if parts.metering is not None:
             parts.metering.count(ref, call.us, call.cpu)
         if parts.budget is not None:
@@ -289,7 +289,7 @@ class Worker:
             self._hand = None
             if metering is not None:
                 metering.count(ref, us, cpu_s)
-        for name, why in (("blind", "internal_error"), ("uncounted", reason)):
+        for name, why in (("agent_errors", "internal_error"), ("worker_starved", reason)):
             number = getattr(recorder, name)
             if number:
                 recorder.lost.append(Skipped(self._now_us(), 0.0, recorder.ref, why, number))
@@ -316,7 +316,7 @@ class Worker:
                 if refused is not None:
                     outbox.labels[refused.code] += 1
                     continue
-                outbox.add(Frame("label", canonical_json(found.as_json())))
+                outbox.add(Envelope("label", canonical_json(found.as_json())))
             except Exception as error:
                 self.recorder.faults.note("label_failed", error)
                 outbox.labels["label_failed"] += 1
@@ -331,7 +331,7 @@ class Worker:
         seen = self.accounts.taken + len(recorder.queue)
         rate = parts.budget.step(seen - self._stepped_calls, elapsed, len(recorder.queue) / max(1, recorder.limit))
         self._stepped_at, self._stepped_calls = now, seen
-        if not recorder.deaf:
+        if recorder.has_destination:
             recorder.set_rate(rate)
 
     # -- duties on request --------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ class Worker:
         if parts.metering is None:
             return
         for reading in parts.metering.read(self._now_us(), self.recorder.ref):
-            parts.outbox.add(Frame("energy", canonical_json(reading.as_json())))
+            parts.outbox.add(Envelope("energy", canonical_json(reading.as_json())))
         parts.outbox.deliver()
 
     def _declare(self, parts: Parts, *, closed: bool = False) -> None:
@@ -349,7 +349,7 @@ class Worker:
         if closed or (accounts.news and not outbox.tallies):
             outbox.declare(accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref))
         else:
-            outbox.insist()
+            outbox.retry_rejected_tallies()
 
     def _seal(self, parts: Parts) -> bool:
         """Let the other side take what was sent."""

@@ -16,6 +16,7 @@ import fcntl
 import json
 import mmap
 import os
+import stat
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class SeenPage:
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], fork: int, begin_us: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if filesystem(folder) not in _LOCAL:
             raise OSError(f"{folder} is not on a local filesystem")
         text = json.dumps(about, ensure_ascii=False, separators=(",", ":")).encode()
@@ -69,8 +70,9 @@ class SeenPage:
             raise OSError("the model's name does not fit the page")
         self.path = folder / SEEN
         aside = folder / f".{SEEN}-{os.urandom(4).hex()}"
-        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            share(fd, folder)
             os.posix_fallocate(fd, 0, _BYTES)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._map = mmap.mmap(fd, _BYTES)  # its own duplicate of the descriptor keeps the lock
@@ -130,6 +132,20 @@ class SeenPage:
                 self.path.unlink()
         self.cells.release()
         self._map.close()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a session's folder; below a spool with the setgid bit its group may move what is in it, whatever the umask."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.parent.stat().st_mode & stat.S_ISGID:
+        folder.chmod(0o2770)
+
+
+def share(fd: int, folder: Path) -> None:
+    """Let the group read and lock a new file of a folder with the setgid bit: agent and intake may be different users."""
+    os.fchmod(fd, 0o660 if folder.stat().st_mode & stat.S_ISGID else 0o600)
 
 
 @dataclass(frozen=True, slots=True)

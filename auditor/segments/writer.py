@@ -13,6 +13,7 @@ from pathlib import Path
 
 from auditor.core.errors import SegmentError
 from auditor.segments.format import OPEN, POISONED, SEALED, encode_frame, encode_seal
+from auditor.segments.seen import make_folder, share
 
 LOCK = "lock"
 _TRIES = 20
@@ -120,12 +121,13 @@ class SegmentWriter:
 
     def _begin(self) -> None:
         if self.held:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         else:
             self._take_folder()
         self._number += 1
         self._path, self._size = self.folder / f"{self._number:08d}-{self._token}{OPEN}", 0
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        share(self._fd, self.folder)
         fsync_folder(self.folder)
 
     def _restore(self) -> None:
@@ -147,11 +149,13 @@ class SegmentWriter:
         while self._lock_fd < 0:
             tries += 1
             if not self.folder.is_dir():
-                self.folder.mkdir(parents=True, exist_ok=True)
+                make_folder(self.folder)
                 fsync_folder(self.folder.parent)
             place = self.folder / LOCK
             try:
-                fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+                fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                with contextlib.suppress(PermissionError):  # made by another user of the group, who has shared it
+                    share(fd, self.folder)
             except FileNotFoundError:  # the intake removed the empty folder meanwhile
                 continue
             try:

@@ -80,7 +80,7 @@ class Accounting(RuleBasedStateMachine):
     @rule(limit=st.sampled_from([1, 5, 10_000]), size=st.sampled_from([300, 1 << 20]))
     def bounds(self, limit: int, size: int) -> None:
         recorder = self.agent._recorder
-        recorder.patient = False
+        recorder.block_when_full = False
         recorder.limit = recorder.room = limit
         recorder.limit_bytes = size
 

@@ -24,7 +24,7 @@ PLAIN = ("try:", "raise", "return result", "return self", "return item", "while 
 HOSTS = (
     "result = function(*args, **kwargs)",
     "return await awaited(function(*args, **kwargs), started(site, args, kwargs))",
-    "return (yield from _drive(function(*args, **kwargs), started(site, args, kwargs).streaming()))",
+    "return (yield from drive(function(*args, **kwargs), started(site, args, kwargs).streaming()))",
     "return await awaited(source, watch)",
     "step, value = source.send, None",
     "item = step(value)",

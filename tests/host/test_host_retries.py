@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditor.agent.accounts import Accounts
-from auditor.agent.outbox import Frame, Outbox
+from auditor.agent.outbox import Envelope, Outbox
 from auditor.agent.shield import Faults
 from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.record import ModelRef
@@ -56,7 +56,7 @@ def test_a_hundred_agents_over_ten_minutes_away(monkeypatch: pytest.MonkeyPatch,
         for box in agents:
             if tick % 50 == 0:
                 box.accounts.take()
-                box.add(Frame("record", b"{}", 0, REF))
+                box.add(Envelope("record", b"{}", 0, REF))
             failing = box.backoff.failures > 0
             if box.pending and box.deliver() and failing:
                 back.append(clock.now)

@@ -17,7 +17,7 @@ from auditor.adapters._rows import finish_rows, of_row, row_ids
 from auditor.adapters.apis._openai_endpoints import CHAT
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web.callable import wrap
-from auditor.agent.call import Call, given
+from auditor.agent.call import Call, call_context
 from auditor.agent.ids import new_id
 from auditor.agent.shield import shield
 from auditor.agent.site import ANSWER, OFF, InputSpec, Site, answer_kind
@@ -209,7 +209,7 @@ class Rows:
         return [self._row(call, place, index) for place, index in enumerate(self.chosen)]
 
     def _row(self, call: Call, place: int, index: int) -> Call:
-        row = Call(self.ids[index], call.us, call.site, call.rate, call.era)
+        row = Call(self.ids[index], call.us, call.site, call.rate, call.process_token)
         row.payloads = self._payloads(place)
         row.groups = {name: of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
         row.subject = call.subject
@@ -232,11 +232,13 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     with shield(recorder.faults, "begin_failed"):
         table = Table(args[0] if args else kwargs.get("data"))
         us = recorder.now_us()
-        said = given.get()
+        said = call_context.get()
         ids = row_ids(None if said is None else said.take_id(), us, table.count)
         call = site.open(ids[0] if ids else new_id(us // 1000), us)
         call.rows = table.count
-        chosen = [] if recorder.deaf else [index for index, name in enumerate(ids) if recorder.chooses(name)]
+        chosen = (
+            [] if not recorder.has_destination else [index for index, name in enumerate(ids) if recorder.chooses(name)]
+        )
         if chosen:
             parts, size = table.rows(chosen, site.inputs)
             call.split = Rows(ids, chosen, parts, site.inputs)

@@ -14,7 +14,7 @@ from typing import Any
 
 from auditor.adapters._rows import finish_rows, of_row, row_ids
 from auditor.adapters.proxy import make_proxy
-from auditor.agent.call import Call, given
+from auditor.agent.call import Call, call_context
 from auditor.agent.ids import new_id
 from auditor.agent.shield import shield
 from auditor.agent.site import OFF, InputSpec, Site
@@ -109,7 +109,7 @@ class Batch:
         return [self._row(call, index) for index in chosen]
 
     def _row(self, call: Call, index: int) -> Call:
-        row = Call(self.ids[index], call.us, call.site, call.rate, call.era)
+        row = Call(self.ids[index], call.us, call.site, call.rate, call.process_token)
         spec = self.spec
         modality = spec.modality or ("text" if self._is_text(index) else "tabular")
         rate = None if isinstance(spec.rate, str) else spec.rate
@@ -150,11 +150,11 @@ def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         data = args[0] if args else kwargs.get("X")
         count = _count(data)
         us = recorder.now_us()
-        said = given.get()
+        said = call_context.get()
         ids = row_ids(None if said is None else said.take_id(), us, count)
         call = site.open(ids[0] if ids else new_id(us // 1000), us)
         call.rows = count
-        if not recorder.deaf and (count != 1 or recorder.chooses(ids[0])):
+        if recorder.has_destination and (count != 1 or recorder.chooses(ids[0])):
             call.split = _batch(site, call, ids, data)
             if site.groups is not None:
                 with shield(recorder.faults, "groups_unreadable"):

@@ -22,7 +22,13 @@ def test_ids_are_unique_uuids_of_version_7_in_order_of_time() -> None:
 
 def test_the_choice_is_the_hash_against_the_rate() -> None:
     recorder = Recorder(
-        ModelRef(name="m"), clock=None, patient=False, limit=10, limit_bytes=10, metered=False, deaf=False
+        ModelRef(name="m"),
+        clock=None,
+        block_when_full=False,
+        limit=10,
+        limit_bytes=10,
+        metered=False,
+        has_destination=True,
     )
     ids = [new_id(5) for _ in range(4000)]
     for rate in (1e-3, 0.25, 0.9):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auditor.agent.accounts import Accounts
-from auditor.agent.outbox import Frame, Outbox
+from auditor.agent.outbox import Envelope, Outbox
 from auditor.agent.shield import Faults
 from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.identity import canonical_json
@@ -35,7 +35,7 @@ def outbox(transport: Any, **options: Any) -> Outbox:
 
 def fill(box: Outbox, count: int) -> None:
     for index in range(count):
-        box.add(Frame("record", b"%d" % index, index, REF))
+        box.add(Envelope("record", b"%d" % index, index, REF))
 
 
 def test_frames_go_out_in_order_in_batches() -> None:
@@ -93,8 +93,8 @@ def test_refused_frames_are_lost_by_reason_and_the_rest_is_delivered() -> None:
 
 def test_labels_are_counted_apart() -> None:
     box = outbox(Flaky(None, DeliveryError("spool_full", "full", reason="spool_full", permanent=True)), batch=1)
-    box.add(Frame("label", b"{}"))
-    box.add(Frame("label", b"{}"))
+    box.add(Envelope("label", b"{}"))
+    box.add(Envelope("label", b"{}"))
     assert box.deliver()
     assert box.labels == {"delivered": 1, "spool_full": 1}
     assert box.accounts.taken == box.accounts.delivered == 0
@@ -106,7 +106,7 @@ def test_tallies_stay_until_they_are_delivered() -> None:
     accounts.take(3)
     accounts.drop("sampled", 10, REF, 2)
     accounts.describe(10, REF)
-    box.add(Frame("record", b"{}", 10, REF))
+    box.add(Envelope("record", b"{}", 10, REF))
     assert box.deliver()
     tallies = accounts.tallies(closed=False, now_us=20, ref=REF)
     box.declare(tallies)
@@ -131,7 +131,7 @@ def test_refused_tallies_are_kept_and_nothing_waits_for_them() -> None:
     fill(box, 1)
     assert box.deliver()
     assert (len(box.tallies), box.telling, box.accounts.delivered) == (1, False, 1)
-    box.insist()
+    box.retry_rejected_tallies()
     assert box.deliver()
     assert (len(box.tallies), len(box.transport.of("tally"))) == (0, 1)
 

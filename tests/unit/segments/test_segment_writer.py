@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from auditor.core.errors import SegmentError
 from auditor.segments import SegmentWriter, adoptable, read_segment, retire, writer_alive
+from auditor.segments.seen import SeenPage
 
 
 def frames(*texts):
@@ -268,3 +270,24 @@ def test_asking_whether_the_writer_lives_does_not_disturb_a_new_writer(tmp_path)
         writer.append(frames("a"))
         writer.close()
     thread.join()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_spool_with_the_setgid_bit_is_open_to_its_group_and_any_other_to_its_owner_alone(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for name, bit in (("own", 0), ("shared", stat.S_ISGID)):
+            spool = tmp_path / name
+            spool.mkdir()
+            spool.chmod(0o700 | (0o070 if bit else 0) | bit)
+            writer = SegmentWriter(spool / "session")
+            writer.append([("record", b"{}")])
+            path = writer.seal()
+            page = SeenPage(spool / "session", {"model": {"name": "m"}, "session": "s"}, 0, 1)
+            modes = {stat.S_IMODE(entry.stat().st_mode) for entry in (path, page.path, spool / "session" / "lock")}
+            assert modes == {0o660 if bit else 0o600}
+            assert bool((spool / "session").stat().st_mode & 0o020) == bool(bit)
+            page.close(remove=True)
+            writer.close()
+    finally:
+        os.umask(before)

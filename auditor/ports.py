@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's import
     from auditor.core.measurement import Measurement, Reading
     from auditor.core.monitor import MonitorState
     from auditor.core.rows import Rows
-    from auditor.core.run import Audit, AuditRun
+    from auditor.core.run import Audit, AuditRun, Replay
     from auditor.core.state import WindowState
     from auditor.core.verdict import Alert, Verdict
     from auditor.core.window import Baseline, Span
@@ -379,6 +379,16 @@ class AuditStore(Protocol):
         """
         ...
 
+    def parts_of(self, run: AuditRun) -> tuple[Sequence[Measurement], Sequence[Verdict]]:
+        """The measurements and verdicts of one run, by id."""
+        ...
+
+    def replay(self, model: str) -> Replay | None:
+        """What waits to be judged again; None: nothing does."""
+        ...
+
+    def put_replay(self, model: str, replay: Replay | None) -> None: ...
+
     def log_command(self, command: Command) -> bool:
         """Keep what a person said; False when it was already there."""
         ...
@@ -418,6 +428,10 @@ class Queries(Protocol):
     """Reads for dashboard, reports, policies and HTTP. Always the newest revision of a window, unless asked otherwise."""
 
     def models(self) -> Sequence[ModelSummary]: ...
+    def model_names(self) -> Sequence[str]:
+        """Models of which anything arrived, by name."""
+        ...
+
     def versions(self, model: str, span: Span) -> Mapping[str, datetime]:
         """Named versions with summarised records in the span, oldest first: the start of the first hour that has one.
 
@@ -446,7 +460,11 @@ class Queries(Protocol):
 
     def verdicts(self, model: str, *, control: str | None = None, span: Span | None = None) -> Sequence[Verdict]: ...
     def last_verdicts(self, model: str, before: datetime) -> Sequence[Verdict]:
-        """For each control x slice x input, the newest verdict of a window that ends at or before `before`."""
+        """The verdicts of each control in the newest window that judged it, of those that end at or before `before`.
+
+        A series that this window no longer had (before there was a baseline, another input, a group that is gone) is
+        superseded.
+        """
         ...
 
     def alerts(

@@ -38,7 +38,7 @@ def alerts_for(
     open_alerts : sequence of Alert
         Alerts that are open before this window.
     verdicts : sequence of Verdict
-        Of one window of one model, judged for the first time: auditing a window again changes no alert.
+        Of one window of one model.
     previous : sequence of Verdict
         The last verdict of each key before this window: an alert that waited for its `for` has been seen since then.
     history : callable
@@ -62,9 +62,20 @@ def alerts_for(
             continue
         elif verdict.state is State.OK:
             resolved.append(_resolved(alert, verdict, history(alert)))
-        elif verdict.state is State.FIRING and verdict.verdict is Word.FAIL and not verdict.reason.startswith("held_"):
+        elif keeps_open(verdict):
             renewed.append(_renewed(alert, verdict, _fired(history(alert), alert), verdicts))
+    keys, judged = {v.key for v in verdicts}, {(v.policy, v.control): v for v in verdicts}
+    for key, alert in standing.items():
+        beside = judged.get((alert.policy, alert.control))
+        if key not in keys and beside is not None and beside.end > alert.renewed:
+            text = f"Resolved: no longer judged for this input or group. {alert.explanation}"
+            resolved.append(replace(alert, state="resolved", resolved=beside.end, explanation=text))
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
+
+
+def keeps_open(verdict: Verdict) -> bool:
+    """Whether a window's evidence renews an alert that is open: it fires, by a figure of its own, and nobody waived it."""
+    return verdict.state is State.FIRING and verdict.verdict is Word.FAIL and not verdict.reason.startswith("held_")
 
 
 def worst(fired: Sequence[Verdict], calm: float | None = None) -> Verdict | None:

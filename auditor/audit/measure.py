@@ -41,6 +41,7 @@ def measure(
     version: str | None = None,
     embodied_g: float = 0.0,
     attributes: Mapping[str, str] | None = None,
+    without: str = "no_baseline",
 ) -> list[Measurement]:
     """Every figure of one window, in a stable order: the service's own, then each plugin's.
 
@@ -58,6 +59,8 @@ def measure(
         Embodied emissions of one call, g CO2e, for `carbon.sci`.
     attributes : mapping of str to str, optional
         The slice that `current` is of (feature and group): all figures carry them, and the service's own are left out.
+    without : str
+        Why there is no baseline, where there is none: `no_baseline` or `inside_baseline`.
     """
     reference = baseline[2] if baseline else None
     batches = []
@@ -68,7 +71,7 @@ def measure(
         batches.append((Method(name, plugin.version), units, _plugin_readings(name, plugin, current, reference, frame)))
     return [
         place(
-            reading if attributes is None else replace(reading, attributes={**reading.attributes, **attributes}),
+            _in_place(reading, attributes, without),
             unit=_unit(reading.metric, units),
             method=method,
             model=current.model,
@@ -82,6 +85,13 @@ def measure(
         for method, units, readings in batches
         for reading in readings
     ]
+
+
+def _in_place(reading: Reading, attributes: Mapping[str, str] | None, without: str) -> Reading:
+    """The reading with the attributes of its slice, and with the reason why there is no baseline."""
+    if attributes is not None:
+        reading = replace(reading, attributes={**reading.attributes, **attributes})
+    return replace(reading, reason=without) if reading.reason == "no_baseline" else reading
 
 
 def _plugin_readings(
@@ -125,6 +135,7 @@ def service_readings(
 ) -> list[Reading]:
     """Capture, latency, labels, energy and carbon of one window."""
     return [
+        Reading(metric="traffic.calls", value=float(max(current.n, current.tally.seen)), n=current.n),
         *_capture(current),
         _quantile("latency.p50", "latency_s", 0.5, current, baseline, frame),
         _quantile("latency.p95", "latency_s", 0.95, current, baseline, frame),

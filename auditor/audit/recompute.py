@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from auditor.audit.measure import measure
+from auditor.audit.windows import Pinned, Windows
 from auditor.core.frame import Frame
 from auditor.core.measurement import Measurement
 from auditor.core.rows import Floats, Rows
+from auditor.core.run import Audit
 from auditor.core.window import format_time
+from auditor.ports import Measurer
 from auditor.statistics.columns import derive
 from auditor.statistics.exact import ks_of, quantile_of, wasserstein_of
 
@@ -70,6 +74,38 @@ class Exact:
             "start": format_time(self.start),
             "end": format_time(self.end),
         }
+
+
+def recompute(
+    audit: Audit, pinned: Pinned | None, windows: Windows, measurers: Mapping[str, Measurer], embodied_g: float
+) -> list[Exact]:
+    """The figures of an audited window again, from the archive's rows alone, beside those that were measured."""
+    model, span = audit.run.model, audit.run.span
+    frame = pinned[1] if pinned else Frame(model)
+    rows = windows.archive.read(model, span)
+    window = windows.anew(model, rows, span, frame)
+    baseline: Pinned | None = None
+    reference = None
+    if pinned is not None and audit.run.baseline is not None:
+        if pinned[0].kind == "seasonal":
+            baseline = windows.reference(pinned, span)
+        else:
+            past = windows.past(pinned[0], span)
+            reference = windows.archive.read(model, past)
+            baseline = (pinned[0], frame, windows.anew(model, reference, past, frame))
+    again = measure(
+        window,
+        baseline,
+        frame,
+        measurers,
+        span=span,
+        run=audit.run.id,
+        revision=audit.run.revision,
+        recorded=audit.run.ended,
+        embodied_g=embodied_g,
+    )
+    measured = [m for m in audit.measurements if m.version is None and m.span == span]
+    return compare(measured, again, rows, reference, frame)
 
 
 def compare(

@@ -36,7 +36,7 @@ def register(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit; 1 when an alert is open afterwards, something was damaged, or a sink waits."""
+    """Audit; 1 when an alert is open, a model failed, records were refused, something was damaged, or a sink waits."""
     from auditor import registry
     from auditor.bootstrap import open_app
 
@@ -48,13 +48,15 @@ def run(args: argparse.Namespace) -> int:
         report = app.pipeline.audit(
             now=datetime.now(UTC), model=args.model, since=args.since, until=args.until, exact=args.exact
         )
-        still_open = app.store.alerts(args.model, state="open")
+        failed = {item.model for item in report.failed}
+        names = [name for name in app.pipeline.models(args.model) if name not in failed]
+        still_open = [alert for name in names for alert in app.store.alerts(name, state="open")]
     if args.json:
         print_json("audit", summary(report, len(still_open)))
     else:
-        _tell(report, list(still_open))
-    for model, silence in report.passed_over:
-        note(f"{model}: no record in {silence}; those windows are left out unless --since and --until ask for them")
+        _print(report, still_open)
+    for item in report.failed:
+        note(f"{item.model} failed: {item.message}; the other models were audited")
     for damage in report.damaged:
         note(f"damaged: {damage.what}; {damage.where}; set aside in quarantine, the rest was processed")
     for sink, why in report.failed_sinks.items():
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     refused = refused_records(report)
     if refused:
         note(f"{refused} record(s) refused; HOME/quarantine has each with its reason")
-    return 1 if still_open or report.damaged or report.waiting or report.failed_sinks or refused else 0
+    amiss = report.damaged or report.failed or refused or report.waiting or report.failed_sinks
+    return 1 if still_open or amiss else 0
 
 
 def _backlog(backlog: Backlog) -> str:
@@ -118,6 +121,8 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
         "failed_sinks": report.failed_sinks,
         "waiting": [backlog.as_json() for backlog in report.waiting],
         "dead": [backlog.as_json() for backlog in report.dead],
+        "failed": [{"model": item.model, "code": item.code, "message": item.message} for item in report.failed],
+        "silent": [{"model": model, "since": format_time(since)} for model, since in report.silent.items()],
     }
 
 
@@ -136,9 +141,9 @@ def _window(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _tell(report: AuditReport, still_open: list[Alert]) -> None:
-    if not report.audits:
-        print("nothing is due: no window closed since the last audit")
+def _print(report: AuditReport, still_open: list[Alert]) -> None:
+    if not report.audits and not report.failed and not report.silent:
+        print("nothing is due: no window closed since the last audit, and no data changed")
     for audit in report.audits:
         words = Counter(str(verdict.verdict) for verdict in audit.verdicts)
         counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items())) or "no policy in force"
@@ -149,18 +154,20 @@ def _tell(report: AuditReport, still_open: list[Alert]) -> None:
         if lost:
             total = sum(lost.values())
             print(f"  {total} call(s) lost: {', '.join(f'{reason} {count}' for reason, count in lost.items())}")
-        for word in ("opened", "resolved"):
-            for alert in getattr(audit.alerts, word):
-                print(f"  {word} [{alert.kind}] {alert.explanation.removeprefix('Resolved: ')}")
+        for word, alert in audit.alerts.events("opened", "resolved"):
+            over = " and resolved" if word == "opened" and alert.state == "resolved" else ""
+            print(f"  {word}{over} [{alert.kind}] {alert.explanation.removeprefix('Resolved: ')}")
+    for model, since in report.silent.items():
+        print(f"{model} is silent since {format_time(since)}")
     if report.exact is not None:
-        _tell_exact(report.exact)
+        _print_exact(report.exact)
     if still_open:
         print(
             f"{len(still_open)} alert(s) open; `auditor report drift --model M -o FILE` and `auditor dashboard` show them"
         )
 
 
-def _tell_exact(figures: list[Exact]) -> None:
+def _print_exact(figures: list[Exact]) -> None:
     """Figures that are read off a grid beside their exact values, then those that are not what the archive says."""
     rough = [figure for figure in figures if figure.bound is not None and figure.difference is not None]
     if rough:

@@ -46,7 +46,7 @@ def register(commands: Any) -> None:
 
 def run_pin(args: argparse.Namespace) -> int:
     """Take in spool and journal, then pin; beside a running service, tell its writer to; 0."""
-    from auditor.audit.pipeline import pin_command, who
+    from auditor.audit.baselines import pin_command, who
     from auditor.bootstrap import open_app
     from auditor.intake.commands import append_command
 

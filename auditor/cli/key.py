@@ -37,7 +37,7 @@ def register(commands: Any) -> None:
 
 def run_create(args: argparse.Namespace) -> int:
     """Print id and key; 0."""
-    from auditor.audit.pipeline import who
+    from auditor.audit.baselines import who
     from auditor.store.keys import create
 
     settings = settings_for(args)
@@ -64,7 +64,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_revoke(args: argparse.Namespace) -> int:
     """Revoke; 0. Revoking twice is harmless."""
-    from auditor.audit.pipeline import who
+    from auditor.audit.baselines import who
     from auditor.store.keys import revoke
 
     settings = settings_for(args)

@@ -101,6 +101,10 @@ ALERTS: dict[str, AlertTerms] = {
         "Quality of the answers changed",
         "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
     ),
+    "traffic": AlertTerms(
+        "Traffic has stopped",
+        "Ask whether the model was taken out of service; if not, look at its host, its agent and its delivery.",
+    ),
     "capture": AlertTerms(
         "Records are being lost",
         "Look at the reasons of the losses below; until they are repaired, other figures rest on fewer records.",
@@ -165,6 +169,16 @@ class Vocabulary:
 
 
 CORE_METRICS: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "traffic.calls",
+        "{inference}",
+        "Calls in the window: at rest, or seen by agents.",
+        "lower",
+        (),
+        0.0,
+        label="calls in the window",
+        alert="traffic",
+    ),
     MetricSpec(
         "capture.seen", "{inference}", "Calls the agents saw, described or not.", label="calls seen", alert="capture"
     ),
@@ -323,6 +337,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
 REASONS: dict[str, str] = {
     "no_baseline": "no baseline is pinned for this model",
     "baseline_outdated": "the baseline was pinned before this could be compared: pin it again",
+    "inside_baseline": "the window lies inside the baseline, which is not compared with itself",
     "no_data": "no record in this window",
     "below_min_samples": "fewer records than the rule needs",
     "unlabelled": "no ground truth has arrived for this window",

@@ -86,9 +86,7 @@ def deliveries(audit: Audit, sinks: Mapping[str, Iterable[str]]) -> Iterator[Del
         wanted = set(events)
         found = [(AUDITED, run.id, {event: [alert.as_json() for alert in change[event]] for event in ALERT_EVENTS})]
         found += [
-            (event, event_key(event, alert), {event: [alert.as_json()]})
-            for event in ALERT_EVENTS
-            for alert in change[event]
+            (event, event_key(event, alert), {event: [alert.as_json()]}) for event, alert in audit.alerts.events()
         ]
         for event, key, alerts in found:
             if event in wanted:

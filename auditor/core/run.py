@@ -36,6 +36,17 @@ class AuditRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Work that an audit of a model began, or that late data made, and that is not done yet.
+
+    Windows are judged again from `judge_from` on; alerts have followed the verdicts of windows before `alerts_from`.
+    """
+
+    judge_from: datetime
+    alerts_from: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """All that one audited window brought: what the store commits at once and every sink is handed afterwards."""
 

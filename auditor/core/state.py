@@ -276,6 +276,11 @@ class WindowState:
     def span(self) -> Span:
         return Span(self.start, self.end)
 
+    @property
+    def has_data(self) -> bool:
+        """Whether anything reported in this window: a record, an agent's count, a meter."""
+        return bool(self.n or self.tally.seen or self.tally.undeclared or self.energy)
+
 
 def empty_state(model: str, span: Span, frame: str) -> WindowState:
     """The state of no record: the identity of `merge` for that frame."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from auditor.core.window import format_time, parse_time
+from auditor.core.window import Span, format_time, parse_time
 
 
 class Word(StrEnum):
@@ -106,6 +107,10 @@ class Verdict:
     """End of the last window in which evidence was there: how long silence has lasted."""
 
     @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+    @property
     def key(self) -> tuple[str, str, str, str, str | None]:
         """What stays the same from window to window: model, policy, control, slice, input."""
         return self.model, self.policy, self.control, self.slice, self.input
@@ -187,6 +192,8 @@ class Alert:
     explanation: str
     examples: tuple[str, ...] = ()
     """Ids of records nearest to the change."""
+    found: datetime | None = None
+    """When the audit that opened it ran: long after `opened`, where the evidence came late."""
 
     @property
     def key(self) -> tuple[str, str, str, str, str | None]:
@@ -214,6 +221,7 @@ class Alert:
             "budget_share": self.budget_share,
             "explanation": self.explanation,
             "examples": list(self.examples),
+            "found": format_time(self.found or self.opened),
         }
 
     @classmethod
@@ -224,13 +232,32 @@ class Alert:
             plain[key] = parse_time(data[key])
         plain["resolved"] = parse_time(data["resolved"]) if data.get("resolved") else None
         plain["examples"] = tuple(data.get("examples", ()))
+        plain["found"] = parse_time(data["found"]) if data.get("found") else plain["opened"]
         return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChange:
-    """What the verdicts of one window did to the alerts."""
+    """What an audit did to the alerts.
+
+    One that was over when it was found is both in `opened` and in `resolved`. `amended` are alerts that people know of and
+    that late data changed in a way that is no event.
+    """
 
     opened: tuple[Alert, ...] = ()
     renewed: tuple[Alert, ...] = ()
     resolved: tuple[Alert, ...] = ()
+    amended: tuple[Alert, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.opened or self.renewed or self.resolved)
+
+    def events(self, *names: str) -> Iterator[tuple[str, Alert]]:
+        """(`opened`, `renewed` or `resolved`; alert), each alert once: what was over when it was found is `opened`, its
+        state `resolved`.
+        """
+        new = {alert.id for alert in self.opened}
+        for name in names or ("opened", "renewed", "resolved"):
+            for alert in getattr(self, name):
+                if name == "opened" or alert.id not in new:
+                    yield name, alert

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 from auditor.core.errors import ConfigurationError
 
@@ -131,27 +130,6 @@ class Span:
         while start < wide.end:
             yield Span(start, start + step)
             start += step
-
-    def without(self, holes: Sequence[Span]) -> list[Span]:
-        """What is left of it beside these, which lie inside, apart from each other and in order."""
-        starts = [self.start, *(hole.end for hole in holes)]
-        ends = [*(hole.start for hole in holes), self.end]
-        return [Span(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
-
-
-SILENCE = timedelta(days=31)
-"""How much of a long silence counts, at either end of it."""
-
-
-def silences(days: Iterable[datetime], span: Span) -> list[Span]:
-    """The middles of what is longer than two `SILENCE`s, inside the span, without any of these days.
-
-    >>> days = [parse_time("1970-01-01"), parse_time("2026-03-02"), parse_time("2026-03-05")]
-    >>> print(*silences(days, Span(days[0], parse_time("2026-03-09"))))
-    [1970-02-02T00:00:00Z, 2026-01-30T00:00:00Z)
-    """
-    marks = [span.start - DAY, *(day for day in days if span.start <= day < span.end), span.end]
-    return [Span(a + DAY + SILENCE, b - SILENCE) for a, b in pairwise(marks) if b - a > DAY + 2 * SILENCE]
 
 
 BASELINE_KINDS = ("fixed", "trailing", "seasonal")

@@ -31,8 +31,8 @@ PATIENCE_S = 900.0
 _log = logging.getLogger("auditor")
 
 
-class _StoppingError(Exception):
-    """An audit is given up between two windows."""
+class _Stopping(BaseException):
+    """An audit is given up between two windows; no failure of the model that was being audited."""
 
 
 class Scheduler:
@@ -159,7 +159,7 @@ class Scheduler:
         current = replace(pipeline, policies=load_policies(self._settings))
         try:
             report = current.audit(now=now, progress=self._go_on)
-        except _StoppingError:
+        except _Stopping:
             return  # each window is committed by itself: the next start goes on with the one after
         for audit in report.audits:
             opened, resolved = len(audit.alerts.opened), len(audit.alerts.resolved)
@@ -171,8 +171,8 @@ class Scheduler:
                 opened,
                 resolved,
             )
-        for model, silence in report.passed_over:
-            _log.warning("auditor: %s: no record in %s; those windows were left out", model, silence)
+        for item in report.failed:
+            _log.error("auditor: the audit of %s failed: %s", item.model, item.message)
         for sink, why in report.failed_sinks.items():
             _log.warning("auditor: sink %s failed: %s", sink, why)
         for backlog in report.waiting:
@@ -181,7 +181,7 @@ class Scheduler:
     def _go_on(self, model: str, span: Span) -> None:
         """Called before each window: a long way back through history must not hold up the end of the process."""
         if self._stop.is_set():
-            raise _StoppingError
+            raise _Stopping
 
     def _tell(self, error: AuditorError) -> None:
         """Say it once, not every few seconds."""

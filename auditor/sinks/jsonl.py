@@ -58,9 +58,8 @@ class JsonlSink:
 
 def events(audit: Audit) -> Iterator[dict[str, Any]]:
     """The audit's alert changes as JSON objects: opened, then renewed, then resolved."""
-    for event in ("opened", "renewed", "resolved"):
-        for alert in getattr(audit.alerts, event):
-            yield {"schema": "auditor.alert/1", "event": event, **alert.as_json()}
+    for event, alert in audit.alerts.events():
+        yield {"schema": "auditor.alert/1", "event": event, **alert.as_json()}
 
 
 class JsonlPlugin:

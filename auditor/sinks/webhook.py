@@ -58,10 +58,9 @@ class WebhookSink:
 
     def deliver(self, audit: Audit, artifacts: Path) -> None:
         """Send every event of the audit; SinkError at the first that is not taken."""
-        for event in self.events:
-            for alert in getattr(audit.alerts, event):
-                body = {"schema": "auditor.alert/1", "event": event, **alert.as_json()}
-                self._post(json.dumps(body, allow_nan=False).encode(), event_key(event, alert))
+        for event, alert in audit.alerts.events(*self.events):
+            body = {"schema": "auditor.alert/1", "event": event, **alert.as_json()}
+            self._post(json.dumps(body, allow_nan=False).encode(), event_key(event, alert))
 
     def _post(self, body: bytes, key: str) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "auditor"}

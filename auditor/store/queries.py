@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+)
 
 from auditor.core.artifact import Artifact
 from auditor.core.command import Command
@@ -87,6 +100,12 @@ class SqlQueries(SqlRecordIndex):
                 versions.update((model, version) for model, version in connection.execute(query))
         return rules.summaries(indexed, runs, versions)
 
+    def model_names(self) -> Sequence[str]:
+        """Models of which anything arrived, by name: records, counts or readings."""
+        known = (tables.indexed_models, tables.dirty_hours, tables.audit_runs)
+        with self._database.reading() as connection:
+            return list(connection.scalars(union(*(select(table.c.model) for table in known)).order_by("model")))
+
     def versions(self, model: str, span: Span) -> Mapping[str, datetime]:
         """By version, when it was first seen; see ports.Queries."""
         hourly, rolled = tables.states, tables.rollups
@@ -136,10 +155,13 @@ class SqlQueries(SqlRecordIndex):
         return sorted(self._all(query, convert.verdict_from), key=rules.verdict_order)
 
     def last_verdicts(self, model: str, before: datetime) -> Sequence[Verdict]:
-        """For each policy x control x slice x input, the newest verdict of a window that ends at or before `before`."""
+        """The verdicts of each control in the newest window that judged it; see ports.Queries."""
         found = self._all(_last_of_each_series(model, before), convert.verdict_from)
         newest = {verdict.key: verdict for verdict in sorted(found, key=rules.verdict_age)}
-        return sorted(newest.values(), key=rules.verdict_order)
+        by_age = sorted(newest.values(), key=rules.verdict_age)
+        window = {(verdict.policy, verdict.control): verdict.span for verdict in by_age}
+        current = (v for v in newest.values() if v.span == window[v.policy, v.control])
+        return sorted(current, key=rules.verdict_order)
 
     def alerts(
         self, model: str | None = None, *, state: str | None = None, span: Span | None = None

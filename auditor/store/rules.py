@@ -134,7 +134,7 @@ def settled(audit: Audit) -> Audit:
 def changed_alerts(audit: Audit) -> dict[str, Alert]:
     """By id; what was opened and resolved in the same window stands as it ended."""
     change = audit.alerts
-    return {alert.id: alert for alert in (*change.opened, *change.renewed, *change.resolved)}
+    return {alert.id: alert for alert in (*change.opened, *change.renewed, *change.resolved, *change.amended)}
 
 
 def revision_taken(run: AuditRun) -> StoreError:

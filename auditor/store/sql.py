@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.engine import URL
 
 from auditor.core.command import Command
 from auditor.core.delivery import Delivery
 from auditor.core.frame import Frame
-from auditor.core.run import Audit
+from auditor.core.measurement import Measurement
+from auditor.core.run import Audit, AuditRun, Replay
 from auditor.core.state import WindowState
+from auditor.core.verdict import Verdict
 from auditor.core.window import Baseline
 from auditor.store import convert, keys, rules, tables
 from auditor.store.archive_parts import SqlParts
@@ -126,6 +128,34 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             put(connection, tables.alerts, [convert.alert_row(a) for a in rules.changed_alerts(audit).values()])
             add(connection, tables.row_checksums, [{"run": audit.run.id, "contents": contents}])
             enqueue(connection, deliveries, sent=sent)
+
+    def replay(self, model: str) -> Replay | None:
+        """What waits to be judged again."""
+        known = tables.replays
+        query = select(known.c.judge_from, known.c.alerts_from).where(known.c.model == model)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else Replay(**row)
+
+    def put_replay(self, model: str, replay: Replay | None) -> None:
+        """Keep what waits to be judged again; None: nothing does."""
+        with self._database.writing() as connection:
+            if replay is None:
+                connection.execute(delete(tables.replays).where(tables.replays.c.model == model))
+            else:
+                row = {"model": model, "judge_from": replay.judge_from, "alerts_from": replay.alerts_from}
+                put(connection, tables.replays, [row])
+
+    def parts_of(self, run: AuditRun) -> tuple[Sequence[Measurement], Sequence[Verdict]]:
+        """The measurements and verdicts of one run, by id."""
+        measured, judged = tables.measurements, tables.verdicts
+        with self._database.reading() as connection:
+            figures = connection.execute(select(measured).where(measured.c.run == run.id).order_by(measured.c.id))
+            words = connection.execute(select(judged).where(judged.c.run == run.id).order_by(judged.c.id))
+            return (
+                [convert.measurement_from(dict(row)) for row in figures.mappings()],
+                [convert.verdict_from(dict(row)) for row in words.mappings()],
+            )
 
     def log_command(self, command: Command) -> bool:
         """Keep what a person said; False when it was already there."""

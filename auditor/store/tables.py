@@ -336,6 +336,15 @@ verdicts = Table(
     comment="What each control said about each slice of each window",
 )
 
+replays = Table(
+    "replays",
+    metadata,
+    _column("model", Text, "Model name", key=True),
+    _column("judge_from", UtcTime, "Start of the first window to judge again"),
+    _column("alerts_from", UtcTime, "Start of the first window that alerts have to follow"),
+    comment="Work an audit has begun or late data has made: removed once alerts follow the newest verdicts",
+)
+
 alerts = Table(
     "alerts",
     metadata,
@@ -358,6 +367,7 @@ alerts = Table(
     _column("budget_share", Double, "False pages a budget period that its control may cause", null=True),
     _column("explanation", Text, "One sentence"),
     _column("examples", Json, "Ids of records nearest to the change"),
+    _column("found", UtcTime, "When the audit that opened it ran", null=True),
     Index(None, "model", "state"),
     Index(None, "opened"),
     comment="A control and slice that began to fire and, later, was well again",

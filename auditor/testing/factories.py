@@ -160,6 +160,7 @@ def make_alert(**overrides: Any) -> Alert:
     fields.update(overrides)
     fields.setdefault("since", fields["opened"])
     fields.setdefault("renewed", fields["opened"])
+    fields.setdefault("found", fields["opened"])
     fields.setdefault("resolved", fields["renewed"] + DAY if fields["state"] == "resolved" else None)
     fields.setdefault("id", _key(fields, "policy", "control", "model", "slice", "input", "opened"))
     return Alert(**fields)

@@ -75,7 +75,7 @@ def whole(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
     return found
 
 
-class _CutError(Exception):
+class _CutError(BaseException):
     """The process would be gone here."""
 
 

@@ -107,10 +107,11 @@ def test_a_whole_window_in_one_stable_order_with_unique_ids():
 
 def test_a_window_without_records_has_no_figure_at_all():
     found = run(measurers={"metric_frame": FAIRNESS, "classification": QUALITY})
-    assert found
-    assert {m.status for m in found} == {Status.INSUFFICIENT_DATA}
-    assert {m.reason for m in found} == {"no_data"}
     assert {m.metric for m in found} == {spec.name for spec in CORE_METRICS}
+    absent = [m for m in found if m.metric != "traffic.calls"]
+    assert {m.status for m in absent} == {Status.INSUFFICIENT_DATA}
+    assert {m.reason for m in absent} == {"no_data"}
+    assert of(found, "traffic.calls").value == 0.0
 
 
 # -- capture and labels -------------------------------------------------------------------------------------------------

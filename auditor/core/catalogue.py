@@ -101,10 +101,6 @@ ALERTS: dict[str, AlertTerms] = {
         "Quality of the answers changed",
         "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
     ),
-    "traffic": AlertTerms(
-        "Traffic has stopped",
-        "Ask whether the model was taken out of service; if not, look at its host, its agent and its delivery.",
-    ),
     "capture": AlertTerms(
         "Records are being lost",
         "Look at the reasons of the losses below; until they are repaired, other figures rest on fewer records.",

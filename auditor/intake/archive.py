@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from auditor.core import gate
 from auditor.core import record as core
 from auditor.core.errors import StoreError
-from auditor.core.identity import slug
+from auditor.core.identity import canonical_json, slug
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
 from auditor.intake import compaction, parts, schema
@@ -38,6 +39,8 @@ A = TypeVar("A")
 
 RECORDS = "records"
 LABELS = "labels"
+WITHDRAWN = "withdrawn"
+"""Ids of records that another record of the same call superseded, by model and day: readers leave them out."""
 _TRIES = 10
 _ALTERED = "it is not the file that was written: its SHA-256 is another one"
 _READ = 1 << 20
@@ -115,6 +118,19 @@ class ParquetArchive:
         """Put labels of one segment in place; see `labels.files`."""
         for path, data in label_files.files(labels, days, segment, received).items():
             self._place.write(f"{LABELS}/{path}", data)
+
+    def withdraw(self, model: str, day: str, ids: Sequence[str], segment: str) -> None:
+        """Leave these records out of every reading from now on."""
+        folder = _folder(model).replace(RECORDS, WITHDRAWN, 1)
+        self._place.write(f"{folder}/day={day}/part-{segment}.json", canonical_json(list(ids)))
+
+    def _withdrawn(self, day: str) -> list[str]:
+        """Ids that are left out of a day's folder."""
+        folder = day.replace(RECORDS, WITHDRAWN, 1)
+        found: list[str] = []
+        for name in self._place.names(folder):
+            found += json.loads(self._place.read(f"{folder}/{name}"))
+        return found
 
     def tidy(self, model: str, day: str, *, closed: bool = False) -> int:
         """Merge files of a day (`2026-01-31`) where there are many; the number of files that became one.
@@ -326,7 +342,11 @@ class ParquetArchive:
         return [table for table in found if table is not None and table.num_rows]
 
     def _day_tables(self, day: str, columns: list[str] | None, span: Span, threads: bool) -> list[pa.Table | None]:
-        return [self._table(path, columns, span, threads=threads) for path in self._in(day)]
+        tables = [self._table(path, columns, span, threads=threads) for path in self._in(day)]
+        withdrawn = pa.array(self._withdrawn(day), pa.string())
+        if not len(withdrawn):
+            return tables
+        return [t and t.filter(pc.invert(pc.is_in(t["id"], value_set=withdrawn))) for t in tables]
 
     def _days(self, folder: str, first: str = "", last: str = "9999") -> list[str]:
         """Folders of a model's days from `first` to `last`."""

@@ -18,12 +18,12 @@ documents' scores), so that what was retrieved can be watched whether or not bot
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from auditor.core.errors import RecordError
+from auditor.core.errors import AuditorError, RecordError
 from auditor.core.messages import MOST_EACH, Part, name_parts, numbered, payload_of
 from auditor.core.window import from_us
 from auditor.descriptors.describe import Payload, commitment, describe_input, describe_text
@@ -31,6 +31,7 @@ from auditor.intake import dialects
 from auditor.intake.dialects import Call, read_call
 from auditor.intake.otlp import Span
 from auditor.intake.schema import Input, ModelRef, Output, Record, TextOutput
+from auditor.intake.traces import FAMILIES, CallSpan, TraceBook
 from auditor.ports import Descriptor
 
 _GROUP = "auditor.group."
@@ -47,8 +48,62 @@ Seen = dict[tuple[str, str | None], Input]
 described once. Like records, it holds nothing of the texts."""
 
 
+class Refusal(NamedTuple):
+    """A span that can be no record: its place in the export, its id and why."""
+
+    index: int
+    id: str
+    error: AuditorError
+
+
+def settle(
+    spans: Sequence[Span], book: TraceBook
+) -> tuple[dict[str, tuple[Span, Call]], list[CallSpan], list[Refusal]]:
+    """Which spans of an export become records: (by record id, records of earlier exports they supersede, refusals)."""
+    book.note(spans)
+    kept: dict[str, tuple[Span, Call]] = {}
+    superseded: list[CallSpan] = []
+    refusals = []
+    for index, span in enumerate(spans):
+        call = read_call(span)
+        if call is None:
+            continue
+        try:
+            model = _checked(call, span).name
+        except RecordError as error:
+            refusals.append(Refusal(index, record_id(span), error))
+            continue
+        captured = call.captured or bool(call.answer or call.documents)
+        seen = CallSpan(record_id(span), span.id, model, FAMILIES.get(call.operation, "text"), call.response, captured)
+        worse = book.settle(span.trace, seen)
+        if worse is None:
+            continue
+        for other in worse:
+            if kept.pop(other.record, None) is None:
+                superseded.append(other)
+        kept[seen.record] = (span, call)
+    return kept, superseded, refusals
+
+
+def record_id(span: Span) -> str:
+    """The id of a span's record."""
+    return f"{span.trace}-{span.id}"
+
+
+def _checked(call: Call, span: Span) -> ModelRef:
+    """The model of a call whose span can be a record."""
+    if not span.trace or not span.id or not 0 < span.start_ns <= span.end_ns:
+        raise RecordError("bad_span", "a span has ids, a start, and an end after it", where=span.name[:80])
+    return _model(call, {**span.resource, **span.attributes})
+
+
 def record_of(
-    span: Span, descriptors: Mapping[str, Descriptor], *, salt: bytes, seen: Seen | None = None
+    span: Span,
+    descriptors: Mapping[str, Descriptor],
+    *,
+    salt: bytes,
+    seen: Seen | None = None,
+    call: Call | None = None,
 ) -> Record | None:
     """The record of one span, yet to be held to the contract's limits; None when it is not the call of a model.
 
@@ -60,22 +115,22 @@ def record_of(
         Of commitments.
     seen : Seen, optional
         Long texts that came before, of the same describers and salt; new ones are added.
+    call : Call, optional
+        The span as `read_call` reads it, where that was done.
 
     Raises
     ------
     RecordError
         A span without ids, times or a model's name.
     """
-    call = read_call(span)
+    call = call or read_call(span)
     if call is None:
         return None
-    if not span.trace or not span.id or not 0 < span.start_ns <= span.end_ns:
-        raise RecordError("bad_span", "a span has ids, a start, and an end after it", where=span.name[:80])
     said = {**span.resource, **span.attributes}
     return Record(
-        id=f"{span.trace}-{span.id}",
+        id=record_id(span),
         time=from_us(span.start_ns // 1000),
-        model=_model(call, said),
+        model=_checked(call, span),
         inputs=tuple(_inputs(call, descriptors, salt, {} if seen is None else seen)),
         output=_output(call, span, descriptors),
         groups={

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -60,6 +60,13 @@ class Refused:
 
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "message": self.message, "where": self.where, "id": self.id, "frame": self.frame}
+
+
+class Withdrawal(NamedTuple):
+    """A record that another one of the same call has superseded."""
+
+    model: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ class Contents:
         self.readings: list[EnergyReading] = []
         self.tallies: list[CaptureTally] = []
         self.commands: list[Command] = []
+        self.withdrawals: list[Withdrawal] = []
         self.refused: list[Refused] = []
         self.damage: list[Damage] = []
         self.duplicates = 0
@@ -150,6 +158,7 @@ class Contents:
             "energy": self._energy,
             "tally": self._tally,
             "command": self._command,
+            "withdrawal": self._withdrawal,
         }
         for start in range(0, len(segment.frames), TOGETHER):
             self._add(segment.path.name, segment.frames[start : start + TOGETHER], takers)
@@ -312,6 +321,10 @@ class Contents:
 
     def _command(self, payload: bytes) -> None:
         self.commands.append(Command.from_json(decode(payload)))
+
+    def _withdrawal(self, payload: bytes) -> None:
+        found = decode(payload)
+        self.withdrawals.append(Withdrawal(str(found["model"]), str(found["id"])))
 
     def _first_time(self, payload: bytes) -> bool:
         """Whether these very bytes are new: a reading that was sent twice is one reading."""

@@ -44,7 +44,17 @@ CALLS = frozenset(
         "speech",
     }
 )
-NAMES = ("gen_ai.", "llm.", "openinference.", "embedding.", "retrieval.", "reranker.", "input.value")
+NAMES = (
+    "gen_ai.",
+    "ai.",
+    "llm.",
+    "output.value",
+    "openinference.",
+    "embedding.",
+    "retrieval.",
+    "reranker.",
+    "input.value",
+)
 """How the names of attributes begin that are read here."""
 KINDS = {"LLM": "chat", "EMBEDDING": "embeddings", "RETRIEVER": "retrieval", "RERANKER": "retrieval"}
 _NUMBER = re.compile(r"\d{1,4}")
@@ -74,6 +84,7 @@ class Call:
     tokens: dict[str, int] = field(default_factory=dict)
     finish: str | None = None
     refused: bool | None = None
+    response: str | None = None
 
 
 def read_call(span: Span) -> Call | None:
@@ -87,6 +98,7 @@ def read_call(span: Span) -> Call | None:
     call = Call(str(operation))
     inference = at.get("openinference.span.kind") is not None
     (_openinference if inference else _genai)(call, at, span)
+    call.response = _text(at, "gen_ai.response.id") or _response_id(_text(at, "output.value"))
     return call
 
 
@@ -106,12 +118,19 @@ def _genai(call: Call, at: Mapping[str, Any], span: Span) -> None:
     system = _json(_from_anywhere(at, span, "gen_ai.system_instructions"))
     if isinstance(system, list):
         call.messages.append(("system", list(parts_of(system))))
+    if asked is None:
+        asked = _json(_text(at, "ai.prompt.messages"))
     call.captured = asked is not None
     call.messages += messages_of(asked)
     for entry in given or ():
         call.answer += [raw for _, parts in message_of(entry) for raw in parts]
         if call.finish is None and isinstance(entry, dict) and entry.get("finish_reason"):
             call.finish = str(entry["finish_reason"])
+    if not call.answer and (text := _text(at, "ai.response.text")):
+        call.answer.append(Raw("text", text))
+    if call.finish is None:
+        call.finish = _text(at, "ai.response.finishReason")
+    _completion(call, at)
     found = _json(at.get("gen_ai.retrieval.documents"))
     if isinstance(found, list):
         _documents(call, found)
@@ -163,6 +182,7 @@ def _openinference(call: Call, at: Mapping[str, Any], span: Span) -> None:
         _documents(call, [{key.removeprefix("document."): value for key, value in entry.items()} for entry in flat])
     _raw_request(call, at)
     call.captured = bool(call.messages or call.vectors)
+    _completion(call, at)
     _refusal(call)
 
 
@@ -196,6 +216,33 @@ def _raw_request(call: Call, at: Mapping[str, Any]) -> None:
         if all(raw.modality != "audio" for raw in parts):
             more = [raw for _, found in message_of(entry) for raw in found if raw.modality == "audio"]
             call.messages[index] = (role, [*parts, *more])
+
+
+_RESPONSE_ID = re.compile(r'\{\s*"id"\s*:\s*"([^"]{1,200})"')
+
+
+def _response_id(raw: str | None) -> str | None:
+    """The provider's id of a response whose JSON begins with it."""
+    match = None if raw is None else _RESPONSE_ID.match(raw)
+    return None if match is None else match[1]
+
+
+def _completion(call: Call, at: Mapping[str, Any]) -> None:
+    """Prompts and completions of models without messages: `llm.prompts`, as a list, as its JSON, or flattened."""
+    if not call.messages:
+        said = _json(at.get("llm.prompts"))
+        prompts = said if isinstance(said, list) else [e for _, e in sorted(_numbered(at, "llm.prompts.").items())]
+        texts = [entry.get("prompt.text") if isinstance(entry, dict) else entry for entry in prompts]
+        if isinstance(single := at.get("llm.prompts"), str) and not isinstance(said, list):
+            texts = [single]
+        known = [Raw("text", text) for text in texts if isinstance(text, str)]
+        if known:
+            call.messages.append(("user", known))
+            call.captured = True
+    if not call.answer:
+        for _, entry in sorted(_numbered(at, "llm.choices.").items()):
+            if isinstance(text := entry.get("completion.text"), str):
+                call.answer.append(Raw("text", text))
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------------

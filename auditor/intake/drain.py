@@ -104,6 +104,7 @@ class HomeIntake:
         for model, hours in dirty.items():
             touched[model].update(floor_to(hour, DAY) for hour in hours)
         self._take_labels(batch, contents, dirty)
+        self._withdraw(batch, contents, dirty)
         contents.tallies += refused_tallies(contents.refused)
         if contents.readings or contents.tallies:
             self._archive.ledger.keep_readings(batch.id, batch.at, contents.readings, contents.tallies)
@@ -171,6 +172,21 @@ class HomeIntake:
                 begin = parse_time(day)
                 dirty[model].update(tile.start for tile in Span(begin, begin + DAY).tiles(HOUR))
             dirty[model].update(floor_to(time, HOUR) for time in times.values())
+
+    def _withdraw(self, batch: Batch, contents: Contents, dirty: Hours) -> None:
+        """Leave superseded records out from now on; their hours wait to be summarised again."""
+        if not contents.withdrawals:
+            return
+        entries = self._store.locate(sorted({item.id for item in contents.withdrawals}))
+        days: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for item in contents.withdrawals:
+            entry = entries.get(item.id)
+            if entry is not None and entry.model == item.model:
+                days[entry.model, entry.day].append(entry.id)
+        for (model, day), ids in days.items():
+            self._archive.withdraw(model, day, sorted(set(ids)), batch.id)
+            begin = parse_time(day)
+            dirty[model].update(tile.start for tile in Span(begin, begin + DAY).tiles(HOUR))
 
     def _keep_damage(self, segment: Segment) -> None:
         if segment.damage:

@@ -27,8 +27,8 @@ class Span(NamedTuple):
 
     Attributes
     ----------
-    trace, id : str
-        Hex.
+    trace, id, parent : str
+        Hex; `parent` is empty for the outermost span.
     start_ns, end_ns : int
         Nanoseconds since 1970.
     error : str or None
@@ -45,6 +45,7 @@ class Span(NamedTuple):
     resource: Mapping[str, Any] = MappingProxyType({})
     error: str | None = None
     events: tuple[tuple[str, int, Mapping[str, Any]], ...] = ()
+    parent: str = ""
 
 
 def read_spans(body: bytes, media: str, names: str | tuple[str, ...] = "") -> list[Span]:
@@ -119,6 +120,7 @@ def _spans(message: Any, names: str | tuple[str, ...]) -> Iterator[Span]:
                     resource,
                     (span.status.message or "error") if failed else None,
                     tuple((event.name, event.time_unix_nano, _attributes(event.attributes)) for event in span.events),
+                    span.parent_span_id.hex(),
                 )
 
 
@@ -211,7 +213,7 @@ class _Span(_Plain, frozen=True):
     attributes: Sequence[_Pair] = ()
     events: Sequence[_Event] = ()
     status: _Status = _Status()
-    parent_span_id: msgspec.Raw = msgspec.Raw()
+    parent_span_id: str = ""
     trace_state: msgspec.Raw = msgspec.Raw()
     flags: msgspec.Raw = msgspec.Raw()
     kind: msgspec.Raw = msgspec.Raw()

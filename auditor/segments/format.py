@@ -25,7 +25,7 @@ HEAD_SIZE = _HEAD.size
 MAX_PAYLOAD = 64 << 20
 """Largest payload of one frame, bytes."""
 
-KINDS = ("record", "label", "energy", "tally", "command", "packed", "records", "packed-records")
+KINDS = ("record", "label", "energy", "tally", "command", "packed", "records", "packed-records", "withdrawal")
 """`records` is a whole body of them, as the service got it. `packed` and `packed-records` are MessagePack; every other
 kind is JSON."""
 _CODE = {kind: code for code, kind in enumerate(KINDS, 1)}

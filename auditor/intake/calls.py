@@ -51,7 +51,7 @@ described once. Like records, it holds nothing of the texts."""
 class Refusal(NamedTuple):
     """A span that can be no record: its place in the export, its id and why."""
 
-    index: int
+    place: int
     id: str
     error: AuditorError
 

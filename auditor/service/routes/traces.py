@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from auditor.core.errors import AuditorError, RecordError
+from auditor.core.identity import canonical_json
 from auditor.intake import otlp
-from auditor.intake.calls import NAMES, Seen, record_of
+from auditor.intake.calls import NAMES, Seen, record_of, settle
 from auditor.intake.records import JSON, encode_record
+from auditor.intake.traces import CallSpan, TraceBook
 from auditor.service import documents
+from auditor.service.access import Principal
 from auditor.service.bodies import media_type, read_body
 from auditor.service.limits import MAX_LISTED, SMALL, check_export, check_marks
 from auditor.service.parsing import Batch, parse_records, refused_row
@@ -21,7 +25,7 @@ from auditor.service.state import Service
 def trace_routes(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter()
-    seen: Seen = {}  # of the describing thread
+    memory = Memory()
     anything = {"type": "object", "description": "ExportTraceServiceRequest of the OTLP specification"}
     binary = {"type": "string", "format": "binary"}
     done = documents.answers({"type": "object"}, *documents.WRITE)
@@ -48,9 +52,10 @@ def trace_routes(service: Service) -> APIRouter:
                 check_marks(body)
             loop = asyncio.get_running_loop()
             # Describing pictures takes a while: it has a thread of its own, and the event loop goes on.
-            records, refused = await loop.run_in_executor(service.describing, _described, body, media, service, seen)
+            principal = request.scope["principal"]
+            found = await loop.run_in_executor(service.describing, _described, body, media, service, memory, principal)
             del body
-            result = await service.write(lambda: _batch(records, refused), request.scope["principal"], len(records))
+            result = await service.write(lambda: _batch(found, principal), principal, len(found.records))
         refused = result["refused"]
         why = "; ".join(sorted({f"{row['code']}: {row['message']}" for row in refused}))[:500]
         return Response(otlp.answer(media, result["refused_count"], why), media_type=media)
@@ -58,26 +63,51 @@ def trace_routes(service: Service) -> APIRouter:
     return router
 
 
-def _described(body: bytes, media: str, service: Service, seen: Seen) -> tuple[bytes, list[dict[str, Any]]]:
-    """The spans' records as a body of `POST /v1/records`, empty without any; and the spans that can be none."""
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the describing thread remembers between two exports: long texts, and the calls of recent traces by key."""
+
+    seen: Seen = field(default_factory=dict)
+    books: dict[str, TraceBook] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Export:
+    """The records of an export as a body of `POST /v1/records`, empty without any; refused spans; superseded records."""
+
+    records: bytes = b""
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    superseded: list[CallSpan] = field(default_factory=list)
+
+
+def _described(body: bytes, media: str, service: Service, memory: Memory, principal: Principal) -> Export:
     descriptors, salt = service.describers()
+    # A book for each key: no client can have another one's spans taken for its own.
+    book = memory.books.setdefault(principal.id, TraceBook())
+    kept, superseded, refusals = settle(otlp.read_spans(body, media, NAMES), book)
+    export = Export(superseded=superseded, refused=[refused_row(*refusal) for refusal in refusals])
     records = []
-    refused = []
-    for index, span in enumerate(otlp.read_spans(body, media, NAMES)):
+    for place, (identifier, (span, call)) in enumerate(kept.items()):
         try:
-            record = record_of(span, descriptors, salt=salt, seen=seen)
+            record = record_of(span, descriptors, salt=salt, seen=memory.seen, call=call)
             if record is not None:
                 records.append(encode_record(record))
         except AuditorError as error:
-            refused.append(refused_row(index, f"{span.trace}-{span.id}", error))
+            export.refused.append(refused_row(place, identifier, error))
         except UnicodeEncodeError:
             wrong = RecordError("bad_text", "a text is not valid Unicode", fix="send whole characters")
-            refused.append(refused_row(index, f"{span.trace}-{span.id}", wrong))
-    return b'{"records":[%b]}' % b",".join(records) if records else b"", refused
+            export.refused.append(refused_row(place, identifier, wrong))
+    export.records = b'{"records":[%b]}' % b",".join(records) if records else b""
+    return export
 
 
-def _batch(records: bytes, refused: list[dict[str, Any]]) -> Batch:
-    batch = parse_records(records, JSON) if records else Batch()
-    batch.refused = (refused + batch.refused)[:MAX_LISTED]
-    batch.refused_count += len(refused)
+def _batch(export: Export, principal: Principal) -> Batch:
+    batch = parse_records(export.records, JSON) if export.records else Batch()
+    batch.refused = (export.refused + batch.refused)[:MAX_LISTED]
+    batch.refused_count += len(export.refused)
+    batch.frames += [
+        ("withdrawal", canonical_json({"model": call.model, "id": call.record}))
+        for call in export.superseded
+        if principal.sees(call.model)
+    ]
     return batch

@@ -402,3 +402,24 @@ def test_a_disk_that_refuses_is_said_and_nothing_is_lost(desk, monkeypatch):
     monkeypatch.setattr(os, "fsync", real)
     assert desk.intake.drain().accepted == 1
     assert desk.rows().n == 1
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one drain", "in two drains"])
+def test_a_superseded_record_is_left_out_of_every_reading(desk, home, together) -> None:
+    """A trace's later and better span: its record stands, and the one before it is withdrawn."""
+    first, second, other = (make_record(id=f"{name}-span") for name in ("first", "second", "other"))
+    withdrawal = ("withdrawal", canonical_json({"model": MODEL, "id": first.id}))
+    batches = [[frame("record", first), frame("record", other)], [frame("record", second), withdrawal]]
+    if together:
+        spool(home, "one", *batches)
+        desk.intake.drain()
+    else:
+        for number, batch in enumerate(batches):
+            spool(home, f"s{number}", batch)
+            desk.intake.drain()
+    wide = Span(floor_to(first.time, DAY), floor_to(first.time, DAY) + DAY)
+    assert sorted(desk.rows(wide).ids.tolist()) == sorted([other.id, second.id])
+    assert sorted(desk.archive.scan(MODEL, wide, [])["id"].to_pylist()) == sorted([other.id, second.id])
+    spool(home, "again", batches[0])
+    report = desk.intake.drain()
+    assert (report.accepted, report.duplicates) == (0, 2), "what was withdrawn does not come back"

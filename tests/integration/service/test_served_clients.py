@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -130,6 +131,43 @@ def test_otlp_json_by_hand_and_again(served: Any) -> None:
         assert (empty.status_code, empty.content, empty.headers["content-type"]) == (200, b"", "application/x-protobuf")
     with served.client("ingest", "another") as client:
         assert client.post("/v1/traces", content=gzip.compress(body), headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("inside_first", [True, False], ids=["the client's span first", "the framework's span first"])
+def test_two_spans_of_one_call_are_one_record_with_its_contents(served: Any, inside_first: bool) -> None:
+    """A framework's span without contents around the span of the client that it calls, in two exports with a drain between."""
+    model = f"nested-{inside_first}".lower()
+    content = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "two words"}]}])
+
+    def span(identifier: str, parent: str, **more: str) -> dict[str, Any]:
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "auditor.model": model, **more}
+        return {
+            "traceId": ("a" if inside_first else "b") * 32,
+            "spanId": identifier,
+            "parentSpanId": parent,
+            "name": "chat",
+            "startTimeUnixNano": "1767603600000000000",
+            "endTimeUnixNano": "1767603600500000000",
+            "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in said.items()],
+        }
+
+    spans = [span("1" * 16, "2" * 16, **{"gen_ai.input.messages": content}), span("2" * 16, "")]
+    day = datetime(2026, 1, 5, tzinfo=UTC)
+    with served.client("ingest") as client:
+        for number, one in enumerate(spans if inside_first else reversed(spans)):
+            body = {"resourceSpans": [{"scopeSpans": [{"spans": [one]}]}]}
+            assert client.post("/v1/traces", json=body).status_code == 200
+            if number == 0:
+                served.wait(lambda: rows_of(served.home, model, day).n == 1, 60)
+        marker = {**span("3" * 16, ""), "traceId": "c" * 32}
+        client.post("/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": [marker]}]}]})
+
+    def words() -> list[float] | None:
+        rows = rows_of(served.home, model, day)
+        found = rows.numeric.get("inputs.prompt.descriptors.words")
+        return None if rows.n != 2 or found is None else sorted(found[~np.isnan(found)].tolist())
+
+    assert served.wait(words, 60) == [2.0]
 
 
 def test_a_pin_over_http_is_a_command_on_record(served: Any, make_row: Any) -> None:

@@ -119,9 +119,19 @@ class Monitor(Protocol):
         ...
 
     def bet(
-        self, monitor: MonitorState, current: WindowState, baseline: WindowState, frame: Frame, span: Span
+        self,
+        monitor: MonitorState,
+        current: WindowState,
+        baseline: WindowState,
+        frame: Frame,
+        span: Span,
+        *,
+        sequence: int = 0,
     ) -> MonitorState:
-        """The monitor after the window `span`; as it was, when any of that time was bet on before."""
+        """The monitor after a batch of `span`: all its records, or those that arrived since it was bet on.
+
+        `sequence` is the drain that took in the newest of them; as it was, when `monitor.accepts` no such batch.
+        """
         ...
 
     def read(

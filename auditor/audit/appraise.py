@@ -14,7 +14,7 @@ from auditor.audit.slices import Slice, judged_by_slice, outdated, slices_of
 from auditor.audit.windows import Pinned, Windows
 from auditor.core.artifact import Artifact, Rendering
 from auditor.core.codec import state_digest
-from auditor.core.frame import Frame
+from auditor.core.frame import EDITION, Frame
 from auditor.core.identity import digest
 from auditor.core.measurement import Measurement
 from auditor.core.run import Audit, AuditRun
@@ -126,7 +126,7 @@ class Appraiser:
                 baseline=baseline[0].id,
                 recorded=now,
             )
-        if pinned is not None and baseline is not None and pinned[0].kind != "seasonal":
+        if pinned is not None and baseline is not None and frame.edition == EDITION:
             for part in (Slice("", window, pinned), *slices_of(window, pinned)):
                 measurements += self._follow(part, span, last, run_id, revision, now)
         verdicts = judge(

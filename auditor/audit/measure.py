@@ -16,7 +16,7 @@ import numpy as np
 
 from auditor.core.catalogue import CORE_METRICS
 from auditor.core.errors import PluginError
-from auditor.core.frame import AnyGrid, Frame, Grid
+from auditor.core.frame import EDITION, AnyGrid, Frame, Grid
 from auditor.core.measurement import How, Interval, Measurement, Method, Reading, Status, absent, place
 from auditor.core.state import Energy, NumericState, WindowState
 from auditor.core.window import Baseline, Span
@@ -98,7 +98,9 @@ def _plugin_readings(
     name: str, plugin: Measurer, current: WindowState, baseline: WindowState | None, frame: Frame
 ) -> list[Reading]:
     if plugin.needs_baseline and baseline is None:
-        return [absent(spec.name, "no_baseline", n=current.n) for spec in plugin.metrics if not spec.name.endswith("*")]
+        return _none(plugin, "no_baseline", current)
+    if plugin.needs_baseline and frame.edition < EDITION:
+        return _none(plugin, "baseline_outdated", current)
     try:
         readings = list(plugin.measure(current, baseline, frame))
         units = {spec.name: spec.unit for spec in plugin.metrics}
@@ -113,6 +115,10 @@ def _plugin_readings(
         _log.exception("plugin %s failed on %s %s", name, current.model, current.span)
         return [absent(plugin.metrics[0].name, "plugin_failed", status=Status.ERROR, n=current.n)]
     return readings
+
+
+def _none(plugin: Measurer, reason: str, current: WindowState) -> list[Reading]:
+    return [absent(spec.name, reason, n=current.n) for spec in plugin.metrics if not spec.name.endswith("*")]
 
 
 def _unit(metric: str, units: Mapping[str, str]) -> str:

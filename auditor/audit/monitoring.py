@@ -1,7 +1,7 @@
 """The verb `follow`: a window and what a monitor knew before -> what it knows now, and its measurements.
 
-A window is bet on once, in the order of time. Audited again, it shows what was said then: late data changes a window's
-figures, never a bet.
+A window is bet on once, in the order of time. Records that arrive later are a batch of their own, bet on once as well. A
+window that is audited again without new records shows the figures of its last batch.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def follow(
     revision: int,
     recorded: datetime,
     attributes: Mapping[str, str] | None = None,
+    sequence: int = 0,
+    late: WindowState | None = None,
 ) -> tuple[MonitorState, list[Measurement]]:
-    """Bet on a window that is new, and say where the bets stand.
+    """Bet on a window that is new, or on its late records, and read off where the bets stand.
 
     Parameters
     ----------
@@ -54,21 +56,29 @@ def follow(
         Of the last audit of the same window; None: this is the first.
     attributes : mapping of str to str, optional
         The slice that the window and its baseline are of (feature and group).
+    sequence : int
+        Drain that took in the newest of the records that are handed over.
+    late : WindowState or None
+        The window's records that were drained after those bet on (`MonitorState.sequence`), counted on the same frame.
 
     Returns
     -------
     MonitorState
         Equal to `known` when there was nothing to bet on.
     list of Measurement
-        Of a new window, where its bets stand. Of one that was audited before, what was said then; `not_bet` where nothing
-        was.
+        Where bets stand after the window's newest batch; `not_bet` where it has none.
     """
     assert isinstance(plugin, Monitor)
     pinned, frame, reference = baseline
     state = known or plugin.begin(reference, frame, pinned=pinned.id, at=span.start)
-    if span.start >= state.until:
-        state = plugin.bet(state, current, reference, frame, span)
-    if state.until == span.end and before is None:  # also when the run that bet was cut short before it was committed
+    fresh = span.start >= state.until
+    if fresh:
+        state = plugin.bet(state, current, reference, frame, span, sequence=sequence)
+    elif late is not None and late.n and state.accepts(span, sequence):
+        state = plugin.bet(state, late, reference, frame, span, sequence=sequence)
+        fresh = True
+    # Also when the run that bet was cut short before it was committed.
+    if fresh or (before is None and state.batches and state.batches[-1].span == span):
         readings = list(plugin.read(state, current, reference, frame))
     else:
         readings, late = _said(before, pinned.id, current.n, plugin.metrics[0].name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.audit.appraise import Appraiser
-from auditor.audit.baselines import freeze, pin_command
+from auditor.audit.baselines import again, freeze, pin_command
 from auditor.audit.deliver import Outbox
 from auditor.audit.due import first_baseline
 from auditor.audit.model import ModelAuditor
@@ -141,7 +141,9 @@ class Pipeline:
 
     def _pin(self, model: str, span: Span, command: Command, kind: str) -> Baseline:
         slices = self.settings.model(model).slices
-        baseline, frame, state = freeze(self.archive, self.windows, model, span, command, kind, slices)
+        baseline, frame, state = freeze(
+            self.archive, self.windows, model, span, command, kind, slices, self.settings.audit.step
+        )
         first_baseline(self.store, model)
         self.store.pin(baseline, frame, state)
         return baseline
@@ -263,6 +265,11 @@ class Pipeline:
             if not rebuild:
                 outbox.flush(now, model=model)
 
+        outdated = again(self.store.baseline(model), self.archive, self.settings.audit.step)
+        if outdated is not None:
+            payload = outdated.payload
+            span = Span(parse_time(payload["since"]), parse_time(payload["until"]))
+            self._pin(model, span, outdated, payload["kind"])
         auditor = ModelAuditor(
             store=self.store, archive=self.archive, appraiser=self._appraiser, step=self.settings.audit.step
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from math import factorial
 from typing import Any
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 
 from auditor.core.identity import digest
 from auditor.core.rows import Floats, Ints
+from auditor.core.spread import Spread
 
+EDITION = 2
+"""Raised when frames are fitted otherwise; a baseline with an older frame is fitted again."""
 GRID_BINS = 4096
 """Most bins of a fitted grid: a KS distance on it is off by at most the mass of one bin."""
 
@@ -90,10 +94,13 @@ class Grid:
         Inner edges, strictly rising: bin i holds edges[i - 1] <= x < edges[i].
     values : ndarray of float64, shape (b,)
         What a value in each bin counts as (mean of the baseline's values there), for distances in the column's unit.
+    atoms : ndarray of int64
+        Bins that hold one frequent value of the baseline and no other.
     """
 
     edges: Floats
     values: Floats
+    atoms: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def index(self, x: Floats) -> Ints:
         """Bin of each value, shape (n,); x must be finite."""
@@ -137,7 +144,11 @@ class Grid:
         return _Cells.of(self.edges)
 
     def __getstate__(self) -> dict[str, Floats]:
-        return {"edges": self.edges, "values": self.values}  # cells are eight times as large, and soon made again
+        return {
+            "edges": self.edges,
+            "values": self.values,
+            "atoms": self.atoms,
+        }  # cells are eight times as large, and soon made again
 
     def value(self, bins: Ints) -> Floats:
         """What a value in each of these bins counts as."""
@@ -384,6 +395,14 @@ class Frame:
         By pair of inputs without a shared space: canonical directions for rows whose hashed id is even, and odd.
     slices : mapping of str to tuple of str
         By group feature: the groups whose records have states of their own, the others share one.
+    spreads : mapping of str to Spread
+        By column: how it varies between windows of length `step`.
+    untested : mapping of str to str
+        Columns that are not compared, and why: `identifier` or `counter`.
+    seasonal : bool
+        Whether windows are compared with those of the same hour of the week.
+    edition : int
+        Of the way in which the frame was fitted.
     """
 
     model: str
@@ -395,6 +414,11 @@ class Frame:
     folds: Mapping[str, tuple[Fold, Fold]] = field(default_factory=dict)
     heads: Mapping[tuple[str, str], tuple[Head, Head]] = field(default_factory=dict)
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    untested: Mapping[str, str] = field(default_factory=dict)
+    step: timedelta = timedelta(days=1)
+    seasonal: bool = False
+    edition: int = EDITION
 
     @property
     def fitted(self) -> bool:
@@ -417,7 +441,10 @@ class Frame:
                 name: [spec.kind, spec.view, spec.input, spec.modality, spec.pair, spec.unit]
                 for name, spec in self.columns.items()
             },
-            "grids": {name: [grid.edges.tolist(), grid.values.tolist()] for name, grid in self.grids.items()},
+            "grids": {
+                name: [grid.edges.tolist(), grid.values.tolist(), *([grid.atoms.tolist()] if len(grid.atoms) else [])]
+                for name, grid in self.grids.items()
+            },
             "projections": {
                 name: [p.center.tolist(), p.matrix.tolist(), p.frequencies.tolist(), p.phases.tolist()]
                 for name, p in self.projections.items()
@@ -428,6 +455,17 @@ class Frame:
             **({"folds": _folds_json(self.folds)} if self.folds else {}),
             **({"heads": _heads_json(self.heads)} if self.heads else {}),
             **({"slices": {name: list(groups) for name, groups in self.slices.items()}} if self.slices else {}),
+            **(
+                {
+                    "edition": self.edition,
+                    "step_s": self.step.total_seconds(),
+                    "spreads": {name: spread.as_json() for name, spread in self.spreads.items()},
+                    "untested": dict(self.untested),
+                    "seasonal": self.seasonal,
+                }
+                if self.fitted and self.edition > 1
+                else {}
+            ),
         }
 
     @classmethod
@@ -439,7 +477,10 @@ class Frame:
                 name: ColumnSpec(name=name, kind=kind, view=view, input=input_, modality=modality, pair=pair, unit=unit)
                 for name, (kind, view, input_, modality, pair, unit) in data["columns"].items()
             },
-            grids={name: Grid(_array(edges), _array(values)) for name, (edges, values) in data["grids"].items()},
+            grids={
+                name: Grid(_array(edges), _array(values), np.array(atoms[0] if atoms else [], np.int64))
+                for name, (edges, values, *atoms) in data["grids"].items()
+            },
             projections={
                 name: Projection(_array(c), _array(m).reshape(len(c), -1), _array(f).reshape(-1, len(p)), _array(p))
                 for name, (c, m, f, p) in data["projections"].items()
@@ -452,6 +493,11 @@ class Frame:
                 for a, b, even, odd in data.get("heads", ())
             },
             slices={name: tuple(groups) for name, groups in data.get("slices", {}).items()},
+            spreads={name: Spread.from_json(spread) for name, spread in data.get("spreads", {}).items()},
+            untested=data.get("untested", {}),
+            seasonal=data.get("seasonal", False),
+            step=timedelta(seconds=data.get("step_s", 86400.0)),
+            edition=data.get("edition", 1 if data["columns"] else EDITION),
         )
 
 

@@ -1,7 +1,8 @@
 """What monitoring in order keeps between windows: for each series the capital of its bets and what they are laid against.
 
-Everything else is a function of a *set* of records; this is a fold over closed windows in the order of time. Each window is
-bet on once; records that arrive after it are counted and never bet on.
+Everything else is a function of a *set* of records; this is a fold over batches of records: closed windows in the order of
+time, and records that arrived after their window was bet on. Each record is bet on once. The log of batches says in which
+order, so that a replay gives the same figures.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +20,13 @@ import numpy as np
 from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
 from auditor.core.rows import Floats, Ints
-from auditor.core.window import format_time, parse_time
+from auditor.core.spread import Spread
+from auditor.core.window import Span, format_time, parse_time
 
-_MAGIC = b"AMS1"
+_MAGIC = b"AMS2"
+_READABLE = (b"AMS1", _MAGIC)
+LOGGED = 800
+"""Batches that the log keeps; records of a window before them are bet on no more."""
 LARGEST_LOG = 700.0
 """Wealth is reported up to exp of this, the last that is a finite number."""
 
@@ -35,12 +40,14 @@ class Bets:
     capital : ndarray of float64, shape (k,)
         Natural logarithm of the capital of each bet; before the first window all are -inf.
     bag : ndarray of int64, shape (g,)
-        Of a series that is ranked: how many values of the baseline, and of windows that looked like it, each group of bins
-        holds. Empty for a series that is held against a mean.
+        How many values of the baseline, and of windows that looked like it, each group holds. Empty for a series that is
+        held against a mean or bet on by window.
     ranks : ndarray of float64, shape (b,)
-        Of a series that is ranked: how often each tenth of the ranks was seen lately. Empty otherwise.
+        How often each coarse group was seen lately. Empty as `bag` is.
     limit : float or None
         The mean that a series is expected to keep.
+    spread : Spread or None
+        Means of the baseline's windows, and of those that looked like them, of a series that is bet on once a window.
     n : int
         Values bet on so far.
     score : float
@@ -57,6 +64,7 @@ class Bets:
     bag: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     ranks: Floats = field(default_factory=lambda: np.empty(0))
     limit: float | None = None
+    spread: Spread | None = None
     n: int = 0
     score: float = 0.0
     since: datetime | None = None
@@ -76,6 +84,15 @@ class Bets:
         return math.exp(min(self.log_wealth, LARGEST_LOG))
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that were bet on together: those of `span` up to drain `sequence` that were in no batch before."""
+
+    span: Span
+    sequence: int
+    n: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorState:
     """All series of one model against one baseline.
@@ -88,8 +105,10 @@ class MonitorState:
         The windows bet on lie between; nothing before `until` is ever bet on again.
     bets : mapping of str to Bets
         By column of the frame.
+    batches : tuple of Batch
+        In the order in which they were bet on, the last `LOGGED` of them.
     late : int
-        Records that arrived after their window had been bet on.
+        Records that arrived after their window had been bet on, and were in no batch.
     """
 
     model: str
@@ -98,7 +117,26 @@ class MonitorState:
     start: datetime
     until: datetime
     bets: Mapping[str, Bets] = field(default_factory=dict)
+    batches: tuple[Batch, ...] = ()
     late: int = 0
+
+    def sequence(self, span: Span) -> int | None:
+        """Drain sequence up to which the records of a window were bet on; None where the log has no batch of it."""
+        return max((batch.sequence for batch in self.batches if batch.span == span), default=None)
+
+    def accepts(self, span: Span, sequence: int) -> bool:
+        """Whether records of `span` up to drain `sequence` can still be bet on: a new window, or a late batch of a known one."""
+        last = self.sequence(span)
+        return span.start >= self.until if last is None else sequence > last
+
+    def logged(self, span: Span, sequence: int, n: int, bets: Mapping[str, Bets]) -> MonitorState:
+        """The state after a batch, with these bets."""
+        return replace(
+            self,
+            until=max(self.until, span.end),
+            bets=bets,
+            batches=(*self.batches, Batch(span, sequence, n))[-LOGGED:],
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON; floats survive exactly (shortest round-trip form), -inf as null."""
@@ -109,6 +147,7 @@ class MonitorState:
             "start": format_time(self.start),
             "until": format_time(self.until),
             "late": self.late,
+            "batches": [[format_time(b.span.start), format_time(b.span.end), b.sequence, b.n] for b in self.batches],
             "bets": {name: _plain(bets) for name, bets in sorted(self.bets.items())},
         }
 
@@ -122,6 +161,10 @@ class MonitorState:
             start=parse_time(data["start"]),
             until=parse_time(data["until"]),
             late=data["late"],
+            batches=tuple(
+                Batch(Span(parse_time(start), parse_time(end)), sequence, n)
+                for start, end, sequence, n in data.get("batches", ())
+            ),
             bets={name: _bets(plain) for name, plain in data["bets"].items()},
         )
 
@@ -132,6 +175,7 @@ def _plain(bets: Bets) -> dict[str, Any]:
         "bag": bets.bag.tolist(),
         "ranks": bets.ranks.tolist(),
         "limit": bets.limit,
+        "spread": bets.spread and bets.spread.as_json(),
         "n": bets.n,
         "score": bets.score,
         "since": bets.since and format_time(bets.since),
@@ -146,6 +190,7 @@ def _bets(plain: Mapping[str, Any]) -> Bets:
         bag=np.array(plain["bag"], np.int64),
         ranks=np.array(plain["ranks"], np.float64),
         limit=plain["limit"],
+        spread=Spread.from_json(plain["spread"]) if plain.get("spread") else None,
         n=plain["n"],
         score=plain["score"],
         since=parse_time(plain["since"]) if plain["since"] else None,
@@ -162,7 +207,7 @@ def encode_monitor(state: MonitorState) -> bytes:
 
 def decode_monitor(data: bytes) -> MonitorState:
     """The state that `encode_monitor` wrote, or StoreError `bad_monitor`."""
-    if data[:4] == _MAGIC:
+    if data[:4] in _READABLE:
         try:
             return MonitorState.from_json(json.loads(zlib.decompress(data[4:])))
         except (zlib.error, ValueError, KeyError, TypeError) as error:

@@ -61,7 +61,7 @@ def compared(
         if spec.view in NOT_DRIFT or (spec.detail and not details):
             continue
         n, n_baseline = now.get(name, 0), then.get(name, 0)
-        reason = _reason(spec, n, n_baseline, current, frame)
+        reason = frame.untested.get(name) or _reason(spec, n, n_baseline, current, frame)
         if not reason and kind != "vector" and _constant(kind, name, current, baseline):
             reason = "constant"
         yield _column(spec, n, n_baseline, reason, current, baseline)
@@ -133,6 +133,20 @@ def _constant(kind: str, name: str, current: WindowState, baseline: WindowState)
         return len(then) == 1 and now.keys() == then.keys()
     a, b = baseline.numeric[name].moments, current.numeric[name].moments
     return a.low == a.high == b.low == b.high
+
+
+def change_facts(spec: ColumnSpec, current: WindowState, baseline: WindowState) -> dict[str, Any]:
+    """What changed: the means of a numeric column, or the category whose share changed most and its shares."""
+    if spec.kind == "numeric":
+        now, then = current.numeric[spec.name].moments, baseline.numeric[spec.name].moments
+        return {"mean": now.mean, "baseline_mean": then.mean}
+    own, known = current.categorical[spec.name], baseline.categorical[spec.name]
+    share = {
+        code: (own.counts.get(code, 0) / own.n, known.counts.get(code, 0) / known.n)
+        for code in sorted({*own.counts, *known.counts})
+    }
+    most = max(share, key=lambda code: abs(share[code][0] - share[code][1]))
+    return {"category": most, "share": share[most][0], "baseline_share": share[most][1]}
 
 
 def distinct_rows(state: WindowState, name: str | None) -> NDArray[np.intp]:

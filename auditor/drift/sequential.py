@@ -1,11 +1,13 @@
-"""Monitoring in order: bets against "nothing changed", whose capital may be looked at after every window.
+"""Sequential monitoring: bets against "nothing changed", whose return may be looked at after every window.
 
-Each numeric column is ranked among the baseline and all windows since that looked like it; while nothing changes its
-conformal p-values are uniform and independent, and no bet on them can be expected to win. Half of the capital is with
-Simple Jumper (Vovk et al. 2021), which finds shifts, half with a histogram, which finds anything else. Agreement between
-two inputs is held against a lower limit of the baseline's mean. Every window a new unit of capital begins, so that a change
-after a quiet year is found as soon as one after a quiet day: the sum of all units is the e-detector of Shiryaev and Roberts
-(Shin, Ramdas and Rinaldo 2024), and it reaches c by chance at most once in c windows on average.
+Where rows are independent, each value of a column is ranked among the baseline and all windows since that looked like it;
+while nothing changes its conformal p-values are uniform and independent, and no bet on them has a positive expected return.
+Half of the capital is with Simple Jumper (Vovk et al. 2021), which finds shifts, half on the shares of groups of values,
+which finds anything else; on categories, all of it. Where windows vary more than their rows explain, one bet a window is
+laid on Student's t of the window's means. Agreement between two inputs is held against a lower limit of the baseline's
+mean. Every window a new unit of capital begins, so that a change after a quiet year is found as soon as one after a quiet
+day: the sum of all units is the e-detector of Shiryaev and Roberts (Shin, Ramdas and Rinaldo 2024), and it reaches c by
+chance at most once in c windows on average.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import ColumnSpec, Frame
@@ -25,27 +26,27 @@ from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.monitor import Bets, MonitorState
 from auditor.core.rows import Floats, Ints
+from auditor.core.spread import t_log_e
 from auditor.core.state import WindowState
 from auditor.core.window import Span
-from auditor.drift.compared import MIN_SAMPLES, Column, compared, pairs
-from auditor.statistics.distances import collapse, grouped
+from auditor.drift.compared import MIN_SAMPLES, Column, change_facts, compared, pairs
 from auditor.statistics.evalues import (
-    BINS,
     FRACTIONS,
     SLOPES,
     bernstein_lower,
     conformal_ranks,
-    histogram_gain,
     jumper_gains,
     lower_mean_gains,
+    share_gain,
 )
+from auditor.statistics.groups import COARSE, FINE, Groups, column_groups
+from auditor.statistics.spread import season_of, window_means
 
-GROUPS = 200
-"""Groups of a column's bins that values are told apart by: ranks need no more, and the bag stays small for ever."""
 SUSPECT = math.log(1e3)
 """A window that ends with more capital than this does not join the bag: what changed must not become what is normal."""
 CALM = 5.0
 """A rise is over when a window wins nothing and a change that goes on would have won this (log) since the peak."""
+_BETTABLE = ("", "below_min_samples")
 
 
 class Sequential:
@@ -54,10 +55,11 @@ class Sequential:
     Notes
     -----
     The rows are the window's sample (at most 2000) in the order of their hashed ids, which no cycle inside a window can
-    disturb. A rise that is over is forgotten: capital may be thrown away at any time without harm to the bound.
+    disturb; bets by window use all rows. A rise that is over is forgotten: capital may be thrown away at any time without
+    harm to the bound.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     by_slice = True
     metrics = (
@@ -93,54 +95,83 @@ class Sequential:
         """A monitor that has bet on nothing, for windows from `at` on; `pinned` is the baseline's id."""
         bets: dict[str, Bets] = {}
         for column in _monitored(baseline, baseline, frame):
-            if column.n_baseline >= MIN_SAMPLES and column.spec.name in frame.grids:
-                first = _first(column.spec, baseline, frame)
-                if first is not None:
-                    bets[column.spec.name] = first
+            known = column.reason in (*_BETTABLE, "constant") and column.n_baseline >= MIN_SAMPLES
+            first = _first(column.spec, baseline, frame) if known else None
+            if first is not None:
+                bets[column.spec.name] = first
         return MonitorState(model=frame.model, baseline=pinned, frame=frame.digest, start=at, until=at, bets=bets)
 
     def bet(
-        self, monitor: MonitorState, current: WindowState, baseline: WindowState, frame: Frame, span: Span
+        self,
+        monitor: MonitorState,
+        current: WindowState,
+        baseline: WindowState,
+        frame: Frame,
+        span: Span,
+        *,
+        sequence: int = 0,
     ) -> MonitorState:
-        """The monitor after the window `span`; as it was, when any of that time was bet on before."""
-        if span.start < monitor.until:
+        """The monitor after a batch of `span`: a new window, or records of an earlier one that arrived since it was bet on.
+
+        As it was, when records of `span` up to drain `sequence` were bet on before. A late batch adds no unit of capital.
+        """
+        if not monitor.accepts(span, sequence):
             return monitor
+        late = span.start < monitor.until
         found = dict(monitor.bets)
         taken = [
             column.spec
             for column in _monitored(current, baseline, frame)
-            if column.spec.name in monitor.bets and column.reason in ("", "below_min_samples")
+            if column.spec.name in monitor.bets and column.reason in _BETTABLE
         ]
-        ranked = [_ranked(spec, monitor.bets[spec.name], current, baseline, frame) for spec in taken if not spec.pair]
-        for spec, bets in _bet_ranked([one for one in ranked if one is not None], monitor, span):
-            found[spec.name] = bets
+        ranked: list[_Ranked] = []
         for spec in taken:
-            values = current.sample.numeric.get(spec.name)
-            if spec.pair and values is not None:
-                found[spec.name] = _bet_mean(spec, monitor.bets[spec.name], values, span)
-        return replace(monitor, until=span.end, bets=found)
+            bets = monitor.bets[spec.name]
+            if bets.spread is not None:
+                found[spec.name] = _bet_window(spec, bets, current, baseline, frame, span, late)
+            elif bets.limit is not None:
+                values = current.sample.numeric.get(spec.name)
+                if values is not None:
+                    found[spec.name] = _bet_mean(spec, bets, values, span, late)
+            else:
+                ranked += _ranked(spec, bets, current, baseline, frame)
+        found.update(_bet_ranked(ranked, span, late))
+        return monitor.logged(span, sequence, current.n, found)
 
     def read(
         self, monitor: MonitorState, current: WindowState, baseline: WindowState, frame: Frame
     ) -> Iterable[Reading]:
-        """What the monitor says after the window `current` was bet on, by column, then pair."""
+        """The e-values after the window `current` was bet on, by column, then pair."""
         for column in _monitored(current, baseline, frame):
             bets = monitor.bets.get(column.spec.name)
-            if bets is None and column.n_baseline >= MIN_SAMPLES:
+            if bets is None and column.n_baseline >= MIN_SAMPLES and column.spec.name not in frame.untested:
                 continue  # a pair on no known scale, or a column that the frame has no grid for
             yield _reading(column, bets, current, baseline)
 
 
 def _monitored(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
     yield from compared("numeric", current, baseline, frame)
+    yield from compared("categorical", current, baseline, frame)
     yield from pairs(current, baseline, frame)
 
 
 def _first(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Bets | None:
+    spread = frame.spreads.get(spec.name)
+    if spread is not None and (spread.dependent or frame.seasonal):
+        return Bets(capital=np.full(1, -math.inf), spread=spread)
+    if frame.seasonal:
+        return None
+    if spec.pair:
+        return _first_mean(spec, baseline)
+    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
+    if groups is None:
+        return None
+    coarse = _coarse(groups)
+    return Bets(capital=np.full(len(_stakes(spec)), -math.inf), bag=groups.counts, ranks=np.zeros(int(coarse[-1]) + 1))
+
+
+def _first_mean(spec: ColumnSpec, baseline: WindowState) -> Bets | None:
     column = baseline.numeric[spec.name]
-    if not spec.pair:
-        groups, counts = _grouping(spec, baseline, frame)
-        return Bets(capital=np.full(len(SLOPES) + 1, -math.inf), bag=grouped(counts, groups), ranks=np.zeros(BINS))
     shift, scale = _unit(spec)
     moments = column.moments
     if (moments.low + shift) * scale < -1e-9 or (moments.high + shift) * scale > 1 + 1e-9:
@@ -154,37 +185,64 @@ def _unit(spec: ColumnSpec) -> tuple[float, float]:
     return (0.0, 1.0) if spec.short == "concordance" else (1.0, 0.5)
 
 
-def _grouping(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> tuple[Ints, Ints]:
-    """Group of each bin, and the baseline's count of each bin."""
-    counts = baseline.numeric[spec.name].dense(len(frame.grids[spec.name].values))
-    return collapse(counts, GROUPS), counts
+# -- bets row by row ------------------------------------------------------------------------------------------------------
 
 
-# -- ranked columns -------------------------------------------------------------------------------------------------------
+def _stakes(spec: ColumnSpec) -> Floats:
+    """Shares of a new unit: on the slopes of ranks (numbers only), on shares learned anew and on those remembered."""
+    if spec.kind == "categorical":
+        return np.array([0.5, 0.5])
+    return np.array([*np.full(len(SLOPES), 0.5 / len(SLOPES)), 0.25, 0.25])
+
+
+def _coarse(groups: Groups) -> Ints:
+    """The coarse group of each group: about `COARSE` of them, and each frequent value by itself."""
+    if not len(groups.bins):
+        return np.arange(len(groups.counts))
+    total = int(groups.counts.sum())
+    middle = np.minimum((groups.mid_ranks() * COARSE).astype(np.int64), COARSE - 1)
+    alone = groups.counts * 2 * COARSE >= total
+    # Empty groups lie between two frequent values, or beyond the outermost.
+    alone |= groups.counts == 0
+    starts = np.concatenate([[False], (np.diff(middle) > 0) | alone[1:] | alone[:-1]])
+    return np.cumsum(starts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """A column's conformal p-values of one window; 0.5 in the rows that lack it."""
+    """A column's groups in one batch, by row; conformal p-values of numbers, 0.5 in the rows that lack it."""
 
     spec: ColumnSpec
     bets: Bets
-    p: Floats
-    there: NDArray[np.bool_]
+    coarse: Ints
+    own: Ints
     bag: Ints
+    p: Floats
 
 
-def _ranked(spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame) -> _Ranked | None:
+def _ranked(
+    spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame
+) -> Iterator[_Ranked]:
+    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
+    if groups is None:
+        return
+    coarse = _coarse(groups)
+    if spec.kind == "categorical":
+        words = current.sample.categorical.get(spec.name)
+        own = np.array([groups.of_code(word) for word in words if word is not None] if words is not None else [], int)
+        if len(own):
+            bag = bets.bag + np.bincount(own, minlength=len(bets.bag))
+            yield _Ranked(spec, bets, coarse, own, bag, np.empty(0))
+        return
     values = current.sample.numeric.get(spec.name)
     if values is None or not np.isfinite(values).any():
-        return None
+        return
     there = np.isfinite(values)
-    grid = frame.grids[spec.name]
-    groups, _ = _grouping(spec, baseline, frame)
-    own, bag = conformal_ranks(bets.bag, groups[grid.index(values[there])], _uniforms(current, spec.name)[there])
+    own = groups.bins[frame.grids[spec.name].index(values[there])]
+    known, bag = conformal_ranks(bets.bag, own, _uniforms(current, spec.name)[there])
     p = np.full(len(values), 0.5)
-    p[there] = own
-    return _Ranked(spec, bets, p, there, bag)
+    p[there] = known
+    yield _Ranked(spec, bets, coarse, own, bag, p)
 
 
 def _uniforms(current: WindowState, column: str) -> Floats:
@@ -197,21 +255,33 @@ def _uniforms(current: WindowState, column: str) -> Floats:
     return found
 
 
-def _bet_ranked(ranked: list[_Ranked], monitor: MonitorState, span: Span) -> Iterator[tuple[ColumnSpec, Bets]]:
-    if not ranked:
-        return
-    # What the capital from before is laid on, and below it the unit that begins with this window.
-    before = np.array([_shares(one.bets.capital[:-1]) for one in ranked])
-    weights = np.concatenate([before, np.full_like(before, 1 / len(SLOPES))])
-    gains, after = jumper_gains(weights, np.tile(np.column_stack([one.p for one in ranked]), 2))
-    k = len(ranked)
-    for i, one in enumerate(ranked):
-        gain, ranks = histogram_gain(one.bets.ranks, one.p[one.there])
-        held = _log_sum(one.bets.capital[:-1])
-        old = np.append(held + gains[i] + np.log(after[i]), one.bets.capital[-1] + gain)
-        new = np.append(gains[k + i] + np.log(after[k + i]), gain) + math.log(0.5)
-        bets = _settle(replace(one.bets, ranks=ranks), old, new, int(one.there.sum()), span)
-        yield one.spec, replace(bets, bag=one.bag) if bets.log_wealth < SUSPECT else bets
+def _bet_ranked(ranked: list[_Ranked], span: Span, late: bool) -> Iterator[tuple[str, Bets]]:
+    slopes = len(SLOPES)
+    numbers = [one for one in ranked if one.spec.kind == "numeric"]
+    moves: dict[str, tuple[Floats, Floats, float, Floats]] = {}
+    if numbers:
+        # What the capital from before is laid on, and below it the unit that begins with this window.
+        before = np.array([_shares(one.bets.capital[:slopes]) for one in numbers])
+        weights = np.concatenate([before, np.full_like(before, 1 / slopes)])
+        gains, after = jumper_gains(weights, np.tile(np.column_stack([one.p for one in numbers]), 2))
+        k = len(numbers)
+        for i, one in enumerate(numbers):
+            moves[one.spec.name] = (np.log(after[i]), np.log(after[k + i]), float(gains[i]), gains[k + i])
+    for one in ranked:
+        bag = np.bincount(one.coarse, one.bets.bag, len(one.bets.ranks)).astype(np.int64)
+        anew, _ = share_gain(bag, one.coarse[one.own], np.zeros(len(bag)))
+        learned, ranks = share_gain(bag, one.coarse[one.own], one.bets.ranks)
+        on_shares = np.array([anew, learned])
+        stakes = np.log(_stakes(one.spec))
+        if one.spec.name in moves:
+            old_shares, new_shares, gain, gain_new = moves[one.spec.name]
+            held = _log_sum(one.bets.capital[:slopes])
+            old = np.concatenate([held + gain + old_shares, one.bets.capital[slopes:] + on_shares])
+            new = np.concatenate([gain_new + new_shares + math.log(0.5), stakes[slopes:] + on_shares])
+        else:
+            old, new = one.bets.capital + on_shares, stakes + on_shares
+        bets = _settle(replace(one.bets, ranks=ranks), old, new, len(one.own), span, late)
+        yield one.spec.name, replace(bets, bag=one.bag) if bets.log_wealth < SUSPECT else bets
 
 
 def _shares(logs: Floats) -> Floats:
@@ -222,24 +292,47 @@ def _shares(logs: Floats) -> Floats:
     return np.asarray(found / found.sum(), np.float64)
 
 
-# -- pairs ----------------------------------------------------------------------------------------------------------------
+# -- bets on means --------------------------------------------------------------------------------------------------------
 
 
-def _bet_mean(spec: ColumnSpec, bets: Bets, values: Floats, span: Span) -> Bets:
+def _bet_window(
+    spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame, span: Span, late: bool
+) -> Bets:
+    """One bet on the window's means; where neighbouring windows are alike, on the share of a window that is new."""
+    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
+    assert bets.spread is not None
+    if groups is None:
+        return bets
+    counts = groups.of(current, spec.name)
+    n, means = int(counts.sum()), window_means(groups, counts)
+    season = season_of(bets.spread, span)
+    t = bets.spread.t(season, means, n, span.duration / frame.step)
+    if t is None:
+        return bets
+    gain = np.array([t_log_e(t, bets.spread.degrees) / bets.spread.lag])
+    after = _settle(bets, bets.capital + gain, gain, n, span, late)
+    if after.log_wealth >= SUSPECT or late:
+        return after
+    return replace(after, spread=bets.spread.with_window(season, means, n))
+
+
+def _bet_mean(spec: ColumnSpec, bets: Bets, values: Floats, span: Span, late: bool) -> Bets:
     shift, scale = _unit(spec)
     own = np.clip((values[np.isfinite(values)] + shift) * scale, 0.0, 1.0)
     if not len(own) or bets.limit is None:
         return bets
     gains = lower_mean_gains(bets.limit, own)
-    return _settle(bets, bets.capital + gains, gains - math.log(len(gains)), len(own), span)
+    return _settle(bets, bets.capital + gains, gains - math.log(len(gains)), len(own), span, late)
 
 
-# -- both -----------------------------------------------------------------------------------------------------------------
+# -- all of them ----------------------------------------------------------------------------------------------------------
 
 
-def _settle(bets: Bets, old: Floats, new: Floats, n: int, span: Span) -> Bets:
-    """Capital after a window: what was there, and the unit that began with it; the rise's beginning; a rise that is over."""
+def _settle(bets: Bets, old: Floats, new: Floats, n: int, span: Span, late: bool) -> Bets:
+    """Capital after a batch: what was there, and the unit that began with it; the rise's beginning; a rise that is over."""
     fresh = _log_sum(new)
+    if late:  # its window's unit began with the window
+        return replace(bets, capital=old, n=bets.n + n)
     grown = _log_sum(np.concatenate([old, new])) - float(np.logaddexp(bets.log_wealth, 0.0))
     # A first unit of luck (log 1) is no rise yet: it would date most changes too early.
     rising = bets.score > 1
@@ -279,9 +372,11 @@ def _log_sum(logs: Floats) -> float:
 
 def _reading(column: Column, bets: Bets | None, current: WindowState, baseline: WindowState) -> Reading:
     attributes = column.spec.attributes()
-    reason = "absent_in_baseline" if bets is None else column.reason
-    if bets is None or reason not in ("", "below_min_samples") or not bets.n:
-        known = reason if reason not in ("", "below_min_samples") else "not_bet"
+    reason = column.reason
+    if bets is None and not reason:
+        reason = "absent_in_baseline"
+    if bets is None or reason not in _BETTABLE or not bets.n:
+        known = reason if reason not in _BETTABLE else "not_bet"
         status = Status.INSUFFICIENT_DATA if known in ("absent_in_window", "not_bet") else Status.NOT_APPLICABLE
         return Reading(
             metric="drift.e_value",
@@ -291,8 +386,7 @@ def _reading(column: Column, bets: Bets | None, current: WindowState, baseline: 
             n_baseline=column.n_baseline,
             attributes=attributes,
         )
-    now, then = current.numeric[column.spec.name].moments, baseline.numeric[column.spec.name].moments
-    facts: dict[str, Any] = {"mean": now.mean, "baseline_mean": then.mean}
+    facts: dict[str, Any] = change_facts(column.spec, current, baseline)
     if bets.since is not None:
         facts |= {"rising_since": bets.since, "values": bets.rows}
     return Reading(

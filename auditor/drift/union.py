@@ -13,9 +13,10 @@ from auditor.core.catalogue import OWN_MODALITY, MetricSpec
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
 from auditor.core.state import WindowState
-from auditor.drift.compared import Column, compared
+from auditor.drift.compared import Column, change_facts, compared
 from auditor.statistics.distances import ks, total_variation
 from auditor.statistics.nulls import chi_square_p, ks_p
+from auditor.statistics.spread import window_p
 
 METRIC = "drift.union"
 VIEWS = ("signal", "output", "embedding", "uncertainty")
@@ -45,7 +46,7 @@ class Union:
     several inputs the answers have a reading of their own, `component=answers`.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     metrics = (
         MetricSpec(
@@ -148,16 +149,18 @@ def _test(column: Column, current: WindowState, baseline: WindowState, frame: Fr
         now, then = current.categorical[name].counts, baseline.categorical[name].counts
         codes = sorted({*now, *then})
         a, b = (np.array([side.get(code, 0) for code in codes], np.int64) for side in (then, now))
-        moved = b / b.sum() - a / a.sum()
-        most = int(np.abs(moved).argmax())
-        change = {"category": codes[most], "share": b[most] / b.sum(), "baseline_share": a[most] / a.sum()}
-        share = column.effective_baseline / column.n_baseline, column.effective / column.n
-        return _Finding(column, total_variation(a, b), chi_square_p(a, b, share), change)
+        p_value = window_p(name, "categorical", current, baseline, frame)
+        if p_value is None:
+            share = column.effective_baseline / column.n_baseline, column.effective / column.n
+            p_value = chi_square_p(a, b, share)
+        return _Finding(column, total_variation(a, b), p_value, change_facts(column.spec, current, baseline))
     x, y = baseline.numeric[name], current.numeric[name]
     size = len(frame.grids[name].values)
     distance, _ = ks(x.dense(size), y.dense(size))
-    change = {"mean": y.moments.mean, "baseline_mean": x.moments.mean}
-    return _Finding(column, distance, ks_p(distance, column.effective_baseline, column.effective), change)
+    p_value = window_p(name, "numeric", current, baseline, frame)
+    if p_value is None:
+        p_value = ks_p(distance, column.effective_baseline, column.effective)
+    return _Finding(column, distance, p_value, change_facts(column.spec, current, baseline))
 
 
 PLUGIN = Union()

@@ -12,30 +12,33 @@ from auditor.core.frame import Frame, Grid
 from auditor.core.measurement import Reading, Status
 from auditor.core.rows import Ints
 from auditor.core.state import WindowState
-from auditor.drift.compared import Column, compared
+from auditor.drift.compared import Column, change_facts, compared
 from auditor.statistics import distances
+from auditor.statistics.groups import COARSE, numeric_groups
 from auditor.statistics.nulls import chi_square_p, ks_p
+from auditor.statistics.spread import window_p
 
 _KEYS = ("column", "input", "modality")
 NUMERIC = ("drift.ks", "drift.psi", "drift.jensen_shannon", "drift.wasserstein")
 CATEGORICAL = ("drift.psi", "drift.jensen_shannon")
-PSI_BINS = 10
 
 
 class Univariate:
     """Distances of each column from its baseline.
 
     - `drift.ks`: largest gap between distribution functions; asymptotic p-value, conservative for ties and for the grid.
-    - `drift.psi`, `drift.jensen_shannon`: over ten bins of equal baseline mass (numeric) or over categories; their p-value
-      is Pearson's chi-square test on the same counts, to which PSI / (1/n + 1/m) converges and which keeps its level far
-      into the tail, where the PSI form exceeds it.
+    - `drift.psi`, `drift.jensen_shannon`: over ten groups of equal baseline mass, with a group of its own for each frequent
+      value and for the values between two of them (numeric), or over categories; their p-value is Pearson's chi-square test
+      on the same counts, to which PSI / (1/n + 1/m) converges and which keeps its level far into the tail, where the PSI
+      form exceeds it.
     - `drift.wasserstein`: earth mover's distance in standard deviations of the baseline; no p-value.
 
     Rows without a value are not counted: a missing input is the business of `input.missing_rate`. Payloads that repeat
-    count as fewer observations in every p-value. A column that has one value everywhere is left to say so.
+    count as fewer observations in every p-value. Where the baseline's windows vary more than their rows explain, p-values
+    compare window means instead (Student's t). A column with one value everywhere, an identifier and a counter have no figure.
     """
 
-    version = "2"
+    version = "3"
     needs_baseline = True
     by_slice = True
     metrics = (
@@ -150,12 +153,12 @@ class Univariate:
             if column.reason or grid is None:
                 yield from _without(column, NUMERIC)
             else:
-                yield from _numeric(column, grid, current, baseline)
+                yield from _numeric(column, grid, current, baseline, frame)
         for column in compared("categorical", current, baseline, frame):
             if column.reason:
                 yield from _without(column, CATEGORICAL)
             else:
-                yield from _categorical(column, current, baseline)
+                yield from _categorical(column, current, baseline, frame)
 
 
 def _without(column: Column, metrics: tuple[str, ...]) -> Iterator[Reading]:
@@ -170,7 +173,9 @@ def _without(column: Column, metrics: tuple[str, ...]) -> Iterator[Reading]:
         )
 
 
-def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowState) -> Iterator[Reading]:
+def _numeric(
+    column: Column, grid: Grid, current: WindowState, baseline: WindowState, frame: Frame
+) -> Iterator[Reading]:
     now, then = current.numeric[column.spec.name], baseline.numeric[column.spec.name]
     size = len(grid.values)
     a, b = then.dense(size), now.dense(size)
@@ -192,10 +197,13 @@ def _numeric(column: Column, grid: Grid, current: WindowState, baseline: WindowS
         )
 
     distance, bound = distances.ks(a, b)
-    yield reading("drift.ks", distance, ks_p(distance, column.effective_baseline, column.effective), bound)
-    groups = distances.collapse(a, PSI_BINS)
+    by_window = window_p(column.spec.name, "numeric", current, baseline, frame)
+    p_value = ks_p(distance, column.effective_baseline, column.effective) if by_window is None else by_window
+    yield reading("drift.ks", distance, p_value, bound)
+    groups = numeric_groups(a, grid.atoms, COARSE).bins
     coarse_a, coarse_b = distances.grouped(a, groups), distances.grouped(b, groups)
-    p_value = chi_square_p(coarse_a, coarse_b, (column.effective_baseline / then.n, column.effective / now.n))
+    if by_window is None:
+        p_value = chi_square_p(coarse_a, coarse_b, (column.effective_baseline / then.n, column.effective / now.n))
     # The bins are part of these figures' definition, and their counts are exact.
     yield reading("drift.psi", distances.psi(coarse_a, coarse_b), p_value, exact=True)
     yield reading("drift.jensen_shannon", distances.jensen_shannon(coarse_a, coarse_b), p_value, exact=True)
@@ -226,15 +234,15 @@ def _wasserstein(grid: Grid, then: NumericState, a: Ints, now: NumericState, b: 
     return value, bound
 
 
-def _categorical(column: Column, current: WindowState, baseline: WindowState) -> Iterator[Reading]:
+def _categorical(column: Column, current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Reading]:
     now, then = current.categorical[column.spec.name].counts, baseline.categorical[column.spec.name].counts
     codes = sorted({*now, *then})
     a = np.array([then.get(code, 0) for code in codes], np.int64)
     b = np.array([now.get(code, 0) for code in codes], np.int64)
-    p_value = chi_square_p(a, b, (column.effective_baseline / column.n_baseline, column.effective / column.n))
-    change = b / b.sum() - a / a.sum()
-    most = int(np.abs(change).argmax())
-    facts = {"category": codes[most], "share": b[most] / b.sum(), "baseline_share": a[most] / a.sum()}
+    p_value = window_p(column.spec.name, "categorical", current, baseline, frame)
+    if p_value is None:
+        p_value = chi_square_p(a, b, (column.effective_baseline / column.n_baseline, column.effective / column.n))
+    facts = change_facts(column.spec, current, baseline)
     for metric, value in (
         ("drift.psi", distances.psi(a, b)),
         ("drift.jensen_shannon", distances.jensen_shannon(a, b)),

@@ -53,12 +53,14 @@ def grouped(counts: Ints, groups: Ints) -> Ints:
 
 
 def psi(baseline: Ints, current: Ints) -> float:
-    """Population stability index: sum (q - p) ln(q / p) over bins; an empty bin counts as half an observation.
+    """Population stability index: sum (q - p) ln(q / p) over bins; a bin that is empty on one side counts as half an
+    observation there, one that is empty on both is left out.
 
     >>> round(psi(np.array([50, 50]), np.array([60, 40])), 4)
     0.0405
     """
-    p, q = np.maximum(baseline, 0.5) / baseline.sum(), np.maximum(current, 0.5) / current.sum()
+    some = baseline + current > 0
+    p, q = np.maximum(baseline[some], 0.5) / baseline.sum(), np.maximum(current[some], 0.5) / current.sum()
     return float(((q - p) * np.log(q / p)).sum())
 
 

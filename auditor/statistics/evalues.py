@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.rows import Floats
+from auditor.core.rows import Floats, Ints
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.95)
 """Bets of the lower-mean process, as fractions of the largest allowed."""
-JUMP_RATE = 0.01
+JUMP_RATE = 0.001
+"""Rate at which capital moves between slopes; units that start later need no more."""
 SLOPES = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 BINS = 10
 LARGEST_LOG = 700.0
@@ -145,10 +146,12 @@ def _log_mean(logs: Floats) -> float:
 
 # -- many series at once --------------------------------------------------------------------------------------------------
 
-RANK_PRIOR = 10.0
-"""Weight of 'all ranks alike' in each tenth, in values: what learning a histogram of nothing costs."""
-RANK_MEMORY = 500.0
-"""Values that the histogram remembers from one block to the next."""
+SHARE_PRIOR = 100.0
+"""Weight, in values, of "shares as in the bag": what learning shares of nothing costs."""
+SHARE_SEED = 0.1
+"""Weight of all groups that the bag has next to no value of, together."""
+SHARE_MEMORY = 500.0
+"""Values that shares are remembered by from one block to the next."""
 
 
 def conformal_ranks(
@@ -221,21 +224,45 @@ def jumper_gains(weights: Floats, p: Floats) -> tuple[Floats, Floats]:
     return np.log(totals[:, :, 0]).sum(axis=0), found
 
 
-def histogram_gain(ranks: Floats, p: Floats) -> tuple[float, Floats]:
-    """A histogram of the p-values before bets on the next one: log of what one unit grew by, and the counts afterwards.
+def share_gain(bag: Ints, groups: Ints, known: Floats) -> tuple[float, Floats]:
+    """Bets on the group of each value, by the shares of groups that the values before it had.
 
-    >>> gain, _ = histogram_gain(np.zeros(10), np.full(200, 0.31))
+    With c_g of N values of the bag in group g, the value itself included, a stake of q_g pays q_g N / c_g. While values are
+    exchangeable with the bag's, each of the N is as likely to be the last one, so that the mean payment is the sum of q
+    over the groups there are: at most 1. A group that the bag hardly has pays most.
+
+    Parameters
+    ----------
+    bag : ndarray of int, shape (g,)
+        Values seen before, by group.
+    groups : ndarray of int, shape (n,)
+    known : ndarray of float64, shape (g,)
+        Values of earlier blocks that shares are learned from.
+
+    Returns
+    -------
+    gain : float
+        Logarithm of what one unit grew by.
+    known : ndarray of float64, shape (g,)
+        With the values added; at most `SHARE_MEMORY` of the earlier ones count.
+
+    Examples
+    --------
+    >>> gain, _ = share_gain(np.array([500, 500, 0]), np.full(50, 2), np.zeros(3))
     >>> gain > 150
     True
     """
-    known = ranks * min(1.0, RANK_MEMORY / max(float(ranks.sum()), 1.0))
-    place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
-    hits = np.zeros((len(p) + 1, BINS))
-    hits[np.arange(1, len(p) + 1), place] = 1
-    counts = np.cumsum(hits, axis=0) + known
-    before = counts[:-1][np.arange(len(p)), place] + RANK_PRIOR
-    total = counts[:-1].sum(axis=1) + RANK_PRIOR * BINS
-    return float(np.log(BINS * before / total).sum()), counts[-1]
+    known = known * min(1.0, SHARE_MEMORY / max(float(known.sum()), 1.0))
+    hits = np.zeros((len(groups) + 1, len(bag)))
+    hits[np.arange(1, len(groups) + 1), groups] = 1
+    counts = np.cumsum(hits, axis=0)
+    before, row = counts[:-1][np.arange(len(groups)), groups], np.arange(len(groups))
+    total = float(bag.sum())
+    rare = bag * SHARE_PRIOR < total
+    stake = SHARE_PRIOR * bag / total + np.where(rare, SHARE_SEED / max(int(rare.sum()), 1), 0.0) + known
+    share = (stake[groups] + before) / (float(stake.sum()) + row)
+    gain = np.log(share * (total + row + 1) / (bag[groups] + before + 1)).sum()
+    return float(gain), counts[-1] + known
 
 
 def lower_mean_gains(limit: float, values: Floats) -> Floats:

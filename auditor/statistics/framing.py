@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
 
 import numpy as np
 
-from auditor.core.frame import GRID_BINS, Frame
+from auditor.core.frame import GRID_BINS, Frame, Grid
 from auditor.core.identity import hash64
-from auditor.core.rows import Floats, Rows
+from auditor.core.payloads import payload_hashes
+from auditor.core.rows import Floats, Rows, Strings
+from auditor.core.spread import Spread
+from auditor.core.state import CategoricalState
+from auditor.core.window import DAY, HOUR, Span, from_us
 from auditor.statistics.columns import column_spec, comparable_pairs, derive, word_columns
 from auditor.statistics.grids import fit_grid
+from auditor.statistics.groups import FINE, category_groups, numeric_groups
 from auditor.statistics.projections import fit_projection
+from auditor.statistics.spread import Tiling, fit_spread, share_variances, untested
 from auditor.statistics.views import class_columns, fit_views, gap_vectors, id_hashes, is_odd, view_columns
 
 DETAIL_BINS = 512
 """Most bins of a class's or a component's grid: there are many of them, and a KS distance is off by 1 / 416 at most."""
 
 
-def fit_frame(rows: Rows) -> Frame:
+def fit_frame(rows: Rows, *, span: Span | None = None, step: timedelta = DAY, seasonal: bool = False) -> Frame:
     """The frame of a baseline: a grid for every numeric column, derived ones included, a projection for every vector.
+
+    Over the windows of length `step` in `span` (by default the hours that hold `rows`) each column's spread is measured,
+    by hour of the week where the baseline is seasonal.
 
     Inputs whose heads score the same number of classes are paired (concordance), and so are those whose embeddings have
     the same dimension (cosine); embeddings that share no space get canonical directions instead.
@@ -39,7 +50,8 @@ def fit_frame(rows: Rows) -> Frame:
         finite = values[np.isfinite(values)]
         spec = column_spec(name, "numeric", rows.modality)
         if len(finite):
-            grids[name] = fit_grid(finite, DETAIL_BINS if spec.detail else GRID_BINS)
+            atoms = _distinct(values, rows, spec.input)
+            grids[name] = fit_grid(finite, DETAIL_BINS if spec.detail else GRID_BINS, atoms)
             specs[name] = spec
         elif specs.get(name) == spec:
             del specs[name]
@@ -50,8 +62,17 @@ def fit_frame(rows: Rows) -> Frame:
         if len(known):
             projections[name] = fit_projection(known, seed=hash64(name) % 2**32)
             specs[name] = column_spec(name, "vector", rows.modality)
+    if span is None:
+        span = Span(from_us(int(rows.time_us.min())), from_us(int(rows.time_us.max()) + 1)).widen(HOUR)
+    tiling = Tiling.of(rows.time_us, span, step, seasonal)
+    spreads = _spreads(numeric, word_columns(rows), grids, tiling)
+    typical = [name for name in spreads if not specs[name].detail and specs[name].view != "service"]
     return Frame(
         rows.model,
+        spreads=dict(sorted(share_variances(spreads, typical).items())),
+        untested=untested({n: numeric[n] for n in grids if not specs[n].detail}, word_columns(rows), rows.time_us),
+        step=step,
+        seasonal=seasonal,
         columns=dict(sorted(specs.items())),
         grids=dict(sorted(grids.items())),
         projections=dict(sorted(projections.items())),
@@ -60,6 +81,38 @@ def fit_frame(rows: Rows) -> Frame:
         folds=folds,
         heads=heads,
     )
+
+
+def _spreads(
+    numeric: Mapping[str, Floats], categorical: Mapping[str, Strings], grids: Mapping[str, Grid], tiling: Tiling
+) -> dict[str, Spread]:
+    """By column, how it varies between the baseline's windows."""
+    found = {}
+    for name, grid in grids.items():
+        known = np.isfinite(numeric[name])
+        of_row = np.full(len(known), -1, np.int64)
+        bins = grid.index(numeric[name][known])
+        groups = numeric_groups(np.bincount(bins, minlength=len(grid.values)), grid.atoms, FINE)
+        of_row[known] = groups.bins[bins]
+        found[name] = fit_spread(groups, of_row, tiling)
+    for name, words in categorical.items():
+        values = words.tolist()
+        counts = Counter(word for word in values if word is not None)
+        if counts:
+            kinds = category_groups(CategoricalState.of(counts).counts)
+            places = [-1 if word is None else kinds.of_code(word) for word in values]
+            found[name] = fit_spread(kinds, np.array(places, np.int64), tiling)
+    return {name: spread for name, spread in found.items() if spread is not None}
+
+
+def _distinct(values: Floats, rows: Rows, input_: str | None) -> Floats:
+    """The column's finite values, each payload's once: a repeated payload makes no value frequent."""
+    known = np.isfinite(values)
+    if input_ is None or input_ not in rows.commitment:
+        return values[known]
+    hashes, committed = payload_hashes(rows.commitment[input_])
+    _, first = np.unique(hashes[known & committed], return_index=True)
+    return np.concatenate([values[known & committed][first], values[known & ~committed]])
 
 
 def _mean(values: Floats | None) -> float:

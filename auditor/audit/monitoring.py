@@ -81,8 +81,8 @@ def follow(
     if fresh or (before is None and state.batches and state.batches[-1].span == span):
         readings = list(plugin.read(state, current, reference, frame))
     else:
-        readings, late = _said(before, pinned.id, current.n, plugin.metrics[0].name)
-        state = replace(state, late=state.late + late) if late else state
+        readings, missed = _said(before, pinned.id, current.n, plugin.metrics[0].name)
+        state = replace(state, late=state.late + missed) if missed else state
     unit = {spec.name: spec.unit for spec in plugin.metrics}
     return state, [
         place(

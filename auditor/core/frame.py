@@ -143,7 +143,7 @@ class Grid:
     def _cells(self) -> _Cells:
         return _Cells.of(self.edges)
 
-    def __getstate__(self) -> dict[str, Floats]:
+    def __getstate__(self) -> dict[str, NDArray]:
         return {
             "edges": self.edges,
             "values": self.values,

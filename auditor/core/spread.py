@@ -149,10 +149,22 @@ class Spread:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spread:
         """The spread that `as_json` wrote."""
+
+        def floats(name: str) -> Floats:
+            return np.array(data[name], np.float64)
+
         return cls(
-            **{name: np.array(data[name], np.int64) for name in ("seasons", "windows", "rows")},
-            **{name: np.array(data[name], np.float64) for name in ("means", "squares", "within")},
-            **{name: data[name] for name in ("freedom", "inverse", "common", "lag", "dependent")},
+            seasons=np.array(data["seasons"], np.int64),
+            windows=np.array(data["windows"], np.int64),
+            rows=np.array(data["rows"], np.int64),
+            means=floats("means"),
+            squares=floats("squares"),
+            within=floats("within"),
+            freedom=data["freedom"],
+            inverse=data["inverse"],
+            common=data["common"],
+            lag=data["lag"],
+            dependent=data["dependent"],
         )
 
 

@@ -1,5 +1,4 @@
-"""Fitting the grid of a numeric column: a bin for each frequent value, equal-mass bins for the others, and wide ones
-beyond the baseline's range."""
+"""Fitting the grid of a numeric column: bins for frequent values, bins of equal mass, wide bins beyond the range."""
 
 from __future__ import annotations
 

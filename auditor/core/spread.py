@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, stdtr
 
 from auditor.core.rows import Floats, Ints
 
@@ -19,8 +18,6 @@ ANY_SEASON = -1
 PRIOR_FREEDOM = 4.0
 """Degrees of freedom that the variance common to all columns is worth (Smyth 2004)."""
 MIN_FREEDOM = 3.0
-SCALES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 64.0])
-"""By how much the alternative widens the t distribution; 1 keeps the stake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,25 +163,3 @@ class Spread:
             lag=data["lag"],
             dependent=data["dependent"],
         )
-
-
-def t_p(t: Floats, degrees: float) -> float:
-    """Two-sided p-value of the largest of s t statistics, Bonferroni's."""
-    return float(min(1.0, len(t) * 2.0 * stdtr(degrees, -float(np.abs(t).max()))))
-
-
-def t_log_e(t: Floats, degrees: float) -> float:
-    """Logarithm of an e-value: mean over scores and scales c of the likelihood ratio of c T to T, T Student's t.
-
-    >>> t_log_e(np.array([0.3]), 27.0) < 0 < t_log_e(np.array([8.0]), 27.0)
-    True
-    """
-    wide = _log_t(t[:, None] / SCALES, degrees) - np.log(SCALES)
-    ratio = wide - _log_t(t[:, None], degrees)
-    return float(logsumexp(ratio) - np.log(ratio.size))
-
-
-def _log_t(t: Floats, degrees: float) -> Floats:
-    half = (degrees + 1) / 2
-    found: Floats = gammaln(half) - gammaln(degrees / 2) - np.log(degrees * np.pi) / 2 - half * np.log1p(t**2 / degrees)
-    return found

@@ -26,7 +26,6 @@ from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.monitor import Bets, MonitorState
 from auditor.core.rows import Floats, Ints
-from auditor.core.spread import t_log_e
 from auditor.core.state import WindowState
 from auditor.core.window import Span
 from auditor.drift.compared import MIN_SAMPLES, Column, change_facts, compared, pairs
@@ -38,6 +37,7 @@ from auditor.statistics.evalues import (
     jumper_gains,
     lower_mean_gains,
     share_gain,
+    t_log_e,
 )
 from auditor.statistics.groups import COARSE, FINE, Groups, column_groups
 from auditor.statistics.spread import season_of, window_means

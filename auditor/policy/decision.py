@@ -9,6 +9,9 @@ from enum import StrEnum
 from auditor.core.measurement import Interval, Measurement, Status
 from auditor.policy.schema import Condition
 
+WITHIN_CHANCE = 0.05
+"""A figure beyond a limit whose bets won less than the inverse of this is what chance gives in a window of that size."""
+
 
 class Truth(StrEnum):
     """What the evidence says about a rule."""
@@ -139,6 +142,8 @@ def decide(
             return _same(Truth.UNKNOWN, "no_p_value", measurement, over)
         if not condition.has_limit:
             point = Truth.FALSE if level <= alpha else Truth.TRUE
+        if point is Truth.FALSE and e_value is not None and level > WITHIN_CHANCE:
+            return Finding(Truth.TRUE, Truth.TRUE, "", measurement, over, e_value)
         if point is Truth.FALSE and level > alpha:
             # Bets keep what they won while a change lasts: once they fall below the level, it has ended or never was.
             alert = Truth.UNKNOWN if e_value is None else Truth.TRUE

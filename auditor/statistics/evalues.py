@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
 
 from auditor.core.rows import Floats, Ints
 
@@ -269,3 +270,26 @@ def lower_mean_gains(limit: float, values: Floats) -> Floats:
     """Bets that the mean of values in [0, 1] is below `limit`: log of what each of them grew by, shape (5,)."""
     gains: Floats = np.log1p(np.array(FRACTIONS) / (1 - limit) * (limit - values[:, None])).sum(axis=0)
     return gains
+
+
+# -- by window ------------------------------------------------------------------------------------------------------------
+
+SCALES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 64.0])
+"""By how much the alternative widens the t distribution; 1 keeps the stake."""
+
+
+def t_log_e(t: Floats, degrees: float) -> float:
+    """Logarithm of an e-value: mean over scores and scales c of the likelihood ratio of c T to T, T Student's t.
+
+    >>> t_log_e(np.array([0.3]), 27.0) < 0 < t_log_e(np.array([8.0]), 27.0)
+    True
+    """
+    wide = _log_t(t[:, None] / SCALES, degrees) - np.log(SCALES)
+    ratio = wide - _log_t(t[:, None], degrees)
+    return float(logsumexp(ratio) - np.log(ratio.size))
+
+
+def _log_t(t: Floats, degrees: float) -> Floats:
+    half = (degrees + 1) / 2
+    found: Floats = gammaln(half) - gammaln(degrees / 2) - np.log(degrees * np.pi) / 2 - half * np.log1p(t**2 / degrees)
+    return found

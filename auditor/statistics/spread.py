@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import chdtrc, stdtr
 from scipy.stats import rankdata
 
 from auditor.core.frame import Frame
 from auditor.core.rows import Floats, Ints, Strings
-from auditor.core.spread import ANY_SEASON, MIN_FREEDOM, Spread, t_p
+from auditor.core.spread import ANY_SEASON, MIN_FREEDOM, Spread
 from auditor.core.state import WindowState
 from auditor.core.window import Span, from_us, hour_of_week, to_us
 from auditor.statistics.groups import FINE, Groups, column_groups
@@ -150,6 +150,11 @@ def window_means(groups: Groups, counts: Ints) -> Floats:
     """Mean scores of a window with these counts by group, shape (s,)."""
     found: Floats = counts @ scores(groups) / max(int(counts.sum()), 1)
     return found
+
+
+def t_p(t: Floats, degrees: float) -> float:
+    """Two-sided p-value of the largest of s t statistics, Bonferroni's."""
+    return float(min(1.0, len(t) * 2.0 * stdtr(degrees, -float(np.abs(t).max()))))
 
 
 def window_p(

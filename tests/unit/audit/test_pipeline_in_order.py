@@ -76,7 +76,7 @@ def pipeline(tmp_path: Path, *days: Rows) -> Pipeline:
         intake=Quiet(),
         engine=LOCAL,
         measurers={name: registry.load("drift", name) for name in ("sequential", "univariate", "missingness")},
-        policies=load_policies([shipped("policies") / "sequential.yaml"], vocabulary),
+        policies=load_policies([shipped("policies") / "starter.yaml"], vocabulary),
         sinks={},
         artifacts=tmp_path,
         settings=Settings(),

@@ -45,7 +45,7 @@ def test_the_starter_pack_needs_nothing_but_itself():
         "its inputs' kinds give advice"
     )
     asked = {control.metric for control in starter.controls}
-    assert {"drift.ks", "input.missing_rate", "fairness.accuracy.difference", "quality.accuracy"} <= asked
+    assert {"drift.jensen_shannon", "input.missing_rate", "fairness.accuracy.difference", "quality.accuracy"} <= asked
     assert {"alignment.concordance.ratio", "energy.per_inference.ratio", "capture.loss"} <= asked
 
 

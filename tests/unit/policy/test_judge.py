@@ -98,8 +98,11 @@ def test_bets_that_fell_below_the_level_end_an_alert_and_no_bets_leave_the_p_val
     figure = drifted(days, "a", 0.3)
     assert only(days.next(figure, bet(days, figure, 1e9))).state is State.FIRING
     figure = drifted(days, "a", 0.16)
-    found = only(days.next(figure, bet(days, figure, 3.0)))
+    found = only(days.next(figure, bet(days, figure, 30.0)))
     assert (found.verdict, found.reason, found.state) == (Word.INSUFFICIENT_EVIDENCE, "not_significant", State.OK)
+    figure = drifted(days, "a", 0.16)
+    found = only(days.next(figure, bet(days, figure, 3.0)))
+    assert (found.verdict, found.state) == (Word.PASS, State.OK), "what chance gives in a window of that size"
     assert only(days.next(drifted(days, "a", 0.3, 1e-9))).verdict is Word.FAIL
     assert only(days.next(drifted(days, "a", 0.3, 1e-2))).state is State.FIRING
 

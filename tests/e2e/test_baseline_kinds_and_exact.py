@@ -57,7 +57,7 @@ def test_from_pinning_to_an_exact_audit(home: Path, capsys: pytest.CaptureFixtur
     day = ("--since", format_time(START + 7 * DAY), "--until", format_time(START + 8 * DAY))
     code, audit = said(capsys, "audit", *day, "--exact", *at)
     assert code == 1
-    (alert,) = [alert for alert in audit["alerts"]["opened"] if alert["kind"] == "image"]
+    (alert,) = [a for a in audit["alerts"]["opened"] if a["kind"] == "image" and a["control"].startswith("drift")]
     assert len(alert["examples"]) == 5
     assert alert["budget_share"] > 0
     exact = {(entry["metric"], entry["attributes"].get("column")): entry for entry in audit["exact"]}

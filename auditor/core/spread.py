@@ -99,6 +99,16 @@ class Spread:
         found: Floats = (means - self.means[at]) / np.sqrt(variance)
         return found
 
+    def around(self, means: Floats, rows: int) -> Spread:
+        """The same variances around other means, of a part of the baseline or of another time; of one season."""
+        return replace(
+            self,
+            seasons=np.array([ANY_SEASON]),
+            windows=np.array([max(int(self.windows.mean()), 1) if len(self.windows) > 1 else int(self.windows[0])]),
+            rows=np.array([rows]),
+            means=means[None],
+        )
+
     def with_window(self, season: int, means: Floats, n: int) -> Spread:
         """The spread with one more window."""
         place = np.flatnonzero(self.seasons == season)

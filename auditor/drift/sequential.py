@@ -26,6 +26,7 @@ from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.monitor import Bets, MonitorState
 from auditor.core.rows import Floats, Ints
+from auditor.core.spread import Spread
 from auditor.core.state import WindowState
 from auditor.core.window import Span
 from auditor.drift.compared import MIN_SAMPLES, Column, change_facts, compared, pairs
@@ -157,10 +158,9 @@ def _monitored(current: WindowState, baseline: WindowState, frame: Frame) -> Ite
 
 def _first(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Bets | None:
     spread = frame.spreads.get(spec.name)
-    if spread is not None and (spread.dependent or frame.seasonal):
-        return Bets(capital=np.full(1, -math.inf), spread=spread)
-    if frame.seasonal:
-        return None
+    if frame.seasonal or (spread is not None and spread.dependent):
+        own = _own_spread(spec, spread, baseline, frame)
+        return None if own is None else Bets(capital=np.full(1, -math.inf), spread=own)
     if spec.pair:
         return _first_mean(spec, baseline)
     groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
@@ -168,6 +168,20 @@ def _first(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Bets | None
         return None
     coarse = _coarse(groups)
     return Bets(capital=np.full(len(_stakes(spec)), -math.inf), bag=groups.counts, ranks=np.zeros(int(coarse[-1]) + 1))
+
+
+def _own_spread(spec: ColumnSpec, spread: Spread | None, baseline: WindowState, frame: Frame) -> Spread | None:
+    """The spread around this baseline's mean, which may be that of one slice; None where it cannot be had."""
+    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
+    if spread is None or groups is None:
+        return None
+    counts = groups.of(baseline, spec.name)
+    means, n = window_means(groups, counts), int(counts.sum())
+    if len(means) != len(spread.within):
+        return None  # a slice with other categories
+    if frame.seasonal:
+        return spread if n >= 0.9 * int(spread.rows.sum()) else None
+    return spread.around(means, n)
 
 
 def _first_mean(spec: ColumnSpec, baseline: WindowState) -> Bets | None:

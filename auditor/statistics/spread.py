@@ -167,9 +167,12 @@ def window_p(
     groups = groups or column_groups(name, kind, baseline, frame, FINE)
     if groups is None:
         return None
-    counts = groups.of(current, name)
-    means = window_means(groups, counts)
-    if len(means) != len(spread.within):
-        return None
-    t = spread.t(season_of(spread, current.span), means, int(counts.sum()), current.span.duration / frame.step)
+    centre, counts = groups.of(baseline, name), groups.of(current, name)
+    middle = window_means(groups, centre)
+    if len(middle) != len(spread.within):
+        return None  # a part of the baseline that has other categories
+    # The reference may be a part of the baseline, or another time.
+    t = spread.around(middle, int(centre.sum())).t(
+        ANY_SEASON, window_means(groups, counts), int(counts.sum()), current.span.duration / frame.step
+    )
     return None if t is None else t_p(t, spread.degrees)

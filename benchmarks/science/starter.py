@@ -30,7 +30,7 @@ from auditor.drift.sequential import PLUGIN
 from auditor.drift.univariate import PLUGIN as UNIVARIATE
 from auditor.policy.budget import allowance
 from auditor.policy.loader import load_policies
-from auditor.registry import catalogue
+from auditor.registry import vocabulary
 from auditor.shipped import shipped
 from auditor.statistics.framing import fit_frame
 
@@ -43,7 +43,7 @@ KINDS = ("clean", "weekday", "ar hours", "clustered", "elec2-like")
 
 def level(columns: int = COLUMNS) -> float:
     """What an e-value has to reach before the starter pack alerts."""
-    (policy,) = load_policies([shipped("policies") / "starter.yaml"], catalogue()).policies
+    (policy,) = load_policies([shipped("policies") / "starter.yaml"], vocabulary()).policies
     share = allowance(policy, timedelta(days=1), columns)
     assert share is not None
     return math.log(1 / share.alpha)

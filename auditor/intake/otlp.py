@@ -265,6 +265,7 @@ def _plain_spans(body: bytes, names: str | tuple[str, ...]) -> list[Span] | None
                             (event.name, _whole(event.time_unix_nano), _plain_attributes(event.attributes))
                             for event in span.events
                         ),
+                        bytes.fromhex(span.parent_span_id).hex(),
                     )
                     found.append(made)
     except (msgspec.DecodeError, ValueError, RecursionError):

@@ -159,7 +159,7 @@ def test_two_spans_of_one_call_are_one_record_with_its_contents(served: Any, ins
             assert client.post("/v1/traces", json=body).status_code == 200
             if number == 0:
                 served.wait(lambda: rows_of(served.home, model, day).n == 1, 60)
-        marker = {**span("3" * 16, ""), "traceId": "c" * 32}
+        marker = {**span("3" * 16, ""), "traceId": ("c" if inside_first else "d") * 32}
         client.post("/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": [marker]}]}]})
 
     def words() -> list[float] | None:

@@ -389,7 +389,16 @@ SPELLINGS: list[Any] = [
 
 @pytest.mark.parametrize("value", SPELLINGS)
 @pytest.mark.parametrize(
-    "of_span", [{}, {"traceId": "0A"}, {"trace_id": "0a"}, {"startTimeUnixNano": START}, {"kind": 3}]
+    "of_span",
+    [
+        {},
+        {"traceId": "0A"},
+        {"trace_id": "0a"},
+        {"parentSpanId": "0B"},
+        {"parentSpanId": ""},
+        {"startTimeUnixNano": START},
+        {"kind": 3},
+    ],
 )
 def test_the_short_way_through_json_leads_where_protobufs_does(value: Any, of_span: dict[str, Any]) -> None:
     data = export()

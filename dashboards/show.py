@@ -177,7 +177,7 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
                 st.badge(f"without the waiver: {vocabulary.WORDS[item.underlying][0]}", color="gray")
             st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
             st.markdown(f":gray[{safe(wording.where(item))}]", width="content")
-        st.markdown(safe(wording.untitled(item.explanation, evidence.rules.title(item))))
+        st.markdown(safe(wording.capital(wording.body(item))))
         details = [vocabulary.FORCES[item.force], f"window of {wording.window(Span(item.start, item.end))}"]
         if item.n:
             details.append(f"n = {item.n:,}")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from typing import Any
 
-from auditor import wording
 from auditor.core.catalogue import ALERTS
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
-from auditor.core.window import Span, format_time
-from auditor.wording.verdicts import before_next, first_sentence
-
-ALONE = "Each input taken alone: "
-NOW = r"\bnow\b"
-"""What a figure's note calls its window; told of an alert that is over, that was then."""
+from auditor.core.window import format_time
+from auditor.wording.verdicts import told_all
 
 History = Callable[[Alert], Sequence[Verdict]]
 
@@ -52,12 +46,13 @@ def alerts_for(
     """
     standing = {alert.key: alert for alert in open_alerts if alert.state == "open"}
     before = {verdict.key: verdict for verdict in previous}
-    opened, renewed, resolved = [], [], []
+    opened: list[Alert] = []
+    renewed, resolved = [], []
     for verdict in verdicts:
         alert = standing.get(verdict.key)
         if alert is None:
             if verdict.state is State.FIRING and verdict.verdict is Word.FAIL:
-                opened.append(_open(verdict, before.get(verdict.key), verdicts))
+                opened.append(_open(verdict, before.get(verdict.key), verdicts, [*standing.values(), *opened]))
         elif verdict.end <= alert.renewed:
             continue
         elif verdict.state is State.OK:
@@ -68,9 +63,10 @@ def alerts_for(
     for key, alert in standing.items():
         beside = judged.get((alert.policy, alert.control))
         if key not in keys and beside is not None and beside.end > alert.renewed:
-            text = f"Resolved: no longer judged for this input or group. {alert.explanation}"
-            resolved.append(replace(alert, state="resolved", resolved=beside.end, explanation=text))
-    return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
+            facts = {**alert.facts, "resolution": "not_judged"}
+            resolved.append(replace(alert, state="resolved", resolved=beside.end, facts=facts))
+    change = AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
+    return told_all(change)
 
 
 def keeps_open(verdict: Verdict) -> bool:
@@ -104,35 +100,25 @@ def has_fired(verdict: Verdict) -> bool:
     return verdict.state is State.FIRING and verdict.underlying is Word.FAIL and not silent
 
 
-def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> str:
-    """Whether the inputs changed by themselves, by what their own drift rules say in the same window; empty when none does.
+def inputs_alone(verdicts: Sequence[Verdict], names: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Inputs that changed by themselves (`moved`), that did not (`still`), or of which it is `unknown`.
 
-    What an alert about pairs must say: inputs that look as always and no longer belong together have another cause than
-    one that changed.
+    By what their own drift controls judged in the same window; empty when there are none.
 
     Parameters
     ----------
     names : sequence of str
-        Inputs to speak of; all of them, when empty.
+        Inputs to look at; all of them, when empty.
     """
     words_of: dict[str, set[Word]] = {}
     for verdict in verdicts:
         if verdict.kind not in ALERTS and verdict.input and (not names or verdict.input in names):
             words_of.setdefault(verdict.input, set()).add(verdict.underlying)
-    moved = sorted(name for name, said in words_of.items() if Word.FAIL in said)
-    still = sorted(name for name, said in words_of.items() if said <= {Word.PASS, Word.NOT_APPLICABLE})
-    unknown = sorted(words_of.keys() - {*moved, *still})
-    if not words_of:
-        return ""
-    clauses = []
-    if moved:
-        clauses.append(f"{wording.listing(moved)} changed as well (see its own alert)")
-    if still:
-        clauses.append(f"no drift rule about {wording.listing(still)} is broken")
-    if unknown:
-        clauses.append(f"of {wording.listing(unknown)} that is not known")
-    text = f"{ALONE}{'; '.join(clauses)}"
-    return f"{text}." if moved or unknown else f"{text}, so it may be the pairing that changed."
+    found: dict[str, list[str]] = {}
+    for name, judged in sorted(words_of.items()):
+        calm = judged <= {Word.PASS, Word.NOT_APPLICABLE}
+        found.setdefault("moved" if Word.FAIL in judged else "still" if calm else "unknown", []).append(name)
+    return found
 
 
 def _fired(verdicts: Sequence[Verdict], alert: Alert) -> list[Verdict]:
@@ -144,67 +130,60 @@ def _fired(verdicts: Sequence[Verdict], alert: Alert) -> list[Verdict]:
 
 
 def _renewed(alert: Alert, verdict: Verdict, fired: Sequence[Verdict], beside: Sequence[Verdict]) -> Alert:
-    text = _with_inputs(verdict, beside)
-    top = worst([*fired, verdict])
-    if top is not None and top is not verdict and verdict.limit is not None:
-        text = before_next(
-            text, f"Worst so far in the window of {_window(verdict, top.end)}: {_said(top.explanation)[1]}."
-        )
-    if alert.since < verdict.since:
-        text = before_next(text, f"First seen in the window of {_window(verdict, alert.since)}.")
     return replace(
         alert,
         renewed=verdict.end,
         count=alert.count + 1,
         verdict=verdict.id,
-        explanation=text,
+        facts=_facts(verdict, worst([*fired, verdict]), beside),
         severity=verdict.severity,
     )
 
 
 def _resolved(alert: Alert, verdict: Verdict, past: Sequence[Verdict]) -> Alert:
-    """The alert at its end: that it is over, since when, how long it lasted, and the worst of it."""
+    """The alert at its end, with the worst of it."""
     top = worst(_fired(past, alert), verdict.observed)
-    at, explanation = (top.end, top.explanation) if top is not None else (alert.renewed, alert.explanation)
-    name, what = _said(explanation)
-    first, last = _window(verdict, alert.since), _window(verdict, alert.renewed)
-    seen = (
-        f"in the window of {first}"
-        if first == last
-        else f"in {wording.plural(alert.count, 'window')}, {first} to {last}"
-    )
-    text = (
-        f"Resolved: {name}. Within its rule again in the window of {_window(verdict, verdict.end)}; seen {seen}. "
-        f"Worst in the window of {_window(verdict, at)}: {what}."
-    )
-    if alert.kind == "alignment" and (alone := inputs_alone([item for item in past if item.end == at])):
-        text += f" {alone}"
-    text += " Next: write down what caused it, and what was done about the calls of that time."
-    return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, explanation=text)
+    facts = dict(alert.facts)
+    if top is not None:
+        beside = [item for item in past if item.end == top.end]
+        facts |= {key: value for key, value in _facts(top, top, beside).items() if key not in facts or key in _ENDING}
+        facts.pop("text", None)
+    return replace(alert, state="resolved", resolved=verdict.end, verdict=verdict.id, facts=facts)
 
 
-def _said(explanation: str) -> tuple[str, str]:
-    """The rule with its place, and what its first sentence said of it in its own time."""
-    name, _, what = re.sub(NOW, "then", first_sentence(explanation)).partition(": ")
-    return name, what or name
+_ENDING = ("worst", "inputs")
+"""Facts that the end of an alert settles."""
+_OF_A_FIGURE = (
+    *("metric", "attributes", "observed", "limit", "unit", "n", "n_baseline", "interval", "p_value", "e_value", "how"),
+    *("start", "end", "details", "condition", "step_s", "version"),
+)
 
 
-def _window(like: Verdict, end: datetime) -> str:
-    """The window that ends then, as long as that of `like`."""
-    return wording.window(Span(end - (like.end - like.start), end))
+def _facts(verdict: Verdict, top: Verdict | None, beside: Sequence[Verdict]) -> dict[str, Any]:
+    facts = dict(verdict.facts)
+    if top is not None:
+        facts["worst"] = {key: top.facts[key] for key in _OF_A_FIGURE if key in top.facts}
+    if verdict.kind == "alignment" and (alone := inputs_alone(beside)):
+        facts["inputs"] = alone
+    return facts
 
 
-def _with_inputs(verdict: Verdict, beside: Sequence[Verdict]) -> str:
-    if verdict.kind != "alignment":
-        return verdict.explanation
-    return before_next(verdict.explanation, inputs_alone(beside))
+def _finding(verdict: Verdict, known: Sequence[Alert]) -> str:
+    """The finding of an alert that is open about the same change; else a new one."""
+    subject = _subject(verdict)
+    same = next((alert.finding for alert in known if alert.finding and _subject(alert) == subject), None)
+    return same or digest([*(part or "" for part in subject), format_time(verdict.end)])[:32]
 
 
-def _open(verdict: Verdict, before: Verdict | None, beside: Sequence[Verdict]) -> Alert:
-    text, since = _with_inputs(verdict, beside), verdict.since
-    if before is not None and before.state is State.PENDING:
-        since = before.since
-        text = before_next(text, f"First seen in the window of {_window(verdict, since)}.")
+def _subject(item: Verdict | Alert) -> tuple[str | None, ...]:
+    """What an alert is about, whichever control opened it."""
+    at = item.facts.get("attributes", {})
+    family = None if item.input else str(item.facts.get("metric", item.control)).partition(".")[0]
+    return item.model, item.kind, item.input, item.slice, at.get("pair"), at.get("feature"), family
+
+
+def _open(verdict: Verdict, before: Verdict | None, beside: Sequence[Verdict], known: Sequence[Alert]) -> Alert:
+    since = before.since if before is not None and before.state is State.PENDING else verdict.since
     key = [*(part or "" for part in verdict.key), format_time(verdict.end)]
     return Alert(
         id=digest(key)[:32],
@@ -224,5 +203,6 @@ def _open(verdict: Verdict, before: Verdict | None, beside: Sequence[Verdict]) -
         count=1,
         verdict=verdict.id,
         budget_share=verdict.budget_share,
-        explanation=text,
+        finding=_finding(verdict, known),
+        facts=_facts(verdict, verdict, beside),
     )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from auditor.audit.alerting import alerts_for, keeps_open
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, Verdict
+from auditor.wording.verdicts import told
 
 Key = tuple[str, str, str, str, str | None]
 Past = Callable[[Alert, datetime], Sequence[Verdict]]
@@ -113,6 +114,7 @@ def settle(kept: Sequence[Alert], episodes: Sequence[Alert], since: datetime, fo
                 resolved.append(alert)
             continue
         alert = replace(episode, id=before.id, found=before.found, examples=before.examples)
+        alert = replace(alert, finding=before.finding or alert.finding)
         if alert.state == "resolved" and before.state == "open":
             resolved.append(alert)
         elif alert.renewed > before.renewed and alert.state == "open":
@@ -121,12 +123,10 @@ def settle(kept: Sequence[Alert], episodes: Sequence[Alert], since: datetime, fo
             amended.append(alert)
     for alert in (alert for together in known.values() for alert in together):
         if alert.id not in taken and alert.opened > since:
-            gone = replace(alert, state="resolved", resolved=alert.opened, explanation=_WITHDRAWN + alert.explanation)
+            facts = {**alert.facts, "resolution": "withdrawn"}
+            gone = told(replace(alert, state="resolved", resolved=alert.opened, facts=facts))
             (resolved if alert.state == "open" else amended).append(gone)
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved), amended=tuple(amended))
-
-
-_WITHDRAWN = "Withdrawn: with the data that arrived later the rule was not broken. Before that: "
 
 
 def _same(mine: Sequence[Alert], episode: Alert) -> Alert | None:

@@ -27,7 +27,8 @@ from auditor.policy.schema import (
     Policy,
     SystemProfile,
 )
-from auditor.wording.verdicts import explain_attestation, explain_metric, explain_other
+from auditor.policy.verdict_facts import verdict_facts
+from auditor.wording.verdicts import explained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class _Task:
     revision: int
     before: dict[Group, Verdict]
     served: Sequence[str]
+    """Model versions with records in the window."""
 
     @property
     def force(self) -> Force:
@@ -341,22 +343,23 @@ def _verdict(
     if word in (Word.FAIL, Word.INSUFFICIENT_EVIDENCE):
         waiver = waivers.covering(task.policies.waivers, policy, control, slice_, task.profile, span.end)
     shown = Word.WAIVED if waiver is not None else word
-    place = "".join(
-        f" ({text})" for text in (f"input {input_}" if input_ else "", slice_ if slice_ != OVERALL else "") if text
-    )
-    if attested is not None and isinstance(control.evidence, AttestationEvidence):
-        text = explain_attestation(control, control.evidence, attested, shown, standing, waiver, span.duration)
-    elif outcome is not None:
-        text = explain_metric(control, outcome, shown, reason, standing, place, waiver, span.duration)
-    else:
-        text = explain_other(control, reason)
     unit = outcome.deciding.unit if outcome is not None and outcome.deciding is not None else "1"
     limit = None
     if control.condition is not None:
         near = observed if observed is not None else 0.0
         limit = limit_for(control.condition, near)
     key = [task.model, policy.name, control.id, slice_, input_, format_time(span.start), format_time(span.end)]
-    return Verdict(
+    facts = verdict_facts(
+        control,
+        standing,
+        shown,
+        step=span.duration,
+        versions=task.served,
+        outcome=outcome,
+        attested=attested,
+        waiver=waiver,
+    )
+    found = Verdict(
         id=digest([*key, task.revision])[:32],
         policy=policy.name,
         policy_digest=policy.digest,
@@ -377,7 +380,7 @@ def _verdict(
         unit=unit,
         n=n,
         evidence=evidence,
-        explanation=text,
+        facts={**facts, "observed": observed, "limit": limit, "n": n} if observed is not None else facts,
         judged=task.now,
         kind=control.kind or task.policies.vocabulary.alert_kind(control.metric or "", modality),
         severity=control.severity,
@@ -388,6 +391,7 @@ def _verdict(
         revision=task.revision,
         held_since=held_since,
     )
+    return explained(found)
 
 
 def _evidence_ids(outcome: Outcome) -> tuple[str, ...]:

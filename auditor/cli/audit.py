@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from auditor import wording
 from auditor.cli.common import add_common, note, print_json, settings_for, table
 from auditor.core.window import format_time, parse_time
 
@@ -156,7 +157,7 @@ def _print(report: AuditReport, still_open: list[Alert]) -> None:
             print(f"  {total} call(s) lost: {', '.join(f'{reason} {count}' for reason, count in lost.items())}")
         for word, alert in audit.alerts.events("opened", "resolved"):
             over = " and resolved" if word == "opened" and alert.state == "resolved" else ""
-            print(f"  {word}{over} [{alert.kind}] {alert.explanation.removeprefix('Resolved: ')}")
+            print(f"  {word}{over} [{alert.kind}] {wording.brief(alert)}")
     for model, since in report.silent.items():
         print(f"{model} is silent since {format_time(since)}")
     if report.exact is not None:

@@ -313,7 +313,7 @@ def _describe(policies: PolicySet, policy: Policy, control: Control) -> dict[str
     from auditor.policy.budget import allowance
     from auditor.policy.calendar import provision_of
     from auditor.policy.schema import AttestationEvidence
-    from auditor.wording.verdicts import limit_text
+    from auditor.wording.clauses import limit_text
 
     calendar = policies.calendar(policy)
     refs = []

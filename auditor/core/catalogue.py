@@ -221,7 +221,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         label="share of the calls seen that were lost (sampling is no loss)",
         format="percent",
         alert="capture",
-        clause="{value} of the calls seen were lost",
+        clause="{value} of the inferences seen were lost",
     ),
     MetricSpec(
         "capture.coverage",
@@ -234,7 +234,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         label="share of the calls seen that reached the archive",
         format="percent",
         alert="capture",
-        clause="{value} of the calls reached the archive",
+        clause="{value} of the inferences reached the archive",
     ),
     MetricSpec("latency.p50", "s", "Median time of one call.", "higher", label="median latency", alert="quality"),
     MetricSpec(
@@ -285,7 +285,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         label="energy per answer relative to the baseline",
         format="times",
         alert="energy",
-        clause="one answer uses {value} the energy of the baseline",
+        clause="energy per inference is {value} the baseline",
     ),
     MetricSpec(
         "carbon.emitted",
@@ -318,7 +318,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         label="share of records with ground truth",
         format="percent",
         alert="quality",
-        clause="ground truth is known for {value} of the calls",
+        clause="ground truth is known for {value} of the inferences",
     ),
     MetricSpec(
         "labels.delay_p50",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -84,10 +84,8 @@ def deliveries(audit: Audit, sinks: Mapping[str, Iterable[str]]) -> Iterator[Del
     change = {event: list(getattr(audit.alerts, event)) for event in ALERT_EVENTS}
     for sink, events in sinks.items():
         wanted = set(events)
-        found = [(AUDITED, run.id, {event: [alert.as_json() for alert in change[event]] for event in ALERT_EVENTS})]
-        found += [
-            (event, event_key(event, alert), {event: [alert.as_json()]}) for event, alert in audit.alerts.events()
-        ]
+        found = [(AUDITED, run.id, {event: [_plain(alert) for alert in change[event]] for event in ALERT_EVENTS})]
+        found += [(event, event_key(event, alert), {event: [_plain(alert)]}) for event, alert in audit.alerts.events()]
         for event, key, alerts in found:
             if event in wanted:
                 yield Delivery(
@@ -99,6 +97,11 @@ def deliveries(audit: Audit, sinks: Mapping[str, Iterable[str]]) -> Iterator[Del
                     alerts=alerts,
                     created=run.ended,
                 )
+
+
+def _plain(alert: Alert) -> dict[str, Any]:
+    """Facts alone: sentences are made when it is sent."""
+    return replace(alert, explanation="").as_json()
 
 
 def event_key(event: str, alert: Alert) -> str:

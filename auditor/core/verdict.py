@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from auditor.core.facts import Facts
 from auditor.core.window import Span, format_time, parse_time
 
 
@@ -94,7 +95,6 @@ class Verdict:
     unit: str
     n: int
     evidence: tuple[str, ...]
-    explanation: str
     judged: datetime
     kind: str
     severity: str
@@ -105,6 +105,10 @@ class Verdict:
     revision: int = 0
     held_since: datetime | None = None
     """End of the last window in which evidence was there: how long silence has lasted."""
+    facts: Facts = field(default_factory=dict)
+    """What the verdict rests on (figure, limit, interval, since, version, waiver, ...), as JSON data."""
+    explanation: str = field(default="", compare=False)
+    """Sentences made of the facts by `auditor.wording` when a verdict is made or read; not stored."""
 
     @property
     def span(self) -> Span:
@@ -138,6 +142,7 @@ class Verdict:
             "unit": self.unit,
             "n": self.n,
             "evidence": list(self.evidence),
+            "facts": dict(self.facts),
             "explanation": self.explanation,
             "judged": format_time(self.judged),
             "kind": self.kind,
@@ -189,11 +194,16 @@ class Alert:
     count: int
     verdict: str
     budget_share: float | None
-    explanation: str
     examples: tuple[str, ...] = ()
     """Ids of records nearest to the change."""
     found: datetime | None = None
     """When the audit that opened it ran: long after `opened`, where the evidence came late."""
+    finding: str = ""
+    """Id that alerts about one change share."""
+    facts: Facts = field(default_factory=dict)
+    """Those of the newest verdict that kept it open, with `worst` (the worst one's) and `inputs` (of a pair), as JSON data."""
+    explanation: str = field(default="", compare=False)
+    """Sentences made of the facts by `auditor.wording` when an alert is made or read; not stored."""
 
     @property
     def key(self) -> tuple[str, str, str, str, str | None]:
@@ -219,6 +229,8 @@ class Alert:
             "count": self.count,
             "verdict": self.verdict,
             "budget_share": self.budget_share,
+            "finding": self.finding,
+            "facts": dict(self.facts),
             "explanation": self.explanation,
             "examples": list(self.examples),
             "found": format_time(self.found or self.opened),

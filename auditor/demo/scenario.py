@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from auditor import Agent
+from auditor import Agent, wording
 from auditor.bootstrap import App, init_home, open_app
 from auditor.core.errors import ConfigurationError
 from auditor.core.verdict import Alert
@@ -282,7 +282,7 @@ def _agent(home: Home, model: str, version: str, clock: ReplayClock) -> Agent:
 
 def _headline(alert: Alert) -> str:
     """What changed, without how sure and what next: those are in the reports."""
-    return alert.explanation.split(", where ")[0]
+    return wording.brief(alert)
 
 
 def _figures(app: App, model: str, days: int, seconds: float) -> dict[str, float | None]:

@@ -59,7 +59,7 @@ class Columns:
             label="share of records without a value",
             format="percent",
             alert=OWN_MODALITY,
-            clause="{column} has no value in {value} of the calls",
+            clause="{column} has no value in {value} of the inferences",
         ),
         MetricSpec(
             UNSEEN,

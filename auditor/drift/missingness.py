@@ -38,7 +38,7 @@ class Missingness:
             label="share of records without this input",
             format="percent",
             alert="missing",
-            clause="{input} was missing in {value} of the calls",
+            clause="{input} was missing in {value} of the inferences",
         ),
         MetricSpec(
             "input.failed_rate",
@@ -51,7 +51,7 @@ class Missingness:
             label="share of records whose input could not be described",
             format="percent",
             alert="missing",
-            clause="{input} could not be described in {value} of the calls",
+            clause="{input} could not be described in {value} of the inferences",
         ),
     )
 

@@ -75,7 +75,7 @@ class Sequential:
             label="evidence against no change (e-value)",
             short="e-value",
             alert=OWN_MODALITY,
-            clause="bets that {column} changed have won {value} times a unit of capital",
+            clause="evidence that {column} changed (e-value {value})",
             compares=(
                 "An e-value is the return of a fair bet against 'no change', one unit staked per window: at or below "
                 "1 there is no evidence of change, and without one it reaches c at most once in c windows, so that "

@@ -53,7 +53,7 @@ class Univariate:
             label="distance to the baseline (Kolmogorov-Smirnov)",
             short="KS",
             alert=OWN_MODALITY,
-            clause="the distribution of {column} moved away from the baseline (KS distance {value} of at most 1)",
+            clause="the distribution of {column} moved away from the baseline (KS distance {value}, maximum 1)",
             compares=(
                 "A KS distance is the largest difference between the shares of records that lie under one value, in "
                 "the window and in the baseline: 0 means the same distribution, 1 that they do not overlap."
@@ -105,7 +105,7 @@ class Univariate:
             label="distance to the baseline (Jensen-Shannon)",
             short="Jensen-Shannon",
             alert=OWN_MODALITY,
-            clause="the mix of {column} moved away from the baseline (Jensen-Shannon distance {value} of at most 1)",
+            clause="the mix of {column} moved away from the baseline (Jensen-Shannon distance {value}, maximum 1)",
             compares=(
                 "A Jensen-Shannon distance compares the shares of the same bins or categories: 0 means equal shares, "
                 "1 that window and baseline have none in common."

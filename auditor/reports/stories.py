@@ -26,7 +26,9 @@ def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[
     for alert in evidence.alerts if alerts is None else alerts:
         story = tell(evidence, alert)
         figure = story.measurements[0].id if story.measurements else alert.id
-        key = (alert.kind, figure, story.is_open, alert.since, alert.resolved)
+        key: tuple[object, ...] = (alert.finding, story.is_open)
+        if not alert.finding:  # of a store from before alerts had one
+            key = (alert.kind, figure, story.is_open, alert.since, alert.resolved)
         told[key] = replace(told[key], also=(*told[key].also, alert)) if key in told else story
     return tuple(told.values())
 
@@ -95,7 +97,7 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
             sentence += f" In another of its windows the input itself led: {wording.listing(outer, most=3)}."
     if alert.kind == "alignment":
         names = m.attributes["pair"].split("~") if "pair" in m.attributes else ()
-        sentence = f"{sentence} {inputs_alone(evidence.beside(verdict), names)}".rstrip()
+        sentence = f"{sentence} {wording.alone({'inputs': inputs_alone(evidence.beside(verdict), names)})}".rstrip()
     return sentence
 
 

@@ -20,12 +20,13 @@ from auditor.core.run import AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Force, Ref, State, Verdict, Word
 from auditor.core.window import Baseline, Span, format_time
+from auditor.wording.verdicts import explained, told
 
 Row = Mapping[str, Any]
 
 _MEASUREMENT = tuple(item.name for item in fields(Measurement))
-_VERDICT = tuple(item.name for item in fields(Verdict))
-_ALERT = tuple(item.name for item in fields(Alert))
+_VERDICT = tuple(item.name for item in fields(Verdict) if item.name != "explanation")
+_ALERT = tuple(item.name for item in fields(Alert) if item.name != "explanation")
 _RUN = tuple(item.name for item in fields(AuditRun) if item.name != "span")
 
 
@@ -72,6 +73,7 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
     row = {name: getattr(verdict, name) for name in _VERDICT}
     row["refs"] = [{"src": ref.src, "at": ref.at, "relation": ref.relation} for ref in verdict.refs]
     row["evidence"] = list(verdict.evidence)
+    row["facts"] = dict(verdict.facts)
     for name in ("verdict", "underlying", "force", "state"):
         row[name] = str(row[name])
     return row
@@ -87,15 +89,19 @@ def verdict_from(row: Row) -> Verdict:
         force=Force(plain["force"]),
         state=State(plain["state"]),
     )
-    return Verdict(**plain)
+    return explained(Verdict(**plain))
 
 
 def alert_row(alert: Alert) -> dict[str, Any]:
-    return {**{name: getattr(alert, name) for name in _ALERT}, "examples": list(alert.examples)}
+    return {
+        **{name: getattr(alert, name) for name in _ALERT},
+        "examples": list(alert.examples),
+        "facts": dict(alert.facts),
+    }
 
 
 def alert_from(row: Row) -> Alert:
-    return Alert(**{**{name: row[name] for name in _ALERT}, "examples": tuple(row["examples"])})
+    return told(Alert(**{**{name: row[name] for name in _ALERT}, "examples": tuple(row["examples"])}))
 
 
 def artifact_row(artifact: Artifact) -> dict[str, Any]:

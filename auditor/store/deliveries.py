@@ -13,6 +13,7 @@ from auditor.core.delivery import AUDITED, Backlog, Delivery, Pending
 from auditor.core.run import Audit
 from auditor.store import convert, tables
 from auditor.store.database import Database, add_new
+from auditor.wording.verdicts import told_all
 
 WAITING, SENT, DEAD = "waiting", "sent", "dead"
 _FIELDS = tuple(item.name for item in fields(Delivery))
@@ -113,5 +114,5 @@ def _audit(connection: Connection, delivery: Delivery) -> Audit:
         measurements=of_run(tables.measurements, convert.measurement_from) if whole else (),
         verdicts=of_run(tables.verdicts, convert.verdict_from) if whole else (),
         artifacts=of_run(tables.artifacts, convert.artifact_from) if whole else (),
-        alerts=delivery.change(),
+        alerts=told_all(delivery.change()),
     )

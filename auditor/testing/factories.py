@@ -119,7 +119,6 @@ def make_verdict(**overrides: Any) -> Verdict:
         "unit": "1",
         "n": 400,
         "evidence": (make_measurement().id,),
-        "explanation": "The brightness of photo is as it was in the baseline (KS 0.08, limit 0.15, n = 400).",
         "kind": "image",
         "severity": "medium",
         "input": "photo",
@@ -154,7 +153,6 @@ def make_alert(**overrides: Any) -> Alert:
         "count": 1,
         "verdict": make_verdict().id,
         "budget_share": 0.001,
-        "explanation": "The photos became darker: brightness 0.13 -> 0.10 (KS 0.41, n = 400).",
         "examples": (make_record().id,),
     }
     fields.update(overrides)
@@ -209,7 +207,6 @@ def make_audit(**overrides: Any) -> Audit:
         verdict=Word.FAIL,
         state=State.FIRING,
         observed=0.41,
-        explanation="The photos became darker: brightness 0.13 -> 0.10 (KS 0.41, limit 0.15, n = 400).",
     )
     fields: dict[str, Any] = {
         "run": make_run(),

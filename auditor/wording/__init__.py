@@ -12,12 +12,12 @@ from auditor.wording.figures import (
     provision,
     reach,
     title_of,
-    untitled,
     value,
     where,
 )
 from auditor.wording.metrics import column, column_of, metric_name, subject
 from auditor.wording.numbers import (
+    capital,
     chance,
     is_share,
     listing,
@@ -30,8 +30,13 @@ from auditor.wording.numbers import (
 )
 from auditor.wording.reasons import reason
 from auditor.wording.times import day, how_often, length, moment, versions, window, window_ending
+from auditor.wording.verdicts import alone, body, brief
 
 __all__ = [
+    "alone",
+    "body",
+    "brief",
+    "capital",
     "chance",
     "column",
     "column_of",
@@ -62,7 +67,6 @@ __all__ = [
     "span_of",
     "subject",
     "title_of",
-    "untitled",
     "value",
     "versions",
     "where",

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Ref, Verdict
+from auditor.wording.clauses import figure as said_by
+from auditor.wording.clauses import limit as limit
 from auditor.wording.metrics import metric_name, subject
 from auditor.wording.numbers import chance, number, quantity, span_of
 from auditor.wording.reasons import reason
 from auditor.wording.times import length
-from auditor.wording.verdicts import figure as said_by
-from auditor.wording.verdicts import limit as limit
 from auditor.wording.vocabulary import FRAMEWORKS, HOW
 
 
@@ -102,18 +102,6 @@ def title_of(control: str) -> str:
     """
     plain = control.replace("-", " ").replace("_", " ").strip()
     return plain[:1].upper() + plain[1:]
-
-
-def untitled(explanation: str, title: str) -> str:
-    """An explanation without the rule's title in front of it, where a heading says the title already.
-
-    >>> untitled("Audio drift (input clip): the distribution moved.", "Audio drift")
-    'The distribution moved.'
-    """
-    if not explanation.startswith(title):
-        return explanation
-    rest = explanation[len(title) :].partition(": ")[2]
-    return rest[:1].upper() + rest[1:] or explanation
 
 
 def where(item: Verdict) -> str:

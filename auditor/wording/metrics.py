@@ -86,3 +86,16 @@ def subject(attributes: Mapping[str, str]) -> str:
     known = {"pair", "column", "input", "modality", "feature", "group"}
     parts += [f"{key} {value}" for key, value in sorted(attributes.items()) if key not in known]
     return ", ".join(parts)
+
+
+def subject_name(attributes: Mapping[str, str], metric: str) -> str:
+    """What a figure is about, in a few words: its column, component, pair or feature, else the metric, if one is given.
+
+    >>> subject_name({"pair": "photo~clip", "column": "cosine"}, ""), subject_name({}, "drift.psi")
+    ('the agreement of photo and clip', 'population stability index')
+    """
+    pair = " and ".join(attributes.get("pair", "").split("~"))
+    if pair and "column" in attributes:
+        return f"the agreement of {pair}"
+    name = column_of(attributes) or attributes.get("component", "").replace("_", " ")
+    return name or pair or attributes.get("feature", "") or (metric_name(metric) if metric else "")

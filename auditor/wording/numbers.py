@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from auditor.registry import vocabulary
 
-_UNITS = {"kg{CO2e}": "kg CO2e", "g{CO2e}/{R}": "g CO2e per answer", "{inference}": "calls", "1": ""}
+_UNITS = {"kg{CO2e}": "kg CO2e", "g{CO2e}/{R}": "g CO2e per inference", "{inference}": "inferences", "1": ""}
 """UCUM codes that readers would not take for a unit."""
 
 
@@ -77,13 +77,13 @@ def quantity(value: float, unit: str, metric: str = "") -> str:
         case "points":
             return f"{percent(value)} percentage points"
         case "times":
-            return f"{number(value)} times"
+            return f"{number(value)}×"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{number(1000 * value)} ms"
     if unit == "kg{CO2e}" and abs(value) < 1:
         return f"{number(1000 * value)} g CO2e"
     if unit == "g{CO2e}/{R}" and 0 < abs(value) < 0.01:
-        return f"{number(1000 * value)} mg CO2e per answer"
+        return f"{number(1000 * value)} mg CO2e per inference"
     return " ".join(part for part in (number(value), _UNITS.get(unit, unit)) if part)
 
 
@@ -99,25 +99,29 @@ def span_of(low: str, high: str) -> str:
     return f"{low} to {high}"
 
 
-def chance(p: float, of: str = "comparison") -> str:
-    """A p-value as a frequency: how often unchanged data would show as much.
+def chance(p: float) -> str:
+    """A p-value, with the frequency that it stands for: how often unchanged data would show as much.
 
-    >>> chance(0.04)
-    'about once in 25 comparisons'
-    >>> chance(2e-11, "window")
-    'less than once in a billion windows'
-    >>> chance(0.7)
-    'in most comparisons'
+    >>> chance(0.04), chance(2e-11), chance(0.7)
+    ('p = 0.04 (about 1 in 25 comparisons)', 'p < 1e-9', 'well within chance (p = 0.7)')
     """
     if p > 0.5:
-        return f"in most {of}s"
-    for limit, word in ((1e-9, "a billion"), (1e-6, "a million")):
-        if p < limit:
-            return f"less than once in {word} {of}s"
+        return f"well within chance (p = {p:.1f})"
+    if p < 1e-9:
+        return "p < 1e-9"
+    return f"p = {number(p, 2)} (about 1 in {_one_in(p)} comparisons)"
+
+
+def _one_in(p: float) -> str:
     times = 1 / p
     if times > 100:
         times = round(times, 1 - math.floor(math.log10(times)))
-    return f"about once in {times:,.0f} {of}s"
+    return f"{times:,.0f}"
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter first."""
+    return text[:1].upper() + text[1:]
 
 
 def plural(count: int, word: str, many: str = "") -> str:
@@ -130,9 +134,11 @@ def plural(count: int, word: str, many: str = "") -> str:
 
 
 def rarity(won: float) -> str:
-    """What bets have won as a bound on how often they win as much while nothing changes (one unit of capital a window).
+    """An e-value as a bound on how often chance alone reaches it, one unit of capital staked a window.
 
-    >>> rarity(2001.0), rarity(3e20)
-    ('at most once in 2,000 windows', 'less than once in a billion windows')
+    >>> rarity(2001.0), rarity(3e20), rarity(0.8)
+    ('at most 1 in 2,000 windows', 'less than 1 in 1e9 windows', 'in most windows')
     """
-    return chance(1 / max(won, 1.0), "window").replace("about", "at most")
+    if won < 2:
+        return "in most windows"
+    return "less than 1 in 1e9 windows" if won > 1e9 else f"at most 1 in {_one_in(1 / won)} windows"

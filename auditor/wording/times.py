@@ -10,17 +10,17 @@ from auditor.wording.numbers import plural
 
 
 def how_often(count: float, period: timedelta) -> str:
-    """So many events in a period, as the time between two of them.
+    """So many expected events in a period, as a rate.
 
     >>> how_often(0.05, 90 * DAY), how_often(3, 90 * DAY), how_often(0, DAY)
-    ('about once in 5 years', 'about once in 30 days', 'never')
+    ('1 in 5 years', '1 in 30 days', 'none')
     """
     if count <= 0:
-        return "never"
+        return "none"
     days = period / DAY / count
     if days >= 700:
-        return f"about once in {days / 365.25:,.0f} years"
-    return f"about once in {days:,.0f} days" if days >= 1.5 else "about once a day"
+        return f"1 in {days / 365.25:,.0f} years"
+    return f"1 in {days:,.0f} days" if days >= 1.5 else "1 a day"
 
 
 def moment(at: datetime) -> str:

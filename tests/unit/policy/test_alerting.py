@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from auditor.audit.alerting import alerts_for, inputs_alone, worst
 from auditor.core.verdict import State, Word
+from auditor.core.window import format_time
 from auditor.testing import make_verdict
 
 DAY = timedelta(days=1)
@@ -34,9 +36,9 @@ def test_an_alert_s_life():
     assert (alert.kind, alert.input, alert.modality, alert.severity) == ("image", "photo", "image", "medium")
     assert alert.opened == alert.renewed == FIRST.end
     assert (alert.count, alert.resolved, alert.budget_share) == (1, None, 0.001)
-    (again,), change = replay(verdict(0), verdict(1, since=FIRST.end, explanation="worse."))
+    (again,), change = replay(verdict(0), verdict(1, since=FIRST.end, facts={"observed": 9.0}))
     assert change.renewed == (again,)
-    assert (again.id, again.count, again.renewed, again.explanation) == (alert.id, 2, FIRST.end + DAY, "worse.")
+    assert (again.id, again.count, again.renewed, again.facts["observed"]) == (alert.id, 2, FIRST.end + DAY, 9.0)
     left, change = replay(verdict(0), verdict(1), verdict(2, Word.PASS, State.OK, ""))
     assert left == []
     (over,) = change.resolved
@@ -44,33 +46,61 @@ def test_an_alert_s_life():
 
 
 def told(value, day):
-    """A firing verdict of that day with that figure, and its words."""
-    text = f"Image drift (input photo): brightness moved to {value}, where at most 0.15 is allowed (0.1 before, {value} now). Sure. Next: Look."
-    return verdict(day, since=FIRST.end, observed=value, limit=0.15, explanation=text)
+    """A firing verdict of that day with that figure, under a title with all that a sentence could trip over."""
+    end = FIRST.end + day * DAY
+    facts = {
+        "title": "Art. 15: Image drift. Part 2",
+        "metric": "drift.psi",
+        "attributes": {"column": "brightness", "input": "photo", "modality": "image"},
+        "observed": value,
+        "condition": {"op": "lte", "low": None, "high": 0.15},
+        "unit": "1",
+        "start": format_time(end - DAY),
+        "end": format_time(end),
+        "step_s": DAY.total_seconds(),
+        "details": {"mean": value, "baseline_mean": 0.1},
+        "version": "2.0.0",
+        "next": "Look.",
+    }
+    return verdict(day, since=FIRST.end, observed=value, limit=0.15, facts=facts)
 
 
-def test_a_resolved_alert_says_that_it_is_over_how_long_it_lasted_and_the_worst_of_it():
+def test_a_resolved_alert_keeps_how_long_it_lasted_and_the_worst_of_it():
     fired = [told(0.2, 0), told(0.6, 1), told(0.4, 2)]
     (alert,), _ = replay(*fired)
     change = alerts_for([alert], [verdict(3, Word.PASS, State.OK, "")], fired[-1:], lambda _: fired)
-    assert change.resolved[0].explanation == (
-        "Resolved: Image drift (input photo). Within its rule again in the window of 15 Jan 2026; seen in 3 windows, "
-        "12 Jan 2026 to 14 Jan 2026. Worst in the window of 13 Jan 2026: brightness moved to 0.6, where at most 0.15 is "
-        "allowed (0.1 before, 0.6 then). Next: write down what caused it, and what was done about the calls of that time."
+    (over,) = change.resolved
+    assert over.facts["worst"]["observed"] == 0.6
+    assert over.finding == alert.finding
+    assert over.explanation == (
+        "Resolved: Art. 15: Image drift. Part 2 (input photo). Within the limit again on 15 Jan 2026; seen 3 windows, 12 Jan "
+        "2026 to 14 Jan 2026. Worst, on 13 Jan 2026: the distribution of brightness moved away from the baseline (PSI 0.6); "
+        "limit: at most 0.15 (mean 0.6 then, 0.1 in the baseline). Next: Write down what caused it, and what was done about "
+        "the inferences of that time."
     )
     (without,) = alerts_for([alert], [verdict(3, Word.PASS, State.OK, "")]).resolved
-    assert "Worst in the window of 14 Jan 2026: brightness moved to 0.4" in without.explanation
+    assert without.facts["worst"]["observed"] == 0.4
 
 
-def test_a_renewed_alert_names_the_worst_so_far_before_what_to_do():
+def test_a_renewed_alert_keeps_the_worst_so_far():
     fired = [told(0.6, 0), told(0.2, 1)]
     (alert,), _ = replay(fired[0])
     (again,) = alerts_for([alert], [fired[1]], fired[:1], lambda _: fired[:1]).renewed
-    assert again.explanation == (
-        "Image drift (input photo): brightness moved to 0.2, where at most 0.15 is allowed (0.1 before, 0.2 now). Sure. Worst so "
-        "far in the window of 12 Jan 2026: brightness moved to 0.6, where at most 0.15 is allowed (0.1 before, 0.6 then). Next: "
-        "Look."
+    assert (again.facts["observed"], again.facts["worst"]["observed"], again.facts["version"]) == (0.2, 0.6, "2.0.0")
+    assert again.explanation.startswith(
+        "Art. 15: Image drift. Part 2 (input photo): the distribution of brightness moved"
     )
+    assert again.explanation.endswith("Next: Look.")
+
+
+def test_alerts_about_one_change_share_a_finding():
+    first, second = told(0.6, 0), told(0.5, 0)
+    other = verdict(0, control="another", input="clip", kind="audio", modality="audio")
+    beside = replace(second, control="image-of-another-pack")
+    opened = alerts_for([], [first, beside, other]).opened
+    assert opened[0].finding == opened[1].finding != opened[2].finding
+    later = alerts_for([opened[0]], [replace(told(0.5, 1), control="third")]).opened
+    assert [alert.finding for alert in later] == [opened[0].finding]
 
 
 def test_worst_is_furthest_beyond_the_limit_or_from_the_calm_figure_and_the_earliest_of_equals():
@@ -85,72 +115,23 @@ def test_worst_is_furthest_beyond_the_limit_or_from_the_calm_figure_and_the_earl
 
 
 def test_an_alert_that_waited_has_been_seen_since_it_was_first_broken():
-    waiting = verdict(0, Word.WARN, State.PENDING, "pending", explanation="Energy: high.")
-    (alert,) = alerts_for([], [verdict(1, explanation="Energy: high.")], [waiting]).opened
+    waiting = verdict(0, Word.WARN, State.PENDING, "pending")
+    (alert,) = alerts_for([], [verdict(1)], [waiting]).opened
     assert (alert.since, alert.opened) == (FIRST.end, FIRST.end + DAY)
-    assert "First seen in the window of 12 Jan 2026." in alert.explanation
 
 
 def test_an_alert_about_pairs_says_whether_the_inputs_changed_by_themselves():
-    pairing = verdict(0, kind="alignment", input=None, explanation="Agreement (photo and clip): less. Next: Join.")
+    pairing = verdict(0, kind="alignment", input=None)
     photo = verdict(0, Word.PASS, State.OK, "", input="photo", control="image")
     clip = verdict(0, Word.PASS, State.OK, "", input="clip", control="audio", kind="audio")
     (alert,) = alerts_for([], [pairing, photo, clip]).opened
-    assert alert.explanation == (
-        "Agreement (photo and clip): less. Each input taken alone: no drift rule about clip and photo is broken, so it may be the "
-        "pairing that changed. Next: Join."
-    )
+    assert alert.facts["inputs"] == {"still": ["clip", "photo"]}
     well = verdict(1, Word.PASS, State.OK, "", kind="alignment", input=None)
     (over,) = alerts_for([alert], [well], history=lambda _: [pairing, photo, clip]).resolved
-    assert (
-        "less. Each input taken alone: no drift rule about clip and photo is broken, so it may be" in over.explanation
-    )
+    assert over.facts["inputs"] == {"still": ["clip", "photo"]}
     moved = verdict(0, input="clip", control="audio", kind="audio")
     silent = verdict(0, Word.INSUFFICIENT_EVIDENCE, State.OK, "no_data", input="note", control="text", kind="text")
-    assert inputs_alone([pairing, photo, moved, silent]) == (
-        "Each input taken alone: clip changed as well (see its own alert); no drift rule about photo is broken; of note that is not "
-        "known."
-    )
-    assert inputs_alone([pairing, photo, moved], ["photo"]).endswith("so it may be the pairing that changed.")
-    assert inputs_alone([pairing]) == ""
-
-
-def test_silence_recovery_and_waivers_neither_renew_nor_resolve():
-    for item in (
-        verdict(1, reason="held_no_data"),
-        verdict(1, state=State.RECOVERING, reason="recovering"),
-        verdict(1, Word.WAIVED, underlying=Word.FAIL),
-    ):
-        (alert,), change = replay(verdict(0), item)
-        assert alert.count == 1
-        assert change == type(change)()
-
-
-def test_gaps_errors_pending_advice_and_waivers_open_none():
-    for item in (
-        verdict(0, Word.INSUFFICIENT_EVIDENCE, State.OK, "no_data"),
-        verdict(0, Word.ERROR, State.OK, "plugin_failed"),
-        verdict(0, Word.WARN, State.PENDING, "pending"),
-        verdict(0, Word.WARN, State.FIRING, "advisory"),
-        verdict(0, Word.WAIVED, State.FIRING, underlying=Word.FAIL),
-    ):
-        assert replay(item)[0] == []
-
-
-def test_a_waiver_that_ends_while_it_fires_opens_the_alert():
-    (alert,), _ = replay(verdict(0, Word.WAIVED, underlying=Word.FAIL), verdict(1))
-    assert alert.opened == FIRST.end + DAY
-
-
-def test_inputs_have_alerts_of_their_own_and_ids_differ_in_time():
-    change = alerts_for([], [verdict(0), verdict(0, input="thumb")])
-    assert len({alert.id for alert in change.opened}) == 2
-    later = alerts_for([], [verdict(5)]).opened[0]
-    assert later.id != alerts_for([], [verdict(0)]).opened[0].id
-    assert alerts_for([], [verdict(0)]).opened[0].id == alerts_for([], [verdict(0)]).opened[0].id
-
-
-def test_the_same_window_twice_changes_nothing():
-    alerts = alerts_for([], [verdict(0)]).opened
-    change = alerts_for(alerts, [verdict(0)])
-    assert change == type(change)()
+    found = inputs_alone([pairing, photo, moved, silent])
+    assert found == {"moved": ["clip"], "unknown": ["note"], "still": ["photo"]}
+    assert inputs_alone([pairing, photo, moved], ["photo"]) == {"still": ["photo"]}
+    assert inputs_alone([pairing]) == {}

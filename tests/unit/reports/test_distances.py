@@ -67,8 +67,7 @@ def test_what_a_value_says_is_what_the_counts_show():
     assert "tells 83 apart rightly" in says("drift.domain_auc", 0.83)
     assert says("drift.domain_auc", 0.48) == "The classifier does no better than guessing."
     assert (
-        says("drift.e_value", 2000.0)
-        == "Without a change, bets win as much at most once in 2,000 windows (no upper end)."
+        says("drift.e_value", 2000.0) == "Without a change, bets win as much at most 1 in 2,000 windows (no upper end)."
     )
     assert says("alignment.concordance.ratio", 0.83).endswith(
         "agree 17 % less than in the baseline (0 %: no less, 100 %: not at all)."
@@ -79,7 +78,7 @@ def test_what_a_value_says_is_what_the_counts_show():
 @pytest.mark.parametrize("metric", ["drift.mmd2", "drift.kid"])
 def test_what_has_no_scale_is_held_against_chance(metric):
     assert "no scale of its own" in registry.catalogue()[metric].compares
-    assert "here about once in 500 comparisons" in says(metric, 0.01, p_value=0.002)
+    assert "here p = 0.002 (about 1 in 500 comparisons)" in says(metric, 0.01, p_value=0.002)
     assert says(metric, -0.01) == "Not above 0, so no more than chance alone gives."
 
 
@@ -94,7 +93,7 @@ def test_findings_say_it_in_html_and_json_and_the_method_explains_what_is_there(
     document = json.loads(to_json(reports["drift"]))
     told = [alert for section in document["sections"] for alert in section["alerts"]]
     photo = next(alert for alert in told if alert["alert"]["kind"] == "image")
-    distance = float(re.search(r"KS distance (\S+) of", photo["what_changed"]).group(1))
+    distance = float(re.search(r"KS distance (\S+),", photo["what_changed"]).group(1))
     points = float(re.search(r"are (\S+) percentage points apart", photo["in_plain_words"]).group(1))
     assert points == pytest.approx(100 * distance, abs=0.05)
     assert next(alert for alert in told if alert["alert"]["kind"] == "missing")["in_plain_words"] == ""

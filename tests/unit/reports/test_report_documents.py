@@ -143,7 +143,7 @@ def test_times_of_an_incident_are_the_days_it_was_planted_on(reports):
     )
     assert photo.verdict.end == history_day(10)
     worst = max(photo.verdict.observed, 0)
-    assert f"KS distance {worst:.3g} of at most 1" in photo.what
+    assert f"KS distance {worst:.3g}, maximum 1" in photo.what
 
 
 def history_day(number):

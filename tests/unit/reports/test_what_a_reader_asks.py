@@ -90,7 +90,7 @@ def test_a_finding_about_pairs_says_what_each_input_did(day, figure, fired):
         "Photo and clip agree 80 % as well as in the baseline; the rule “Rule” allows at least 92 %"
     )
     assert story.what.endswith(
-        "Each input taken alone: no drift rule about clip and photo is broken, so it may be the pairing that changed."
+        "Each input taken alone: no drift control of clip and photo failed, so it may be the pairing that changed."
     )
 
 

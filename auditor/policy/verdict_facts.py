@@ -74,8 +74,8 @@ def verdict_facts(
 
 
 def condition_facts(condition: Condition) -> dict[str, Any]:
-    """Operator and ends of a condition."""
-    return {"op": condition.op, "low": condition.low, "high": condition.high}
+    """Operator, ends and the phrase that the operator gives them."""
+    return {"op": condition.op, "low": condition.low, "high": condition.high, "phrase": condition.phrase}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def limit_facts(facts: Mapping[str, Any], found: Measurement) -> str:
     """The limit of a verdict in the form of its figure; empty, when the facts hold none."""
     condition = facts.get("condition")
     if condition:
-        return limit(Condition(condition["op"], condition["low"], condition["high"]), found)
+        return limit(Condition(condition["op"], condition["low"], condition["high"], phrase=condition["phrase"]), found)
     return limit_of(facts["limit"], found) if facts.get("limit") is not None else ""
 
 

@@ -53,7 +53,7 @@ def told(value, day):
         "metric": "drift.psi",
         "attributes": {"column": "brightness", "input": "photo", "modality": "image"},
         "observed": value,
-        "condition": {"op": "lte", "low": None, "high": 0.15},
+        "condition": {"op": "lte", "low": None, "high": 0.15, "phrase": "at most {high}"},
         "unit": "1",
         "start": format_time(end - DAY),
         "end": format_time(end),

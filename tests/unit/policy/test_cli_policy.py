@@ -170,7 +170,7 @@ def test_explain_needs_no_home(tmp_path, capsys, monkeypatch):
     assert control["refs"][0]["applies_from"] == {"annex_iii": "2027-12-02", "annex_i": "2028-08-02"}
     code, text, _ = run(capsys, "explain", "starter/drift-inputs")
     assert code == 0
-    assert "at most 0.15" in text
+    assert "at most 0.07" in text
     assert run(capsys, "explain", "nope", "--json")[1]["error"]["code"] == "unknown_control"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import show
 import streamlit as st
 
 from auditor.core.errors import AuditorError
@@ -139,21 +141,21 @@ def choose() -> Evidence | None:
         st.caption("All times are UTC. A window is named by the day it covers.")
     whole = audited(url, name)
     if whole is None:
-        _nothing("not_audited", f"{name} has records, but no window was audited yet.", f"auditor audit --model {name}")
+        _nothing("not_audited", f"{name} has records, but no window was audited yet.", f"auditor audit --model {shlex.quote(name)}")
         return None
     back = PERIODS[period]
     span = whole if back is None else Span(max(whole.start, whole.end - back), whole.end)
     found = evidence(url, name, span)
     if "policy_error" in st.session_state:
-        st.warning(f"The policies in force cannot be read: {st.session_state['policy_error']}")
+        st.warning(f"The policies in force cannot be read: {show.safe(st.session_state['policy_error'])}")
     return found
 
 
 def _nothing(code: str, text: str, command: str = "auditor demo") -> None:
     st.title("Nothing to show yet")
-    st.write(text)
+    st.markdown(show.safe(text))
     where = home()
     st.write("Run this, then press *Read again* or reload:")
-    option = f" --home {where}" if where is not None and code in ("no_model", "not_audited", "no_store") else ""
+    option = f" --home {shlex.quote(str(where))}" if where is not None and code in ("no_model", "not_audited", "no_store") else ""
     st.code(command + option, language="bash")
     st.caption(f"Reason code: {code}")

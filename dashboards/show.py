@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -138,8 +139,9 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
 
 
 def code_as_is(text: str) -> str:
-    """`safe`, but for what stands between back-ticks."""
-    return "`".join(safe(piece) if place % 2 == 0 else piece for place, piece in enumerate(text.split("`")))
+    """`safe`, but for what stands between two single back-ticks."""
+    pieces = re.split(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    return "".join(f"`{piece}`" if place % 2 else safe(piece) for place, piece in enumerate(pieces))
 
 
 def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:

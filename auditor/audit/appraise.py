@@ -12,7 +12,7 @@ from auditor.audit.measure import measure
 from auditor.audit.monitoring import Before, follow
 from auditor.audit.slices import Slice, judged_by_slice, outdated, slices_of
 from auditor.audit.windows import Pinned, Windows
-from auditor.core.artifact import Artifact, Rendering
+from auditor.core.artifact import Artifact, Rendering, sealed
 from auditor.core.codec import state_digest
 from auditor.core.frame import EDITION, Frame
 from auditor.core.identity import digest
@@ -219,6 +219,8 @@ class Appraiser:
                     yield self._keep(drawn, made.audit.run)
 
     def _keep(self, drawn: Rendering, run: AuditRun) -> Artifact:
+        if drawn.extension == "html":
+            drawn = replace(drawn, data=sealed(drawn.data))
         artifact = Artifact(
             sha256=drawn.sha256,
             extension=drawn.extension,

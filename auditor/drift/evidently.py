@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,24 +75,25 @@ class Evidently:
         if not numeric and not categorical:
             return None
         of = len(numeric) + len(categorical)
-        shown = _most_moved(numeric, categorical, current, baseline)
-        numeric, categorical = ([name for name in names if name in shown] for names in (numeric, categorical))
+        moved = _most_moved(numeric, categorical, current, baseline)
+        numeric, categorical = ([name for name in names if name in moved] for names in (numeric, categorical))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import evidently
             from evidently.presets import DataDriftPreset
 
-            definition = evidently.DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
+            shown = [[escape(name) for name in names] for names in (numeric, categorical)]
+            definition = evidently.DataDefinition(numerical_columns=shown[0], categorical_columns=shown[1])
             now, then = (
                 evidently.Dataset.from_pandas(_table(state, numeric, categorical), data_definition=definition)
                 for state in (current, baseline)
             )
             preset = DataDriftPreset(
-                columns=[*numeric, *categorical], num_method="wasserstein", cat_method="jensenshannon"
+                columns=[*shown[0], *shown[1]], num_method="wasserstein", cat_method="jensenshannon"
             )
             page = evidently.Report([preset]).run(now, then).get_html_str(as_iframe=False)
         return Rendering(
-            title=f"Evidently data drift, {current.model}, {current.span}: {len(shown)} of {of} columns",
+            title=f"Evidently data drift, {current.model}, {current.span}: {len(moved)} of {of} columns",
             extension="html",
             data=page.encode(),
             made_by=Method("evidently", evidently.__version__),
@@ -159,10 +161,13 @@ def _comparable(kind: str, current: WindowState, baseline: WindowState, frame: F
 
 
 def _table(state: WindowState, numeric: list[str], categorical: list[str]) -> pd.DataFrame:
+    """The sample's columns; names and values are escaped, as Evidently puts both into scripts and drawings as they are."""
     import pandas as pd
 
-    columns: dict[str, Any] = {name: state.sample.numeric[name] for name in numeric}
-    columns.update({name: state.sample.categorical[name] for name in categorical})
+    columns: dict[str, Any] = {escape(name): state.sample.numeric[name] for name in numeric}
+    for name in categorical:
+        values = state.sample.categorical[name]
+        columns[escape(name)] = [None if value is None else escape(value) for value in values]
     return pd.DataFrame(columns)
 
 

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def one_framework(evidence: Evidence, source: str) -> None:
-    st.subheader(evidence.rules.framework(source))
+    st.subheader(show.safe(evidence.rules.framework(source)))
     for at, verdicts in provisions(evidence, source).items():
         word = combined(verdicts)
         forces = wording.listing(sorted({str(item.force) for item in verdicts}))

@@ -25,7 +25,7 @@ def main() -> None:
         return
     question = "Is what the model receives and answers still like its baseline, and if not, where and since when?"
     show.header("Drift", question, evidence)
-    st.caption(f"Compared with {parts.baseline_text(evidence)}.")
+    st.caption(f"Compared with {show.safe(parts.baseline_text(evidence))}.")
     found = stories(evidence, parts.drift_alerts(evidence))
     st.markdown(parts.finding_counts(found) if found else "No drift alert was open at any time in this period.")
     show.findings(found, evidence)
@@ -55,7 +55,7 @@ def one_input(
     evidence: Evidence, name: str, believed: Mapping[tuple[str, datetime], str], top: float, *, legend: bool
 ) -> None:
     modality = modality_of(evidence, name).replace("_", " ") if name else ""
-    st.subheader(f"{name} ({modality})" if modality else name or "Answers and service")
+    st.subheader(show.safe(f"{name} ({modality})" if modality else name or "Answers and service"))
     figures = main_figures(evidence, name)
     if not figures:
         st.markdown("No distance was measured for this input.")
@@ -66,15 +66,13 @@ def one_input(
     columns = {m.attributes.get("column") for m in figures}
     furthest = max((m for m in figures if m.value is not None), key=lambda m: m.value or 0.0, default=None)
     if furthest is not None:
-        st.caption(
-            f"Furthest from the baseline: {wording.subject(furthest.attributes)} on {wording.window(furthest.span)}, {wording.figure(furthest)}. "
-            f"{distances.says(furthest)} {wording.how_sure(furthest)}"
-            + (
-                " Shown: the ten columns furthest from the baseline, and every one with a mark."
-                if len(columns) > 10
-                else ""
-            )
+        text = (
+            f"Furthest from the baseline: {wording.subject(furthest.attributes)} on {wording.window(furthest.span)}, "
+            f"{wording.figure(furthest)}. {distances.says(furthest)} {wording.how_sure(furthest)}"
         )
+        if len(columns) > 10:
+            text += " Shown: the ten columns furthest from the baseline, and every one with a mark."
+        st.caption(show.safe(text))
 
 
 def main_figures(evidence: Evidence, name: str) -> list[Measurement]:

@@ -47,7 +47,7 @@ def outcomes(evidence: Evidence, feature: str) -> None:
 
 
 def by_group(evidence: Evidence, feature: str, metric: str) -> None:
-    st.subheader(f"{wording.metric_name(metric).capitalize()} by {feature.replace('_', ' ')}, last window")
+    st.subheader(show.safe(f"{wording.metric_name(metric).capitalize()} by {feature.replace('_', ' ')}, last window"))
     latest = groups(evidence.latest(metric, feature=feature))
     left, right = st.columns([3, 2], gap="medium")
     with left:

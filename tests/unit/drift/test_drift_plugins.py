@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from auditor.core.artifact import sealed
 from auditor.core.frame import Frame
 from auditor.core.measurement import Reading, Status
 from auditor.core.state import Presence, WindowState
@@ -248,3 +251,38 @@ def test_evidently_draws_one_offline_page() -> None:
     assert 'src="http' not in page
     few = make_state(make_rows(5, 1))
     assert evidently.PLUGIN.render(few, few, Frame("digit-reader")) is None
+
+
+HOSTILE = ("x</script><script>alert(1)</script>", "<!--<script>", "<img src=x onerror=alert(2)>", "a & b \"' `")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_names_and_values_from_outside_stand_escaped_in_the_page_of_evidently(hostile: str) -> None:
+    rows = make_rows(60, 1)
+    name = f"inputs.photo.descriptors.{hostile}"
+    words = np.array([hostile if k % 3 else "b" for k in range(60)], object)
+    rows = replace(
+        rows,
+        numeric={f"{name}.n": next(iter(rows.numeric.values()))},
+        categorical={name: words, f"groups.{hostile}": words},
+    )
+    state = make_state(rows)
+    drawn = evidently.PLUGIN.render(state, state, Frame(rows.model))
+    assert drawn is not None
+    page = drawn.data.decode()
+    assert "&lt;" in page or "&amp; b" in page
+    for raw in HOSTILE[:3]:
+        assert raw not in page
+    if "&" in hostile:
+        assert hostile not in page
+
+
+def test_a_sealed_page_allows_its_own_scripts_only() -> None:
+    page = sealed(b"<!DOCTYPE html><html><head></head><body><script>\r\nlet a</script><script src=//x></script></body></html>")
+    policy = page.partition(b'content="')[2].partition(b'"')[0].decode()
+    own = base64.b64encode(hashlib.sha256(b"\nlet a").digest()).decode()
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert f"'sha256-{own}'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+    assert page.index(b"Content-Security-Policy") < page.index(b"<script>")
+    assert sealed(b"<p>x").startswith(b"<meta charset")

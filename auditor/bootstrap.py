@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from auditor import registry
 from auditor.audit.pipeline import Pipeline
 from auditor.core.errors import ConfigurationError, StoreError
+from auditor.core.private import FOLDER, make_folder, open_file
 from auditor.settings import FILE, Home, Settings, plugin_options
 
 if TYPE_CHECKING:
@@ -57,15 +58,19 @@ class App:
 
 
 def init_home(folder: Path, *, settings: str = TEMPLATE) -> Home:
-    """Make a home: settings, folders, the store at its newest schema. An existing one is left as it is."""
+    """Make a home: settings and folders, for its owner alone. An existing one is left as it is."""
     home = Home(folder.absolute())
     if home.settings.exists():
         raise ConfigurationError(
             "home_exists", f"{folder} is a home already", where=str(home.settings), fix="use it, or name another folder"
         )
+    make_folder(home.root)
+    with suppress(PermissionError):  # a volume that belongs to another user; `doctor` names it
+        home.root.chmod(FOLDER)  # an existing folder becomes private, and hands down no setgid bit
     for path in (home.policies, home.spool, home.journal, home.archive, home.quarantine, home.artifacts):
-        path.mkdir(parents=True, exist_ok=True)
-    home.settings.write_text(settings, encoding="utf-8")
+        make_folder(path)
+    with open_file(home.settings, "w", encoding="utf-8") as file:
+        file.write(settings)
     return home
 
 

@@ -141,7 +141,11 @@ def choose() -> Evidence | None:
         st.caption("All times are UTC. A window is named by the day it covers.")
     whole = audited(url, name)
     if whole is None:
-        _nothing("not_audited", f"{name} has records, but no window was audited yet.", f"auditor audit --model {shlex.quote(name)}")
+        _nothing(
+            "not_audited",
+            f"{name} has records, but no window was audited yet.",
+            f"auditor audit --model {shlex.quote(name)}",
+        )
         return None
     back = PERIODS[period]
     span = whole if back is None else Span(max(whole.start, whole.end - back), whole.end)
@@ -156,6 +160,10 @@ def _nothing(code: str, text: str, command: str = "auditor demo") -> None:
     st.markdown(show.safe(text))
     where = home()
     st.write("Run this, then press *Read again* or reload:")
-    option = f" --home {shlex.quote(str(where))}" if where is not None and code in ("no_model", "not_audited", "no_store") else ""
+    option = (
+        f" --home {shlex.quote(str(where))}"
+        if where is not None and code in ("no_model", "not_audited", "no_store")
+        else ""
+    )
     st.code(command + option, language="bash")
     st.caption(f"Reason code: {code}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.core.errors import ConfigurationError
-from auditor.segments.seen import share
+from auditor.core.private import make_folder, share
 from auditor.settings import Home, Settings, find_home, read_settings
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Destination:
         if self.kind not in ("spool", "edge"):
             return secrets.token_bytes(_SALT_BYTES)
         spool = self.outbox or Home(self.settings.root).spool
-        spool.mkdir(parents=True, exist_ok=True)
+        make_folder(spool)
         return shared_salt(spool / ".salt")
 
 

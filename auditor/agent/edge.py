@@ -20,6 +20,7 @@ from pathlib import Path
 from auditor.agent.http import HttpTransport
 from auditor.agent.shield import Faults
 from auditor.agent.transport import Backoff, DeliveryError, Frames, SpoolTransport
+from auditor.core.private import make_folder, opener
 
 _SEGMENT_BYTES = 1 << 20
 """One request, about: what an interruption makes the agent send twice is bounded by it."""
@@ -62,7 +63,7 @@ class EdgeTransport:
         self._open[0].send(frames)
 
     def _begin(self) -> tuple[SpoolTransport, Sender]:
-        self._outbox.mkdir(parents=True, exist_ok=True)
+        make_folder(self._outbox)
         place = self._outbox / f"{_next_number(self._outbox):08d}-{self._session}"
         spool = SpoolTransport(self._outbox, place.name, self._max_bytes, segment_bytes=_SEGMENT_BYTES)
         sender = Sender(self._outbox, place, self._service, self._faults)
@@ -228,7 +229,7 @@ def _numbered(outbox: Path) -> Iterator[tuple[int, Path]]:
 @contextlib.contextmanager
 def _only_one(place: Path) -> Iterator[bool]:
     """Whether this sender, of all that share the outbox, may send what dead writers left."""
-    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    fd = opener(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     _inherited.add(fd)
     try:
         try:

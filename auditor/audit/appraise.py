@@ -17,6 +17,7 @@ from auditor.core.codec import state_digest
 from auditor.core.frame import EDITION, Frame
 from auditor.core.identity import digest
 from auditor.core.measurement import Measurement
+from auditor.core.private import make_folder, open_file
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState, empty_state
 from auditor.core.verdict import Verdict
@@ -232,11 +233,12 @@ class Appraiser:
             run=run.id,
             size=len(drawn.data),
         )
-        self.artifacts.mkdir(parents=True, exist_ok=True)
+        make_folder(self.artifacts)
         path = self.artifacts / artifact.filename
         if not path.exists():
             partial_file = path.with_suffix(".part")
-            partial_file.write_bytes(drawn.data)
+            with open_file(partial_file, "wb") as file:
+                file.write(drawn.data)
             partial_file.replace(path)
         return artifact
 

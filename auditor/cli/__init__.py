@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from auditor import __version__
+from auditor.cli import common
 from auditor.cli.common import QUIET
 from auditor.core.errors import AuditorError, ConfigurationError
 
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
     arguments = sys.argv[1:] if argv is None else list(argv)
+    before = common.UMASK = os.umask(0o077)  # what libraries write into a home is private, too
     try:
         root = parser()
         parsed = root.parse_args(arguments)
@@ -69,3 +71,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error[interrupted]: stopped by the keyboard; nothing acknowledged is lost", file=sys.stderr)
         return 2
+    finally:
+        os.umask(before)

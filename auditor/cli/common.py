@@ -9,6 +9,8 @@ from typing import Any
 
 from auditor.settings import Settings, find_home, load_settings, no_home
 
+UMASK = 0o022
+"""The process's umask before a command: of files that a person asked for outside the home."""
 QUIET = {
     # Nothing that auditor depends on phones home, prints banners or waits long for a server that is away.
     "DO_NOT_TRACK": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sqlite3
+import stat
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -96,6 +97,15 @@ def _home(folder: Path) -> list[dict[str, str]]:
     try:
         settings = load_settings(folder)
         rows.append({"what": "home", "state": "ok", "found": str(folder), "note": ""})
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        rows.append(
+            {
+                "what": "private",
+                "state": "broken" if mode & 0o007 else "ok",
+                "found": f"mode {mode:04o}",
+                "note": f"other users may read it: chmod o-rwx {folder}" if mode & 0o007 else "",
+            }
+        )
         policies = load_policies(settings)
         rows.append({"what": "policies", "state": "ok", "found": f"{len(policies.policies)} in force", "note": ""})
         if settings.store.url or Home(folder).store.exists():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditor.cli import common
 from auditor.cli.common import add_common, note, print_json, settings_for
 from auditor.core.errors import ConfigurationError
 from auditor.core.window import DAY, Span, parse_time
@@ -60,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         sys.stdout.write(text)
         return 0
-    write(args.output, text)
+    inside = args.output.resolve().is_relative_to(settings.root.resolve())
+    write(args.output, text, 0o077 if inside else common.UMASK)
     if args.json:
         print_json(
             "report-file",
@@ -90,7 +93,7 @@ def write_reports(home: Home, *, model: str) -> list[Path]:
     span, generated, written = audited_span(queries, model), _now(), []
     for kind in KINDS:
         path = home.root / "reports" / f"{kind}.html"
-        write(path, render(build(kind, queries, model, span, generated=generated, rules=rules), "html"))
+        write(path, render(build(kind, queries, model, span, generated=generated, rules=rules), "html"), 0o077)
         written.append(path)
     return written
 
@@ -139,8 +142,9 @@ def chosen_format(given: str | None, output: Path | None, as_json: bool) -> str:
     return "json" if as_json and output is None else "html"
 
 
-def write(path: Path, text: str) -> None:
-    """Write the file whole or not at all, making its folder."""
+def write(path: Path, text: str, mask: int) -> None:
+    """Write the file whole or not at all, making its folder; both with the modes that a umask leaves."""
+    before = os.umask(mask)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
@@ -150,6 +154,8 @@ def write(path: Path, text: str) -> None:
         raise ConfigurationError(
             "cannot_write", f"cannot write the report: {error.strerror}", where=str(path), fix="choose another -o FILE"
         ) from error
+    finally:
+        os.umask(before)
 
 
 def _now() -> datetime:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from auditor import Agent, wording
 from auditor.bootstrap import App, init_home, open_app
 from auditor.core.errors import ConfigurationError
+from auditor.core.private import make_folder
 from auditor.core.verdict import Alert
 from auditor.core.window import DAY, Span
 from auditor.demo import plants
@@ -192,7 +193,7 @@ def run(
         damaged=damage,
     )
     target = home.root / "demo" / "result.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     target.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     return Outcome(home, document, planned, score)
 
@@ -206,7 +207,7 @@ def _fresh(folder: Path, scenario: Scenario, seed: int) -> Home:
             )
         shutil.rmtree(home.root)
     home = init_home(home.root, settings=SETTINGS)
-    (home.root / "demo").mkdir()
+    make_folder(home.root / "demo")
     # Which repeated payloads are counted depends on the salt of their commitments: same seed, same result. Elsewhere the salt
     # is random and secret; here it has nothing to hide.
     salt = home.spool / ".salt"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from auditor.core.command import Command
 from auditor.core.identity import canonical_json, slug, uuid7
+from auditor.core.private import make_folder
 from auditor.core.window import from_us
 from auditor.intake.places import write_file
 from auditor.segments import OPEN, POISONED, SEALED, adoptable, fsync_folder, retire
@@ -73,7 +74,7 @@ class Journal:
     def batches(self) -> Iterator[Batch]:
         """Batches to take in, one after the other: first those that were cut short, then what is there now."""
         journal = self._home.journal
-        journal.mkdir(parents=True, exist_ok=True)
+        make_folder(journal)
         for done in sorted(journal.glob(DONE + "*")):
             shutil.rmtree(done)
         for folder in sorted(journal.glob(BATCH + "*")):
@@ -96,7 +97,7 @@ class Journal:
 
     def _adopt(self, group: Sequence[Path]) -> Batch:
         folder = self._home.journal / f"{BATCH}{uuid7()}"
-        folder.mkdir()
+        make_folder(folder)
         fsync_folder(folder.parent)
         for path in group:
             origin = SPOOLED if path.parent.parent == self._home.spool else ""
@@ -148,7 +149,7 @@ def _move(source: Path, target: Path) -> None:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """Keep a file under another name as well; repeating it is harmless."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if target.exists():
         return
     try:

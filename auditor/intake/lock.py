@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from auditor.core.errors import ConfigurationError
+from auditor.core.private import make_folder, opener
 from auditor.settings import Home
 
 _held: set[int] = set()
@@ -22,8 +23,8 @@ def writer_lock(home: Home) -> Iterator[None]:
     ConfigurationError
         `writer_busy`, with the process id of who holds it.
     """
-    home.lock.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    make_folder(home.lock.parent)
+    fd = opener(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
+from auditor.core.private import make_folder, open_file
 from auditor.segments import fsync_folder
 
 
@@ -85,10 +86,10 @@ class LocalPlace:
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
         target = Path(self.root, path)
-        _make_folder(target.parent)
+        _make_durable(target.parent)
         partial = target.with_name(f".{target.name}.partial")
         try:
-            with partial.open("wb") as file:
+            with open_file(partial, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -181,10 +182,10 @@ def write_file(target: Path, data: bytes) -> None:
     LocalPlace(target.parent).write(target.name, data)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_durable(folder: Path) -> None:
     """Make a folder and its parents, each of them durable."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    _make_durable(folder.parent)
+    make_folder(folder)
     fsync_folder(folder.parent)

@@ -16,12 +16,13 @@ import fcntl
 import json
 import mmap
 import os
-import stat
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from auditor.core.private import make_folder, share
 
 SEEN = "seen"
 LAST = 2
@@ -132,20 +133,6 @@ class SeenPage:
                 self.path.unlink()
         self.cells.release()
         self._map.close()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a session's folder; below a spool with the setgid bit its group may move what is in it, whatever the umask."""
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.parent.stat().st_mode & stat.S_ISGID:
-        folder.chmod(0o2770)
-
-
-def share(fd: int, folder: Path) -> None:
-    """Let the group read and lock a new file of a folder with the setgid bit: agent and intake may be different users."""
-    os.fchmod(fd, 0o660 if folder.stat().st_mode & stat.S_ISGID else 0o600)
 
 
 @dataclass(frozen=True, slots=True)

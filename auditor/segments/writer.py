@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditor.core.errors import SegmentError
+from auditor.core.private import make_folder, share
 from auditor.segments.format import OPEN, POISONED, SEALED, encode_frame, encode_seal
-from auditor.segments.seen import make_folder, share
 
 LOCK = "lock"
 _TRIES = 20

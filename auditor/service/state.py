@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from auditor.core.errors import AuditorError, StoreError
+from auditor.core.private import make_folder
 from auditor.ports import Descriptor
 from auditor.service.access import Principal
 from auditor.service.bodies import Held
@@ -76,7 +77,7 @@ class Service:
             from auditor.settings import Home
 
             spool = Home(self.settings.root).spool
-            spool.mkdir(parents=True, exist_ok=True)
+            make_folder(spool)
             self._described = descriptors(), shared_salt(spool / ".salt")
         return self._described
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.core.errors import SinkError
+from auditor.core.private import make_folder, open_file
 from auditor.core.run import Audit
 from auditor.ports import Option
 
@@ -38,8 +39,8 @@ class JsonlSink:
         if not lines:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file:
+            make_folder(self.path.parent)
+            with open_file(self.path, "a+b") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(size - LOOK_BACK, 0))
                 tail = file.read()

@@ -14,6 +14,7 @@ from typing import Any
 from auditor.core.errors import SinkError
 from auditor.core.identity import digest, slug
 from auditor.core.measurement import Measurement, Status
+from auditor.core.private import make_folder
 from auditor.core.run import Audit
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span, format_time
@@ -94,7 +95,7 @@ class MlflowSink:
             for name, value in _SETTINGS.items():
                 os.environ.setdefault(name, value)
             if self.uri.startswith("sqlite:///"):
-                Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(self.uri.removeprefix("sqlite:///")).parent)
             from mlflow import MlflowClient
 
             logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # two lines about making tables
@@ -118,7 +119,7 @@ class MlflowSink:
         if self.artifact_root is None or self.uri.startswith(("http:", "https:")):
             return str(client.create_experiment(model))
         folder = (self.artifact_root / slug(model)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return str(client.create_experiment(model, artifact_location=folder.as_uri()))
 
     def _run(self, client: Any, audit: Audit) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
+from auditor.core.private import make_folder, open_file
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
@@ -93,7 +94,8 @@ class Database:
             )
         if not self.read_only:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
+                open_file(path, "ab").close()  # its log and shared memory take their mode from it
             except OSError as error:
                 raise StoreError("store_unavailable", str(error), where=str(path)) from error
         mode = "ro" if self.read_only else "rwc"

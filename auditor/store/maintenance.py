@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import exc
 
 from auditor.core.errors import StoreError
+from auditor.core.private import make_folder, open_file
 from auditor.store.database import Database, parse_url
 from auditor.store.schema import HEAD, current, differences
 from auditor.store.soundness import rows_differ
@@ -94,8 +95,9 @@ def backup(url: str, target: Path) -> Backup:
     database = Database(url, read_only=True)
     part = target.with_name(target.name + ".part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         part.unlink(missing_ok=True)
+        open_file(part, "wb").close()
         with database.reading() as connection:
             schema = current(connection)
         if database.dialect == "sqlite":

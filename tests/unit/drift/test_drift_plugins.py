@@ -278,7 +278,9 @@ def test_names_and_values_from_outside_stand_escaped_in_the_page_of_evidently(ho
 
 
 def test_a_sealed_page_allows_its_own_scripts_only() -> None:
-    page = sealed(b"<!DOCTYPE html><html><head></head><body><script>\r\nlet a</script><script src=//x></script></body></html>")
+    page = sealed(
+        b"<!DOCTYPE html><html><head></head><body><script>\r\nlet a</script><script src=//x></script></body></html>"
+    )
     policy = page.partition(b'content="')[2].partition(b'"')[0].decode()
     own = base64.b64encode(hashlib.sha256(b"\nlet a").digest()).decode()
     assert policy.startswith("default-src 'none'; script-src 'sha256-")

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from auditor.core.private import make_folder, open_file
 from auditor.segments import fsync_folder
@@ -89,7 +89,7 @@ class LocalPlace:
         _make_durable(target.parent)
         partial = target.with_name(f".{target.name}.partial")
         try:
-            with open_file(partial, "wb") as file:
+            with cast(BinaryIO, open_file(partial, "wb")) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

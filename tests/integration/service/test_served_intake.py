@@ -30,7 +30,8 @@ def test_batches_are_answered_as_the_contract_says(served: Any, make_row: Any) -
         rows = [make_row(f"a{i}", "batches") for i in range(4)]
         first = client.post("/v1/records", json={"records": rows})
         assert first.status_code == 200
-        assert first.json() == {"schema": "auditor.batch/1", "accepted": 4, "duplicates": 0, "refused": []}
+        none = {"refused": [], "refused_count": 0}
+        assert first.json() == {"schema": "auditor.batch/1", "accepted": 4, "duplicates": 0, **none}
         again = client.post("/v1/records", json={"records": rows}).json()
         assert (again["accepted"], again["duplicates"], again["refused"]) == (0, 4, [])
         packed = client.post(
@@ -126,7 +127,7 @@ def test_labels_energy_and_tallies(served: Any, make_row: Any) -> None:
         }
         answer = client.post("/v1/records", json=body).json()
         assert answer["accepted"] == 1
-        assert answer["tallies"] == {"accepted": 1, "refused": []}
+        assert answer["tallies"] == {"accepted": 1, "refused": [], "refused_count": 0}
         assert answer["energy"]["accepted"] == 0
         assert answer["energy"]["refused"][0]["index"] == 0
         labels = [{"id": "l1", "label": "cat"}, {"id": "l1"}, {"label": "cat"}]

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -20,6 +21,8 @@ import pytest
 import auditor
 from auditor.agent import shield
 from auditor.agent.transport import MemoryTransport
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 
 class PostgresServer:

@@ -4,69 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import linecache
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from injection import Injector
 
 import auditor
 from auditor.agent.transport import MemoryTransport
 
-ROOM = tuple(str(Path(auditor.__file__).parent / room) for room in ("agent", "adapters"))
-PLAIN = ("try:", "raise", "return result", "return self", "return item", "while True:", "let_go()")
-"""Statements that evaluate nothing which could fail; the last lets go of a lock that is held."""
-HOSTS = (
-    "result = function(*args, **kwargs)",
-    "return await awaited(function(*args, **kwargs), started(site, args, kwargs))",
-    "return (yield from drive(function(*args, **kwargs), started(site, args, kwargs).streaming()))",
-    "return await awaited(source, watch)",
-    "step, value = source.send, None",
-    "item = step(value)",
-    "value = yield item",
-    "step = source.send",
-)
-"""Statements in which the host's own code runs: an error there is the host's."""
-SHELTERED = (
-    "watch.step_in()",
-    "watch.step_out()",
-    "watch.item(item)",
-    "watch.end(error=error)",
-    "return watch.returned(stop.value)",
-)
-"""Between the steps of a coroutine or stream: calls of methods that never raise, and are tried line by line themselves."""
-EXEMPT = frozenset((*PLAIN, *HOSTS, *SHELTERED))
-
-
-class Injector:
-    """Raises at the N-th line event in the capture room, in the threads that it traces."""
-
-    def __init__(self, at: int, error: Callable[[], Exception]) -> None:
-        self.at = at
-        self.error = error
-        self.lines = 0
-        self.where = ""
-        self.seen: dict[tuple[str, int], int] = {}
-
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(ROOM):
-            return None
-        if event == "line":
-            source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            if source not in EXEMPT and not source.startswith(("@", "except ")):
-                self.lines += 1
-                self.seen.setdefault((frame.f_code.co_filename, frame.f_lineno), self.lines)
-                if self.lines == self.at:
-                    self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}: {source}"
-                    raise self.error()
-        return self
-
-
+ROOMS = ("agent", "adapters")
 RESULT, PROBLEM = object(), KeyError("the model's own")
 
 
@@ -92,8 +41,7 @@ def scenario(agent: Any, injector: Injector, loop: asyncio.AbstractEventLoop) ->
     """What a host does; every result and exception has to be the model's own."""
     calm, failed, streamed, asked = map(agent.watch, (answer, failing, stream, ask))
     photo = np.zeros((3, 3), np.uint8)
-    sys.settrace(injector)
-    try:
+    with injector.tracing():
         with agent.context(groups={"site": "n"}):
             assert calm("x", photo=photo) is RESULT
         with pytest.raises(KeyError) as caught:
@@ -112,15 +60,13 @@ def scenario(agent: Any, injector: Injector, loop: asyncio.AbstractEventLoop) ->
         assert len(record.id) == 36
         agent.label(record.id, "dog")
         agent.stats()
-    finally:
-        sys.settrace(None)
 
 
 def attempt(at: int, error: Callable[[], Exception], loop: asyncio.AbstractEventLoop, balanced: Any) -> Injector:
     """One run with one error; the agent still works afterwards."""
     transport = MemoryTransport()
     agent = auditor.Agent("m", transport=transport, describe="all")
-    injector = Injector(at, error)
+    injector = Injector(at, error, rooms=ROOMS)
     try:
         scenario(agent, injector, loop)
     except BaseException as escaped:
@@ -153,7 +99,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def test_an_error_at_any_line_on_the_callers_side_stays_inside(loop: Any, balanced: Any, swallowed: Any) -> None:
     """Every executed line once, the kinds of error in turn."""
     swallowed.expect()
-    seen = attempt(0, RuntimeError, loop, balanced).seen
+    seen = attempt(0, RuntimeError, loop, balanced).first
     assert len(seen) > 150
     for number, at in enumerate(seen.values()):
         attempt(at, ERRORS[number % len(ERRORS)], loop, balanced)
@@ -176,7 +122,7 @@ def test_an_error_at_any_line_of_the_worker_stays_inside(step: int, balanced: An
         transport = MemoryTransport()
         agent = auditor.Agent("m", transport=transport, describe="all")
         model = agent.watch(answer)
-        injector = Injector(at, RuntimeError)
+        injector = Injector(at, rooms=ROOMS)
         threading.settrace(injector)
         try:
             with agent.context(id="first"):

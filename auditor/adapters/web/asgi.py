@@ -79,11 +79,12 @@ class _Served:
     def __init__(self, app: Any, site: Site) -> None:
         self.app = app
         self.site = site
+        self.faults = site.recorder.faults
         self.paths = _paths(site.options.get("paths"))
         self.max_body = int(site.options.get("max_body", MAX_BODY))
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
+        if self._is_lifespan(scope):
             await self.app(scope, receive, self._last(send))
             return
         watch = self._begun(scope)
@@ -99,13 +100,20 @@ class _Served:
         """Flush before the server hears that the application is shut down: many servers end the process by a signal then."""
 
         async def sent(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                flush = self.site.recorder.flush
-                if flush is not None:
-                    flush(FLUSH_S)  # nothing else runs in this application any more
+            self._flushed_at(message)
             await send(message)
 
         return sent
+
+    @sheltered("flush_failed", nothing)
+    def _flushed_at(self, message: Message) -> None:
+        flush = self.site.recorder.flush
+        if flush is not None and message["type"].startswith("lifespan.shutdown."):
+            flush(FLUSH_S)  # nothing else runs in this application any more
+
+    @sheltered("begin_failed", lambda self, scope: False)
+    def _is_lifespan(self, scope: Message) -> bool:
+        return bool(scope["type"] == "lifespan")
 
     async def _run(self, scope: Message, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)

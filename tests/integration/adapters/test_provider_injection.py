@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import linecache
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from injection import Injector
 
 import auditor
 from auditor.adapters.tables import pyfunc
@@ -20,101 +18,12 @@ from auditor.adapters.web import asgi
 from auditor.agent.site import Site
 from auditor.agent.transport import MemoryTransport
 
-ROOM = str(Path(auditor.__file__).parent / "adapters")
-"""The rest of the capture room has the same test of its own."""
-PLAIN = (
-    "try:",
-    "raise",
-    "return result",
-    "return item",
-    "return message",
-    "return self",
-    "return request",
-    "else:",
-    "return found",
-)
-HOSTS = (
-    "parsed = response.parse()",
-    "with contextlib.suppress(AttributeError):  # one that was never quite made",
-    "if found is None:",
-    "found = own[name] = make(client)",
-    "if watch is None:",
-    "result = kind.request(self, cast_to, options, *args, **kwargs)",
-    "return kind.request(self, cast_to, options, *args, **kwargs)",
-    "return await awaited(kind.request(self, cast_to, options, *args, **kwargs), watch)",
-    "item = next(self._source)",
-    "item = await awaited(self._source.__anext__(), Steps(self.watch.faults, self.watch))",
-    "result = function(*args, **kwargs)",
-    "result = model.predict(*args, **kwargs)",
-    "return methods[name]",
-    "if name in methods:",
-    'return getattr(_original(self, "_auditor_original"), name)',
-    "step, value = source.send, None",
-    "while True:",
-    "item = step(value)",
-    "value = yield item",
-    "step = source.send",
-    "kind.close(self)",
-    "await self.app(scope, receive, send)",
-    "await self._served(scope, receive, send)",
-    "await awaited(self._run(scope, exchange.receiver(receive), exchange.sender(send, watch)), watch)",
-    "message: Message = await receive()",
-    "await send(message)",
-)
-"""Statements in which the caller's own code runs, or that cannot fail."""
-SHELTERED = (
-    "watch = _begun(sites, options)",
-    "watch = self._begun(scope)",
-    "watch.step_in()",
-    "watch.step_out()",
-    "watch.item(item)",
-    "watch.end(error=error)",
-    "return watch.returned(result)",
-    "return watch.returned(stop.value)",
-    "self.watch.step_in()",
-    "self.watch.step_out()",
-    "self.watch.item(item)",
-    "self.watch.end()",
-    "self.watch.leave()",
-    "self._iterator.watch.leave()",
-    "elif watch.exchange is None:  # counted, not described",
-    "exchange = watch.exchange",
-    "async def received() -> Message:",
-    "async def sent(message: Message) -> None:",
-    "return received",
-    "return sent",
-    "self._asks(message)",
-    "self._answers(message, watch)",
-)
-"""Calls of methods that never raise, and are tried line by line themselves."""
-EXEMPT = frozenset((*PLAIN, *HOSTS, *SHELTERED))
 Scenario = Callable[[Any], list[Callable[[], None]]]
 """Prepares a watched thing; what it gives back is what the host does, one thing at a time."""
 
 
 def run(coroutine: Any) -> Any:
     return asyncio.run(coroutine)
-
-
-class Injector:
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.lines = 0
-        self.where = ""
-        self.places: dict[tuple[str, int], int] = {}
-
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(ROOM):
-            return None
-        if event == "line":
-            source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            if source not in EXEMPT and not source.startswith(("@", "except ")):
-                self.lines += 1
-                self.places.setdefault((frame.f_code.co_filename, frame.f_lineno), self.lines)
-                if self.lines == self.at:
-                    self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}: {source}"
-                    raise ZeroDivisionError
-        return self
 
 
 @functools.cache
@@ -259,13 +168,10 @@ def attempt(scenario: Scenario, step: int, at: int) -> Injector:
     transport = MemoryTransport()
     agent = auditor.Agent("m", transport=transport, describe="all")
     host = scenario(agent)[step]
-    injector = Injector(at)
+    injector = Injector(at, ZeroDivisionError, rooms=("adapters",))
     try:
-        sys.settrace(injector)
-        try:
+        with injector.tracing():
             host()
-        finally:
-            sys.settrace(None)
     except BaseException as escaped:
         raise AssertionError(f"line {at} ({injector.where}) reached the host") from escaped
     agent.watch(lambda note: "yes")("afterwards")
@@ -287,8 +193,8 @@ def test_no_line_of_the_adapter_can_hurt_the_host(scenario: Scenario, swallowed:
     seen: set[tuple[str, int]] = set()
     for step in range(len(scenario(auditor.Agent("m", transport=MemoryTransport())))):
         calm = attempt(scenario, step, 0)
-        for place, at in calm.places.items():
+        for place, at in calm.first.items():
             if place not in seen:  # each line once, at its first execution
                 attempt(scenario, step, at)
-        seen |= calm.places.keys()
+        seen |= calm.first.keys()
     assert len(seen) > 20

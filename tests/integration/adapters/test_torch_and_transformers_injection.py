@@ -3,70 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import linecache
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
+from injection import Injector
 
 import auditor
 from auditor.agent.transport import MemoryTransport
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-ROOM = str(Path(auditor.__file__).parent / "adapters")
-"""The rest of the capture room has the same test of its own."""
-PLAIN = ("try:", "raise", "return result", "session: Session | None = None")
-HOSTS = (
-    "result = method(*args, **kwargs)",
-    "result = next(source)",
-    "for index, item in enumerate(source):",
-    "yield item",
-    '"__iter__": lambda: (iter(result), proxy)[1],',
-    '"__next__": lambda: self._next(result),',
-    "return methods[name]",
-    "if name in methods:",
-    "result = getattr(target, name)(*(original(value) for value in args), **kwargs)",
-    'target = _original(self, "_auditor_original")',
-    "return self if result is target else result  # `with watched as it`, `watched += 1`",
-    'return _original(watched, "_auditor_original") if isinstance(_true_type(watched), _ProxyType) else watched',
-    "return type(value)",
-)
-"""Statements in which the host's own code runs, or a stand-in passes on."""
-SHELTERED = (
-    "self.note(index, item)",
-    "self._step_in()",
-    "self._step_out()",
-    "self._end(result, None)",
-    "self._end_all(error)",
-)
-"""Calls of methods that never raise, and are tried line by line themselves."""
-EXEMPT = frozenset((*PLAIN, *HOSTS, *SHELTERED))
-
-
-class Injector:
-    """Raises at the N-th line event in the adapters, on the thread that it traces."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.lines = 0
-        self.where = ""
-        self.first: dict[tuple[str, int], int] = {}
-
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(ROOM):
-            return None
-        if event == "line":
-            source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            if source not in EXEMPT and not source.startswith(("@", "except ")):
-                self.lines += 1
-                self.first.setdefault((frame.f_code.co_filename, frame.f_lineno), self.lines)
-                if self.lines == self.at:
-                    self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}: {source}"
-                    raise RuntimeError("injected")
-        return self
 
 
 def of_torch(agent: auditor.Agent) -> tuple[Callable[[], Any], Callable[[Any], bool]]:
@@ -118,18 +64,17 @@ def test_no_error_reaches_the_host(scenario: Any, swallowed: Any) -> None:
     call, same = scenario(agent)
 
     def attempt(at: int) -> Injector:
-        injector = Injector(at)
-        sys.settrace(injector)
+        injector = Injector(at, rooms=("adapters",))
         try:
-            result = call()
+            with injector.tracing():
+                result = call()
         except BaseException as escaped:
             raise AssertionError(f"{injector.where} reached the host") from escaped
-        finally:
-            sys.settrace(None)
         assert same(result), injector.where
         return injector
 
-    calls = 1
+    calls = 2
+    attempt(-1)  # what only a first call does is over
     for line in sorted(attempt(-1).first.values()):
         assert attempt(line).where
         calls += 1

@@ -6,9 +6,9 @@ import contextlib
 import gzip
 import json
 import resource
+import select
 import socket
 import threading
-import time
 from typing import Any
 
 import httpx
@@ -122,9 +122,7 @@ def test_hostile_rows_are_refused_one_by_one(served: Any, make_row: Any) -> None
         rows = hostile_rows(make_row)
         good = [json.dumps(make_row(f"good{i}", "hostility")).encode() for i in range(2)]
         for row in rows:
-            began = time.monotonic()
             answer = client.post("/v1/records", content=b'{"records": [' + row + b"]}", headers=JSON)
-            assert time.monotonic() - began < 5
             if answer.status_code != 200:
                 assert answer.status_code == 400, (row[:200], answer.text)
                 continue
@@ -160,9 +158,8 @@ def test_slow_heads_are_cut_and_others_served(served: Any, make_row: Any) -> Non
         slow.append(one)
     try:
         with served.client("ingest") as client:
-            began = time.monotonic()
             assert client.post("/v1/records", json={"records": [make_row("beside")]}).status_code == 200
-            assert time.monotonic() - began < 3
+        assert not select.select(slow, [], [], 0)[0], "before any of them was cut"
         slow[0].settimeout(20)
         with contextlib.suppress(ConnectionResetError):
             assert slow[0].recv(100) == b""

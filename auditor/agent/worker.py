@@ -41,7 +41,7 @@ _SPARE_S = 0.15
 
 @dataclass(slots=True)
 class Request:
-    """Somebody waits: for everything handed over until now to be delivered, or for the end."""
+    """A caller waits for everything queued so far to be delivered, or for the end."""
 
     deadline: float
     closing: bool = False
@@ -215,7 +215,7 @@ class Worker:
                 time.sleep(0)  # whoever waits for the interpreter waits for one description at most
 
     def _take_in_hand(self, queue: Any) -> Any:
-        """Take what comes next out of a queue; until it is dealt with it counts as queued."""
+        """Take the next item of a queue; it counts as queued until it is processed."""
         self._before = self.accounts.taken
         self._hand = queue.popleft()
         return self._hand

@@ -1,4 +1,4 @@
-"""The verb: what waits in the outbox goes to its sinks, in order; one that fails never stops another."""
+"""The verb `deliver`: waiting deliveries go to their sinks, in order; one that fails never stops another."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The life of alerts: verdicts in the order of their windows -> alerts as they stand, beside what people were told before.
 
-`fold` is a function of verdicts alone. `settle` compares its outcome with the alerts of the store: what is new is told
+`fold` is a function of verdicts alone. `settle` compares its outcome with the alerts of the store: new events are sent
 once, whatever the order in which evidence arrived.
 """
 

@@ -1,4 +1,4 @@
-"""The verb `follow`: a window and what a monitor knew before -> what it knows now, and its measurements.
+"""The verb `follow`: a window and the state of a monitor -> its next state, and its measurements.
 
 A window is bet on once, in the order of time. Records that arrive later are a batch of their own, bet on once as well. A
 window that is audited again without new records shows the figures of its last batch.

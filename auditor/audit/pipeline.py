@@ -238,7 +238,7 @@ class Pipeline:
         self._audit_model(model, report, self.outbox(), now, None, until, rebuild=True)
 
     def deliver(self, now: datetime) -> None:
-        """Send what waits and is due: for the scheduler, between audits."""
+        """Send the deliveries that are due: for the scheduler, between audits."""
         outbox = self.outbox()
         outbox.flush(now, only_due=True)
         self._keep_audited(outbox.models)

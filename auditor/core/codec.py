@@ -108,7 +108,7 @@ def _plain(state: WindowState) -> bytes:
 
 
 def _header(out: _Writer, state: WindowState) -> dict[str, Any]:
-    """What stands in the header; the arrays are written in the order in which `_state` reads them."""
+    """The header's content; the arrays are written in the order in which `_state` reads them."""
     return {
         "model": state.model,
         "version": state.version,

@@ -1,6 +1,6 @@
 """The one schema of what leaves a model process: records, labels, energy readings and capture tallies, with their limits.
 
-Standard library only: the agent loads this inside somebody's model server. `core.gate` reads these types from plain JSON
+Standard library only: the agent loads this inside a model server. `core.gate` reads these types from plain JSON
 and checks their limits; the intake derives its decoders from them. A field, its type and its limit stand here and nowhere
 else.
 """

@@ -175,7 +175,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A control x slice that began to fire and, later, was well again; all its times are data times (ends of windows)."""
+    """A control x slice that began to fire and, later, recovered; all its times are data times (ends of windows)."""
 
     id: str
     kind: str

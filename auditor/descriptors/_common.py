@@ -65,7 +65,7 @@ def array_of(value: Any, what: str) -> NDArray[Any]:
             if hasattr(value, "detach"):  # a tensor that tracks gradients or lives on another device
                 value = value.detach().cpu()
             array = np.asarray(value)
-        except Exception as error:  # whatever somebody else's __array__ raises
+        except Exception as error:  # whatever a foreign __array__ raises
             raise refuse_type(value, what) from error
     if array.dtype.kind not in "buif":
         raise DescribeError(

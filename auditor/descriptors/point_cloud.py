@@ -42,7 +42,7 @@ class PointCloudDescriptor:
         number("density", "m-2", "Points per occupied square metre of ground, within 128 m."),
         number("range_mean", "m", "Mean distance from the sensor."),
         number("range_p95", "m", "95th percentile of the distance."),
-        number("nearest", "m", "1st percentile of the distance: what stands right before the sensor."),
+        number("nearest", "m", "1st percentile of the distance: the nearest surface."),
         number("height_mean", "m", "Mean of z."),
         number("height_std", "m", "Standard deviation of z."),
         number("intensity_mean", "1", "Mean intensity, in the sensor's unit; none without that channel."),

@@ -105,7 +105,7 @@ def _times(value: Any) -> Floats:
     if t is None:
         try:
             t = np.asarray(value)
-        except Exception as error:  # whatever somebody else's __array__ raises
+        except Exception as error:  # whatever a foreign __array__ raises
             raise DescribeError("wrong_type", "times are not numbers", fix="give seconds or numpy datetimes") from error
     if t.dtype.kind == "M":
         seconds = (t - t.flat[0]) / np.timedelta64(1, "s") if t.size else np.empty(0)

@@ -15,7 +15,7 @@ from auditor.ports import DescriptorColumn
 
 MAX_FEATURES = 2000
 MAX_CATEGORY = 64
-"""Longer strings are no categories but somebody's words: they are counted, not kept."""
+"""Longer strings are free text, not categories: they are counted, not kept."""
 MAX_NAME = 200
 
 

@@ -1,4 +1,4 @@
-"""What the encoders share: pictures in, vectors out, and the digest by which one encoder is told from another."""
+"""Shared by the encoders: pictures in, vectors out, and the digest that identifies an encoder."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ MAX_SEEN = 1024
 _FIRST_CHUNK = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
 
 Seen = dict[tuple[str, str | None], Input]
-"""Inputs that were long texts, by name and commitment: what comes again with every call, as system prompts do, is
+"""Inputs that were long texts, by name and commitment: a text repeated in every call, such as a system prompt, is
 described once. Like records, it holds nothing of the texts."""
 
 

@@ -94,7 +94,7 @@ def choose(sizes: Mapping[str, int], *, closed: bool) -> list[str]:
     sizes : mapping of str to int
         Bytes by name.
     closed : bool
-        Whether the day is over. Its parts are merged into one, once; what comes late is then merged as in an open day.
+        Whether the day is over. Its parts are merged into one, once; late parts are then merged as in an open day.
     """
     known = {name: size for name, size in sizes.items() if is_part(name)}
     if closed and not any(name.startswith(PART + WHOLE_DAY) for name in known):

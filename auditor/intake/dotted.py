@@ -14,7 +14,7 @@ INPUT_PATH = re.compile(
     re.DOTALL,
 )
 _FAMILIES = ("groups.", "sensitive.", "output.text.descriptors.", "energy.by.")
-"""What stands below these is one key, dots and all."""
+"""Below these, the rest of the path is one key, dots included."""
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mapping files: which column of somebody's table is which field of a record."""
+"""Mapping files: which column of a table is which field of a record."""
 
 from __future__ import annotations
 

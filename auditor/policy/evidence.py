@@ -31,7 +31,7 @@ class Gathered:
     silence : Measurement or None
         An absent figure of the metric as a whole (no baseline, a plugin that failed): it speaks for empty groups.
     e_values : dict of str to Measurement
-        By series, what bets on it have won, where the control asks for that and somebody bets.
+        By series, its e-value, where the control asks for one and a monitor follows the series.
     """
 
     groups: dict[Group, list[Measurement]] = field(default_factory=dict)

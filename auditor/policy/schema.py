@@ -124,7 +124,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Hysteresis: what a figure must satisfy, and for how long, before a firing control is well again."""
+    """Hysteresis: what a figure must satisfy, and for how long, before a firing control recovers."""
 
     value: float | None = None
     for_: timedelta = timedelta(0)

@@ -58,7 +58,7 @@ def retire(folder: Path) -> bool:
 
 
 def _lock(folder: Path) -> int | None:
-    """Descriptor of the folder's lock, now ours; None when somebody has it, -1 when there is no lock file."""
+    """Descriptor of the folder's lock, now ours; None when another process has it, -1 when there is no lock file."""
     try:
         fd = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

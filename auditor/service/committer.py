@@ -50,7 +50,7 @@ class _Group:
 
 
 class _Roll:
-    """Asks for the segment to be sealed; `mark` parts what is in it from what comes."""
+    """Asks for the segment to be sealed; `mark` separates its content from later frames."""
 
     def __init__(self) -> None:
         self.mark = 0
@@ -94,7 +94,7 @@ class Committer:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Have a job done; it is told when what it brought is on disk, or why it is not."""
+        """Queue a job; its `done` is called once its frames are on disk, or with the error."""
         if self._waiting_bytes > self._limit:
             raise RequestError(
                 507,
@@ -122,7 +122,7 @@ class Committer:
         self.measure()
 
     def measure(self) -> None:
-        """Count what waits in the journal."""
+        """Count the bytes that wait in the journal."""
         total = 0
         for path in self._journal.glob("*/*.*"):
             try:
@@ -156,7 +156,7 @@ class Committer:
                 return
 
     def _next(self) -> tuple[list[Job], Job | _Roll | None]:
-        """Jobs that make a group, and what came after them; a job there stands for: go on."""
+        """Jobs that make a group, and the item after them; a job there means: continue."""
         jobs: list[Job] = []
         size = 0
         item = self._jobs.get()
@@ -233,7 +233,7 @@ class Committer:
 
 @contextmanager
 def _told(job: Job) -> Iterator[None]:
-    """Whatever goes wrong with a job is told to whoever waits for it, and to nobody else."""
+    """An error of a job is passed to its own `done` alone."""
     try:
         yield
     except AuditorError as error:

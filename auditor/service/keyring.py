@@ -102,7 +102,7 @@ class KeyRing:
         if not matches(token, kept) or kept is None:
             if table is None:
                 raise RequestError(
-                    503, "keys_unknown", "the store that knows the keys cannot be asked", fix="try again", retry_after=2
+                    503, "keys_unknown", "the store with the keys cannot be read", fix="try again", retry_after=2
                 )
             return None
         if self._settled(kept).revoked is not None:

@@ -96,7 +96,7 @@ class _Written:
     model: str
     mark: int
     parts: dict[str, JournalFrame] | None = None
-    """The frames that its records would be by themselves, once somebody has asked."""
+    """The frames of its single records, made when first needed."""
 
     def part(self, identifier: str) -> JournalFrame:
         if self.frame[0] not in WHOLE:
@@ -139,7 +139,7 @@ class Recent:
         self._found.pop(identifier, None)
 
     def mark(self) -> int:
-        """A mark between what is written by now and what comes: to be given to `forget`."""
+        """A mark between earlier and later frames: to be given to `forget`."""
         self._mark += 1
         return self._mark
 

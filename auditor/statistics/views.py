@@ -45,7 +45,7 @@ def class_columns(rows: Rows) -> dict[str, Floats]:
 
 
 def has_components(name: str, size: int) -> bool:
-    """Whether a vector column is told by components: embeddings, and scores of very many classes."""
+    """Whether a vector column is compared by components: embeddings, and scores of very many classes."""
     return name.endswith(".embedding") or (name.endswith(".scores") and size > MOST_CLASSES)
 
 

@@ -1,4 +1,4 @@
-"""Core objects to rows of the tables and back; what comes back equals what went in."""
+"""Core objects to rows of the tables and back, without loss."""
 
 from __future__ import annotations
 

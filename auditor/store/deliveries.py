@@ -82,7 +82,7 @@ class SqlDeliveries:
             return int(connection.execute(dead.values(state=WAITING, attempts=0)).rowcount)
 
     def backlog(self, sinks: Collection[str], *, dead: bool = False) -> Sequence[Backlog]:
-        """By sink, what waits, or with `dead` its dead letters; sinks with none are left out."""
+        """Waiting deliveries by sink, or with `dead` its dead letters; sinks with none are left out."""
         table = tables.deliveries
         there = table.c.sink.in_(sorted(sinks)) & (table.c.state == (DEAD if dead else WAITING))
         counted = select(table.c.sink, func.count(), func.min(table.c.created)).where(there).group_by(table.c.sink)

@@ -130,7 +130,7 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             enqueue(connection, deliveries, sent=sent)
 
     def replay(self, model: str) -> Replay | None:
-        """What waits to be judged again."""
+        """Start of the windows to judge again."""
         known = tables.replays
         query = select(known.c.judge_from, known.c.alerts_from).where(known.c.model == model)
         with self._database.reading() as connection:
@@ -138,7 +138,7 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
         return None if row is None else Replay(**row)
 
     def put_replay(self, model: str, replay: Replay | None) -> None:
-        """Keep what waits to be judged again; None: nothing does."""
+        """Keep the start of the windows to judge again; None: none."""
         with self._database.writing() as connection:
             if replay is None:
                 connection.execute(delete(tables.replays).where(tables.replays.c.model == model))

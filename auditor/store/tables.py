@@ -1,6 +1,6 @@
 """The schema. Names of tables and columns are public: people query them with SQL of their own.
 
-Times are UTC (`timestamp with time zone` on PostgreSQL; naive UTC text on SQLite, which knows no zones), spans are half-open,
+Times are UTC (`timestamp with time zone` on PostgreSQL; naive UTC text on SQLite, which has no zones), spans are half-open,
 units are UCUM. Objects that nobody filters by their parts are JSON; states, whose shape is the code's own affair, are blobs.
 """
 

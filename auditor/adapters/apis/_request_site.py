@@ -1,4 +1,4 @@
-"""Sites of models behind an API: what a request holds, what came back, and which version of the model answered."""
+"""Sites of models behind an API: the parts of a request, the response, and the version of the model that answered."""
 
 from __future__ import annotations
 

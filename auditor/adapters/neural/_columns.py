@@ -11,7 +11,7 @@ from auditor.agent.site import InputSpec, Site
 from auditor.core.errors import ConfigurationError
 
 _WIDEST_FORM = 256
-"""Numbers of a vector that are told as a form of its own; a longer one is told as an embedding."""
+"""Longest vector that is described as tabular; a longer one is an embedding."""
 _SCALARS = (bool, int, float, complex)
 Pixels = Mapping[str, tuple[Any, Any]]
 

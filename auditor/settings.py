@@ -6,13 +6,13 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from auditor.core.errors import ConfigurationError
+from auditor.core.errors import AuditorError, ConfigurationError
 from auditor.core.identity import digest
-from auditor.core.window import DAY, HOUR, parse_duration
+from auditor.core.window import DAY, HOUR, Span, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from auditor.ports import Option
@@ -144,6 +144,27 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """[intake]: which times are taken in."""
+
+    max_ahead: str = "1d"
+    """How far ahead of the clock here a time may lie."""
+    not_before: str = "2000-01-01"
+
+    def bounds(self, now: datetime) -> Span:
+        """The times that are taken in at a moment; ConfigurationError `bad_setting`."""
+        try:
+            return Span(parse_time(self.not_before), now + parse_duration(self.max_ahead))
+        except (AuditorError, ValueError, OverflowError) as error:
+            raise ConfigurationError(
+                "bad_setting",
+                f"no times lie between {self.not_before!r} and {self.max_ahead!r} ahead of now",
+                where=f"{FILE} [intake]",
+                fix='write max_ahead = "1d" and not_before = "2000-01-01"',
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings:
     """[models.NAME]: what a deployment declares about one model."""
 
@@ -169,6 +190,7 @@ class Settings:
     sinks: SinkSettings = field(default_factory=SinkSettings)
     agent: AgentSettings = AgentSettings()
     service: ServiceSettings = ServiceSettings()
+    intake: IntakeSettings = IntakeSettings()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """[metrics]: a deployment's own metrics, by name."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -251,6 +273,7 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
             fix=f"known: {', '.join(sorted(sections | free))}",
         )
     built = {name: _section(hints[name], name, data.get(name, {}), str(file or ""), environ) for name in sections}
+    built["intake"].bounds(datetime.now(UTC))
     mine = {name: value for name, value in environ.items() if name.startswith("AUDITOR_")}
     declared = data.get("models", {})
     if not isinstance(declared, dict):

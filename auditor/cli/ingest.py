@@ -56,6 +56,7 @@ def run_ingest(args: argparse.Namespace) -> int:
             known=app.store.locate if app is not None else None,
             settle=lambda: damaged.extend(_take_in(app)),
             progress=_progress(args.file),
+            times=settings.intake.bounds(datetime.now(UTC)),
         )
         damaged += _take_in(app)
     return _tell(args, report, damaged)
@@ -65,8 +66,16 @@ def run_label(args: argparse.Namespace) -> int:
     """Take in the file's labels; 1 when some were refused or something was damaged."""
     from auditor.intake.files import ingest_labels
 
-    with _journal(settings_for(args)) as (writer, app):
-        report = ingest_labels(args.file, writer, now=args.time or datetime.now(UTC), progress=_progress(args.file))
+    settings = settings_for(args)
+    now = datetime.now(UTC)
+    with _journal(settings) as (writer, app):
+        report = ingest_labels(
+            args.file,
+            writer,
+            now=args.time or now,
+            progress=_progress(args.file),
+            times=settings.intake.bounds(now),
+        )
         damaged = _take_in(app)
     return _tell(args, report, damaged)
 

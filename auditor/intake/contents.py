@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import compress, repeat
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import digest
 from auditor.core.record import EARLIEST, CaptureTally, EnergyReading, Label
 from auditor.core.rows import Ints
-from auditor.core.window import DAY, HOUR, from_us, to_us
+from auditor.core.window import DAY, HOUR, Span, from_us, to_us
 from auditor.intake import schema
+from auditor.intake.clock import ALWAYS, check_time
 from auditor.intake.columns import tabulate
 from auditor.intake.journal import SPOOLED
 from auditor.intake.records import (
@@ -42,6 +43,7 @@ MAX_COLUMNS = 2000
 before it fills the archive with columns."""
 TOGETHER = 2048
 """Records that become columns together, about: few enough to stay in the processor's cache meanwhile."""
+_TICK = timedelta(microseconds=1)
 _TOO_DEEP = "(nested too deeply to be shown)"
 
 Source = tuple[str, Frame, int]
@@ -130,9 +132,18 @@ class Contents:
     """All frames of a batch, parsed as its segments are added; `close` it after the last one.
 
     Records become columns a few thousand at a time, so that what was decoded never grows with the batch.
+
+    Parameters
+    ----------
+    times : Span
+        Records, labels and readings outside are refused.
+    at : datetime, optional
+        When the batch was made: a tally outside counts calls all the same, at this moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, times: Span = ALWAYS, at: datetime | None = None) -> None:
+        self._times = times
+        self._at = at or times.end - _TICK
         self.piles: list[Pile] = []
         self.labels: list[Label] = []
         self.readings: list[EnergyReading] = []
@@ -208,19 +219,20 @@ class Contents:
 
     def refuse_conflict(self, source: Source) -> None:
         """The same id stands for other content, in the index or earlier in the batch."""
+        self._refuse_read("id_conflict", "the same id stands for a record with other content", source)
+
+    def _refuse_read(self, code: str, message: str, source: Source) -> None:
         record = self._read(source)
-        self.refused.append(
-            Refused(
-                "id_conflict",
-                "the same id stands for a record with other content",
-                _where(source),
-                record.id,
-                msgspec.to_builtins(record),
-            )
-        )
+        self.refused.append(Refused(code, message, _where(source), record.id, msgspec.to_builtins(record)))
 
     def _take(self, key: Shape | str, row: Any, source: Source) -> bool:
         """Put a row on its heap; whether its id is new to the batch."""
+        if not self._times.start <= row.time < self._times.end:
+            try:
+                check_time(row.time, self._times, row.id)
+            except RecordError as error:
+                self._refuse_read(error.code, error.message, source)
+            return False
         content = content_digest(row, self._buffer)
         earlier = self._digests.setdefault(row.id, content)
         if earlier is content:
@@ -305,19 +317,28 @@ class Contents:
             known |= more
 
     def _label(self, payload: bytes) -> None:
-        self.labels.append(read_label(payload))
+        label = read_label(payload)
+        check_time(label.time, self._times, label.id)
+        self.labels.append(label)
 
     def _energy(self, payload: bytes) -> None:
         if self._first_time(payload):
             reading = parse_energy_reading(decode(payload))
             _check(reading.start < reading.end, "the reading ends before it begins")
+            for moment in (reading.start, reading.end):
+                check_time(moment, self._times, "energy reading")
             self.readings.append(reading)
 
     def _tally(self, payload: bytes) -> None:
         if self._first_time(payload):
             tally = parse_tally(decode(payload))
             _check(tally.start <= tally.end, "the tally ends before it begins")
-            self.tallies.append(tally)
+            self.tallies.append(self._within(tally))
+
+    def _within(self, tally: CaptureTally) -> CaptureTally:
+        if tally.start in self._times and tally.end in self._times:
+            return tally
+        return replace(tally, start=self._at, end=self._at + _TICK)
 
     def _command(self, payload: bytes) -> None:
         self.commands.append(Command.from_json(decode(payload)))

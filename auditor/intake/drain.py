@@ -21,7 +21,7 @@ from auditor.intake.places import write_file
 from auditor.intake.sessions import ended_sessions, refused_tallies, settle_session
 from auditor.ports import IntakeReport, RecordIndex, StateStore
 from auditor.segments import Segment, read_segment, retire
-from auditor.settings import Home
+from auditor.settings import Home, IntakeSettings
 
 Hours = dict[str, set[datetime]]
 Days = dict[str, set[datetime]]
@@ -41,9 +41,14 @@ class HomeIntake:
         Where records and labels go.
     store : RecordIndex and StateStore
         Where ids are claimed, readings and tallies kept, and hours marked.
+    intake : IntakeSettings, optional
+        Which times are taken in, by the moment at which a batch was made.
     """
 
-    def __init__(self, home: Home, archive: ParquetArchive, store: IntakeStore) -> None:
+    def __init__(
+        self, home: Home, archive: ParquetArchive, store: IntakeStore, intake: IntakeSettings | None = None
+    ) -> None:
+        self._settings = intake or IntakeSettings()
         self._home = home
         self._archive = archive
         self._store = store
@@ -68,7 +73,9 @@ class HomeIntake:
                 with _collector_paused():
                     self._take(batch, report, touched)
             for folder in ended_sessions(self._home.spool):
-                report.damaged += settle_session(folder, self._archive, self._store, self._home.quarantine)
+                report.damaged += settle_session(
+                    folder, self._archive, self._store, self._home.quarantine, self._settings
+                )
                 retire(folder)
             self._tidy(touched)
             report.commands, self._handed = self._journal.pending_commands()
@@ -105,7 +112,7 @@ class HomeIntake:
             touched[model].update(floor_to(hour, DAY) for hour in hours)
         self._take_labels(batch, contents, dirty)
         self._withdraw(batch, contents, dirty)
-        contents.tallies += refused_tallies(contents.refused)
+        contents.tallies += refused_tallies(contents.refused, self._settings.bounds(batch.at), batch.at)
         if contents.readings or contents.tallies:
             self._archive.ledger.keep_readings(batch.id, batch.at, contents.readings, contents.tallies)
             self._store.put_readings(batch.id, contents.readings, contents.tallies)
@@ -125,7 +132,7 @@ class HomeIntake:
         report.damaged += contents.damage
 
     def _read(self, batch: Batch) -> Contents:
-        contents = Contents()
+        contents = Contents(self._settings.bounds(batch.at), batch.at)
         for path in batch.segments():
             segment = read_segment(path)
             self._keep_damage(segment)

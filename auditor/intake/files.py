@@ -16,9 +16,10 @@ from typing import Any
 from auditor.core.errors import AuditorError, ConfigurationError, RecordError
 from auditor.core.identity import canonical_json, digest
 from auditor.core.record import Label
-from auditor.core.window import format_time
+from auditor.core.window import Span, format_time
 from auditor.intake import tables
 from auditor.intake.cells import Cells
+from auditor.intake.clock import ALWAYS, check_time
 from auditor.intake.dotted import INPUT_PATH, nest
 from auditor.intake.mapping import RowMapping
 from auditor.intake.records import (
@@ -66,6 +67,7 @@ def ingest(
     known: Known | None = None,
     settle: Callable[[], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    times: Span = ALWAYS,
 ) -> FileReport:
     """Records (and, with a mapping, labels) from a Parquet, CSV or JSON lines file into the journal.
 
@@ -84,6 +86,8 @@ def ingest(
         Called every 50 000 rows with everything durable: a drain keeps the index abreast.
     progress : callable, optional
         Told the number of rows done, after each chunk.
+    times : Span, optional
+        Rows with a time outside are refused.
 
     Raises
     ------
@@ -95,12 +99,17 @@ def ingest(
     rows = _Rows(file, mapping, descriptors or {})
     report = FileReport()
     with _Beside(file, report, rows.redact) as beside:
-        _Ingest(rows, writer, report, beside, known, settle, progress).run()
+        _Ingest(rows, writer, report, beside, known, settle, progress, times).run()
     return report
 
 
 def ingest_labels(
-    file: Path, writer: SegmentWriter, *, now: datetime, progress: Callable[[int], None] | None = None
+    file: Path,
+    writer: SegmentWriter,
+    *,
+    now: datetime,
+    progress: Callable[[int], None] | None = None,
+    times: Span = ALWAYS,
 ) -> FileReport:
     """Labels from a file with `id`, `label` (or `value`) and, if it likes, `time`; `now` stands where there is none."""
     report = FileReport()
@@ -111,6 +120,7 @@ def ingest_labels(
         for index, row in enumerate(_plain_rows(file), 1):
             try:
                 label = _label(row, now)
+                check_time(label.time, times, label.id)
                 chunk.append(("label", canonical_json(label.as_json())))
                 report.labels += 1
             except AuditorError as error:
@@ -137,7 +147,9 @@ class _Ingest:
         known: Known | None,
         settle: Callable[[], None] | None,
         progress: Callable[[int], None] | None,
+        times: Span,
     ) -> None:
+        self.times = times
         self.rows, self.writer, self.report, self.beside = rows, writer, report, beside
         self.known, self.settle, self.progress = known, settle, progress
         self.seen: dict[str, str] = {}
@@ -171,6 +183,9 @@ class _Ingest:
                 continue
             try:
                 record, label = self.rows.parse(index, row, identifier)
+                check_time(record.time, self.times, record.id)
+                if label is not None:
+                    check_time(label.time, self.times, label.id)
                 earlier = there[record.id].digest if record.id in there else self.seen.get(record.id)
                 mine = content_digest(record)
                 if earlier not in (None, mine):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from auditor.intake.contents import Refused
 from auditor.intake.journal import link_or_copy
 from auditor.ports import Damage, StateStore
 from auditor.segments import SEEN, SeenCounts, adoptable, page_alive, read_seen
+from auditor.settings import IntakeSettings
 
 PROCESS_ENDED = "process_ended"
 REFUSED = "refused"
@@ -28,13 +29,17 @@ _TICK = timedelta(microseconds=1)
 _PATHS = ("model.version", "source.session", "source.fork", "source.seq")
 
 
-def refused_tallies(refused: Iterable[Refused]) -> list[CaptureTally]:
-    """What refused records cost their sessions, as far as they name their model and time: `dropped` without `seen`."""
+def refused_tallies(refused: Iterable[Refused], times: Span, at: datetime) -> list[CaptureTally]:
+    """What refused records cost their sessions, as far as they name their model and time: `dropped` without `seen`.
+
+    A record whose time lies outside `times` counts `at` the moment at which it was refused.
+    """
     lost: dict[tuple[str, str, str, int, datetime], list[tuple[int, int]]] = defaultdict(list)
     for item in refused:
         try:
             model, source = item.frame["model"], item.frame.get("source") or {}
             moment = parse_time(item.frame["time"]) if isinstance(item.frame["time"], str) else item.frame["time"]
+            moment = moment if moment in times else at
             session, fork, seq = str(source.get("session", "")), int(source.get("fork", 0)), int(source.get("seq", -1))
             key = str(model["name"]), str(model.get("version") or ""), session, fork, floor_to(moment, HOUR)
             lost[key].append((to_us(moment), seq))
@@ -66,13 +71,15 @@ def ended_sessions(spool: Path) -> Iterator[Path]:
             yield folder
 
 
-def settle_session(folder: Path, archive: ParquetArchive, store: StateStore, quarantine: Path) -> list[Damage]:
+def settle_session(
+    folder: Path, archive: ParquetArchive, store: StateStore, quarantine: Path, intake: IntakeSettings
+) -> list[Damage]:
     """Declare the calls that the session's page has beyond its tallies, and remove the page; a damaged one is kept aside."""
     damage: list[Damage] = []
     try:
         seen = read_seen(folder)
         if seen is not None and not seen.settled:
-            model, tallies = _owed(seen, archive, store)
+            model, tallies = _owed(seen, archive, store, intake)
             store.put_readings(f"seen-{folder.name}", [], tallies)
             store.mark_dirty(model, sorted({floor_to(tally.end - _TICK, HOUR) for tally in tallies}))
     except (ValueError, KeyError, TypeError) as error:
@@ -82,12 +89,20 @@ def settle_session(folder: Path, archive: ParquetArchive, store: StateStore, qua
     return damage
 
 
-def _owed(seen: SeenCounts, archive: ParquetArchive, store: StateStore) -> tuple[str, list[CaptureTally]]:
+def _owed(
+    seen: SeenCounts, archive: ParquetArchive, store: StateStore, intake: IntakeSettings
+) -> tuple[str, list[CaptureTally]]:
     """The model, and the tallies that the session did not live to write."""
     about: Mapping[str, Any] = seen.about
     name, session = str(about["model"]["name"]), str(about["session"])
     ref = ModelRef(name=name, version=str(about["model"].get("version", "")))
+    last = from_us(seen.last_us)
     life = Span(from_us(seen.begin_us), from_us(max(seen.last_us, seen.begin_us) + 1)).widen(HOUR)
+    now = datetime.now(UTC)
+    times = intake.bounds(now)
+    if last not in times or from_us(seen.begin_us) not in times:
+        # Its clock was wrong: its tallies lie where they were taken in.
+        life, last = times.widen(HOUR), now
     said = [tally for tally in store.readings(name, life)[1] if (tally.session, tally.fork) == (session, seen.fork)]
     missing = seen.total - sum(tally.seen for tally in said)
     if missing <= 0:
@@ -119,7 +134,7 @@ def _owed(seen: SeenCounts, archive: ParquetArchive, store: StateStore) -> tuple
             tallies.append(owed(version, from_us(first_us), from_us(last_us + 1), extra, {}))
             missing -= extra
     if missing:
-        moment = from_us(seen.last_us)
+        moment = last
         tallies.append(owed(ref.version, moment, moment + _TICK, missing, {PROCESS_ENDED: missing}))
     return name, tallies
 

@@ -19,7 +19,9 @@ from auditor.core.errors import AuditorError, RecordError
 from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, uuid7
 from auditor.core.record import EARLIEST, LATEST, Label
+from auditor.core.window import Span
 from auditor.intake import schema
+from auditor.intake.clock import ALWAYS, check_time
 from auditor.intake.records import (
     JSON,
     MEDIA,
@@ -130,7 +132,7 @@ def refused_row(index: int, identifier: Any, error: AuditorError) -> dict[str, A
     return {"index": index, "id": shown, "code": error.code, "message": message}
 
 
-def parse_records(body: bytes, media: str) -> Batch:
+def parse_records(body: bytes, media: str, times: Span = ALWAYS) -> Batch:
     """Records, with the energy readings and tallies that agents send along; RequestError when it is no such document."""
     check_body(body, media)
     alike = None if len(body) > MAX_BODY else _shapes[media].read(lambda shape: read_body(shape, BODY[media], body))
@@ -138,7 +140,7 @@ def parse_records(body: bytes, media: str) -> Batch:
         shape, found = alike
         # Where there are readings or tallies, be it none of them, a key that stands twice may hide what nobody has read.
         alone = found.energy is msgspec.UNSET and found.tallies is msgspec.UNSET
-        if alone and len(found.records) <= MAX_ROWS:
+        if alone and len(found.records) <= MAX_ROWS and all(record.time in times for record in found.records):
             ids = [record.id for record in found.records]
             return Batch(models={shape.model}, whole=Whole((BODY[media], body), found.records, ids))
     batch = Batch()
@@ -159,16 +161,18 @@ def parse_records(body: bytes, media: str) -> Batch:
                 values += _values(batch.rows[-1][1])
                 check_rows("values", values, MAX_VALUES)
     batch.models = {record.model.name for _, record, _ in batch.rows}
+    if not all(record.time in times for _, record, _ in batch.rows):
+        _refuse_times(batch, times)
     for name, kind, parse, sources in (
         ("energy", "energy", parse_energy_reading, raw.energy),
         ("tallies", "tally", parse_tally, raw.tallies),
     ):
         if sources:
-            batch.more[name] = _side(batch, kind, parse, sources, media)
+            batch.more[name] = _side(batch, kind, parse, sources, media, times)
     return batch
 
 
-def parse_labels(body: bytes, media: str, now: datetime) -> Batch:
+def parse_labels(body: bytes, media: str, now: datetime, times: Span = ALWAYS) -> Batch:
     """Labels; one without a time is taken as given `now`."""
     check_body(body, media)
     batch = Batch()
@@ -177,6 +181,7 @@ def parse_labels(body: bytes, media: str, now: datetime) -> Batch:
         try:
             data = _plain(source, media)
             label: Label = label_from(data, now=now)
+            check_time(label.time, times, label.id)
         except RecordError as error:
             batch.refuse(index, data.get("id") if isinstance(data, dict) else None, error)
             continue
@@ -208,6 +213,18 @@ def _typed_records(body: bytes, media: str) -> Sequence[Any]:
     if usual and usual[0] is not None:
         _shapes[media].learn(settled(usual[0]))
     return usual
+
+
+def _refuse_times(batch: Batch, times: Span) -> None:
+    """Refuse the rows whose time the home does not take in."""
+    kept = []
+    for index, record, frame in batch.rows:
+        try:
+            check_time(record.time, times, record.id)
+            kept.append((index, record, frame))
+        except RecordError as error:
+            batch.refuse(index, record.id, error)
+    batch.rows = kept
 
 
 def _values(record: schema.Record) -> int:
@@ -242,7 +259,7 @@ def _plain(source: msgspec.Raw, media: str) -> Any:
 
 
 def _side(
-    batch: Batch, kind: str, parse: Callable[[Any], Any], sources: Sequence[msgspec.Raw], media: str
+    batch: Batch, kind: str, parse: Callable[[Any], Any], sources: Sequence[msgspec.Raw], media: str, times: Span
 ) -> dict[str, Any]:
     """Readings or tallies: how many are taken, and which are refused."""
     refused: list[dict[str, Any]] = []
@@ -250,6 +267,9 @@ def _side(
     for index, source in enumerate(sources):
         try:
             parsed = parse(_plain(source, media))
+            if kind == "energy":  # a tally counts calls whatever its clock: the drain puts it where it belongs
+                check_time(parsed.start, times, "start")
+                check_time(parsed.end, times, "end")
             payload = canonical_json(parsed.as_json())
         except (AuditorError, UnicodeEncodeError) as error:
             if len(refused) < MAX_LISTED:

@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from auditor.core.errors import AuditorError, StoreError
 from auditor.core.private import make_folder
+from auditor.core.window import Span
 from auditor.ports import Descriptor
 from auditor.service.access import Principal
 from auditor.service.bodies import Held
@@ -64,6 +66,10 @@ class Service:
 
         self.committer.submit(Job(parse, principal, size, done))
         return await future
+
+    def times(self) -> Span:
+        """The times that are taken in now."""
+        return self.settings.intake.bounds(datetime.now(UTC))
 
     async def read(self, ask: Callable[[SqlQueries], T]) -> T:
         """Ask the store in a thread of its own; StoreError when it cannot be asked."""

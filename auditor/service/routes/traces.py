@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import canonical_json
+from auditor.core.window import Span
 from auditor.intake import otlp
 from auditor.intake.calls import NAMES, Seen, record_of, settle
 from auditor.intake.records import JSON, encode_record
@@ -55,7 +56,9 @@ def trace_routes(service: Service) -> APIRouter:
             principal = request.scope["principal"]
             found = await loop.run_in_executor(service.describing, _described, body, media, service, memory, principal)
             del body
-            result = await service.write(lambda: _batch(found, principal), principal, len(found.records))
+            result = await service.write(
+                lambda: _batch(found, principal, service.times()), principal, len(found.records)
+            )
         refused = result["refused"]
         why = "; ".join(sorted({f"{row['code']}: {row['message']}" for row in refused}))[:500]
         return Response(otlp.answer(media, result["refused_count"], why), media_type=media)
@@ -101,8 +104,8 @@ def _described(body: bytes, media: str, service: Service, memory: Memory, princi
     return export
 
 
-def _batch(export: Export, principal: Principal) -> Batch:
-    batch = parse_records(export.records, JSON) if export.records else Batch()
+def _batch(export: Export, principal: Principal, times: Span) -> Batch:
+    batch = parse_records(export.records, JSON, times) if export.records else Batch()
     batch.refused = (export.refused + batch.refused)[:MAX_LISTED]
     batch.refused_count += len(export.refused)
     batch.frames += [

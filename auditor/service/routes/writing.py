@@ -42,7 +42,9 @@ def writing_routes(service: Service) -> APIRouter:
         media = media_type(request, (JSON, MSGPACK))
         with service.held.share() as share:
             data = await read_body(request, share, limit)
-            done = await service.write(partial(parse_records, data, media), request.scope["principal"], len(data))
+            done = await service.write(
+                partial(parse_records, data, media, service.times()), request.scope["principal"], len(data)
+            )
         return Response(_encode({"schema": "auditor.batch/1", **done}), media_type=JSON)
 
     @router.post(
@@ -60,7 +62,7 @@ def writing_routes(service: Service) -> APIRouter:
         media = media_type(request, (JSON, MSGPACK))
         with service.held.share() as share:
             data = await read_body(request, share, limit)
-            parse = partial(parse_labels, data, media, datetime.now(UTC))
+            parse = partial(parse_labels, data, media, datetime.now(UTC), service.times())
             done = await service.write(parse, request.scope["principal"], len(data))
         return Response(_encode({"schema": "auditor.batch/1", **done}), media_type=JSON)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from auditor.core.identity import canonical_json
-from auditor.core.record import Label
+from auditor.core.record import CaptureTally, Label, ModelRef
 from auditor.core.window import DAY, HOUR, Span, floor_to
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.drain import HomeIntake
 from auditor.segments import SegmentWriter
-from auditor.settings import Home
+from auditor.settings import Home, IntakeSettings
 from auditor.store.sql import SqlStore
 from auditor.testing.factories import MODEL, START, make_record
 
@@ -96,9 +97,46 @@ def test_awkward_moments(tmp_path: Path, said: str, meant: datetime) -> None:
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
     archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
     spool(home, "s", ("record", canonical_json({**make_record(id="r").as_json(), "time": said})))
-    assert HomeIntake(home, archive, store).drain().accepted == 1
+    assert HomeIntake(home, archive, store, IntakeSettings(max_ahead="40000d")).drain().accepted == 1
     day = floor_to(meant, DAY)
     rows = archive.read(MODEL, Span(day, day + DAY))
     assert rows.time_us.tolist() == [int(meant.timestamp()) * 10**6]
     assert list(store.dirty(MODEL)) == [floor_to(meant, HOUR)]
+    store.close()
+
+
+@pytest.mark.parametrize(("off", "code"), [(2 * DAY, "time_out_of_range"), (-40 * 365 * DAY, "time_out_of_range")])
+def test_a_wrong_clock_is_refused_and_its_calls_are_counted(tmp_path: Path, off: timedelta, code: str) -> None:
+    """Records, labels and readings of such an agent are refused; the loss counts where it was taken in."""
+    home = Home(tmp_path)
+    store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
+    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    now = datetime.now(UTC)
+    wrong = now + off
+    source = {"session": "s", "fork": 0, "seq": 0}
+    rows = [{**make_record(id=f"r{n}", time=wrong).as_json(), "source": {**source, "seq": n}} for n in range(3)]
+    good = {**make_record(id="good", time=now).as_json(), "source": {**source, "seq": 3}}
+    tally = CaptureTally(
+        model=ModelRef(name=MODEL), session="s", fork=0, start=wrong, end=wrong, seen=4, described=4, delivered=4,
+        dropped={}, last_seq=3,
+    )  # fmt: skip
+    spool(
+        home,
+        "s",
+        ("record", canonical_json(rows[0])),
+        ("records", canonical_json({"records": [*rows[1:], good]})),
+        ("label", canonical_json(Label(id="good", label="x", time=wrong).as_json())),
+        ("tally", canonical_json(tally.as_json())),
+    )
+    report = HomeIntake(home, archive, store).drain()
+    assert (report.accepted, report.refused, report.labels) == (1, 4, 0)
+    lines = [
+        json.loads(line) for file in home.quarantine.glob("*.refused.jsonl") for line in file.read_text().splitlines()
+    ]
+    assert {line["code"] for line in lines} == {code}
+    assert sorted(line["id"] for line in lines) == ["good", "r0", "r1", "r2"]
+    tallies = store.readings(MODEL, Span(now - DAY, now + DAY))[1]
+    assert sum(item.seen for item in tallies) == 4
+    assert sum(item.dropped.get("refused", 0) for item in tallies) == 3
+    assert all(now - HOUR <= hour <= now + HOUR for hour in store.dirty(MODEL))
     store.close()

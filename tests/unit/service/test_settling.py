@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from auditor.core.errors import AuditorError, SegmentError
+from auditor.core.window import DAY, Span, format_time
 from auditor.intake import contents as contents_module
 from auditor.intake import shapes
 from auditor.intake.contents import Contents
@@ -411,3 +412,22 @@ def test_a_frame_that_says_nothing_sensible_is_set_aside_alone(kind: str, payloa
     assert [pile.ids for pile in contents.piles] == [["good"]]
     assert len(contents.refused) == 1
     assert "Methuselah" not in json.dumps(contents.refused[0].as_json())
+
+
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_times_outside_the_home_s_bounds_are_refused_row_by_row(media: str) -> None:
+    encode = msgspec.json.encode if media == JSON else msgspec.msgpack.encode
+    times = Span(START - DAY, START + DAY)
+    moments = {"a": START, "ahead": START + DAY, "early": START - 2 * DAY}
+    rows = [make_record(id=name, time=moment).as_json() for name, moment in moments.items()]
+    for _ in range(20):  # by itself, and once such records have a decoder of their own
+        batch = parse_records(encode({"records": rows}), media, times)
+        assert batch.ids() == ["a"]
+        assert [(row["id"], row["code"]) for row in batch.refused] == [
+            ("ahead", "time_out_of_range"),
+            ("early", "time_out_of_range"),
+        ]
+    labels = [{"id": name, "label": "x", "time": format_time(moment)} for name, moment in moments.items()]
+    told = parse_labels(encode({"labels": labels}), media, START, times)
+    assert [name for _, name in told.labels] == ["a"]
+    assert (len(told.frames), told.refused_count) == (1, 2)

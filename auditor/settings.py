@@ -134,6 +134,8 @@ class ServiceSettings:
 
     host: str = "127.0.0.1"
     port: int = 8321
+    hosts: tuple[str, ...] = ()
+    """Names under which clients reach the service, beside loopback and the address it listens on."""
     dashboard_port: int = 8501
     drain_s: float = 2.0
     """Seconds between two drains of the journal."""

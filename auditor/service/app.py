@@ -16,6 +16,7 @@ from auditor.core.errors import AuditorError
 from auditor.service import documents
 from auditor.service.access import ROUTES, Permission
 from auditor.service.guard import Guard
+from auditor.service.hosts import Hosts
 from auditor.service.refusals import FAULT, RequestError, as_refusal, as_response
 from auditor.service.routes.commands import command_routes
 from auditor.service.routes.open import open_routes
@@ -27,9 +28,10 @@ from auditor.service.state import Service
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(service: Service) -> ASGIApp:
-    """The whole service as one ASGI application."""
-    return _Counted(Guard(_Direct(routes(service), service), service.ring), service)
+def make_app(service: Service, host: str) -> ASGIApp:
+    """The whole service as one ASGI application that listens on `host`."""
+    hosts = Hosts([host, *service.settings.service.hosts])
+    return _Counted(Guard(_Direct(routes(service), service), service.ring, hosts), service)
 
 
 def routes(service: Service) -> FastAPI:

@@ -1,4 +1,4 @@
-"""The gate in front of every route: key and permission first, then the route. What no table names stays shut."""
+"""The gate in front of every route: host, key and permission first, then the route. What no table names stays shut."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auditor.core.errors import AuditorError
 from auditor.service.access import ROUTES, Permission, Principal
+from auditor.service.hosts import Hosts
 from auditor.service.keyring import AGAIN_S, KeyRing
-from auditor.service.refusals import FAULT, RequestError, as_refusal, as_response
+from auditor.service.refusals import FAULT, HEADERS, RequestError, as_refusal, as_response
 
 _log = logging.getLogger("auditor")
-_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _MAX_TOKEN = 256
 
 
@@ -25,9 +25,10 @@ class Guard:
     nothing away: without a good key everything but the open routes is 401, whether it exists or not.
     """
 
-    def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, hosts: Hosts) -> None:
         self._app = app
         self._ring = ring
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -42,10 +43,11 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
         try:
+            self._hosts.check(scope)
             scope["principal"] = await self._admit(scope)
             await self._app(scope, receive, guarded)
         except AuditorError as error:
@@ -68,6 +70,8 @@ class Guard:
             raise RequestError(
                 401, "no_key", "no good key", where="Authorization", fix="send `Authorization: Bearer KEY`"
             )
+        if "connection" in scope:
+            scope["connection"].has_key()
         if not methods:
             raise RequestError(404, "no_route", f"there is no {scope['path'][:200]!r}", where="path")
         if needed is None:

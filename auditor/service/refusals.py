@@ -6,6 +6,12 @@ from starlette.responses import JSONResponse, Response
 
 from auditor.core.errors import AuditorError, ConfigurationError, RecordError, StoreError
 
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+]
+"""Of every answer: nothing in it is a page, and nothing of it is kept."""
 _UNREAD = {"too_large", "bad_media_type", "bad_encoding", "busy", "too_slow", "journal_full"}
 """Codes of answers that go out before the body has been read: the connection ends with them."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from auditor.service.app import make_app
 from auditor.service.committer import Committer
 from auditor.service.connections import guarded_protocol
 from auditor.service.counters import Counters
+from auditor.service.hosts import is_loopback
 from auditor.service.keyring import REFRESH_S, KeyRing
 from auditor.service.scheduler import Scheduler
 from auditor.service.state import Service
@@ -66,7 +66,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     scheduler.start()
     watcher.start()
     shown = f"[{host}]" if ":" in host else host
-    server = _Server(_config(service), lambda: ready(f"http://{shown}:{listener.getsockname()[1]}"))
+    server = _Server(_config(service, host), lambda: ready(f"http://{shown}:{listener.getsockname()[1]}"))
     try:
         server.run(sockets=[listener])
     finally:
@@ -83,20 +83,6 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
         sys.stderr.flush()
         os._exit(0)
     return 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Server(uvicorn.Server):
@@ -125,14 +111,14 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _config(service: Service) -> uvicorn.Config:
+def _config(service: Service, host: str) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(service),
+        make_app(service, host),
         http=guarded_protocol(),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a client must not fill the log with what it sends
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody asks where a request came from: keys say who sent it

@@ -137,6 +137,8 @@ class ServiceSettings:
     hosts: tuple[str, ...] = ()
     """Names under which clients reach the service, beside loopback and the address it listens on."""
     dashboard_port: int = 8501
+    dashboard_exposed: bool = False
+    """Whether the dashboard, which asks nobody for a key, may listen beyond loopback."""
     drain_s: float = 2.0
     """Seconds between two drains of the journal."""
     body_bytes: int = 16 * 1024 * 1024

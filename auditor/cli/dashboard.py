@@ -53,6 +53,15 @@ def run(args: argparse.Namespace) -> int:
             where="dashboard",
             fix="pip install 'auditor[dashboard]'",
         )
+    from auditor.service.hosts import is_loopback
+
+    if not is_loopback(args.host) and not settings.service.dashboard_exposed:
+        raise ConfigurationError(
+            "no_keys",
+            f"{args.host} can be reached from other machines, and the dashboard asks nobody for a key",
+            where="--host",
+            fix="listen on 127.0.0.1 behind a proxy that asks for keys, or set [service] dashboard_exposed = true",
+        )
     port = args.port or settings.service.dashboard_port
     url = f"http://{args.host}:{port}"
     if args.json:

@@ -103,3 +103,13 @@ def test_doctor_names_a_home_that_others_can_read(tmp_path: Path) -> None:
     done = run(0o022, "-m", "auditor", "doctor", "--json", "--home", str(tmp_path / "home"), codes=(1,))
     (row,) = [row for row in json.loads(done.stdout)["checks"] if row["what"] == "private"]
     assert (row["state"], row["found"]) == ("broken", "mode 0755")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.com"])
+def test_the_dashboard_stays_on_loopback(tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from auditor.bootstrap import init_home
+    from auditor.cli import main
+
+    init_home(tmp_path / "home")
+    assert main(["dashboard", "--host", host, "--home", str(tmp_path / "home")]) == 2
+    assert capsys.readouterr().err.startswith("error[no_keys]: ")

@@ -170,3 +170,32 @@ def test_other_addresses_are_refused(url):
 def test_no_time_to_wait_is_refused():
     with pytest.raises(ConfigurationError):
         PLUGIN.configure(url="https://host", timeout_s=0)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[::ffff:10.0.0.1]",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a00:1::]",
+        "[::]",
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "10.1",
+        "2130706433",
+    ],
+)
+def test_other_spellings_of_inner_addresses_are_refused(tmp_path, host):
+    with pytest.raises(SinkError) as caught:
+        PLUGIN.configure(url=f"http://{host}:9/x").deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    assert caught.value.code == "webhook_address_refused"
+
+
+def test_a_redirect_to_an_inner_address_is_not_followed(receiver, tmp_path):
+    receiver.answers = [307]
+    with pytest.raises(SinkError) as caught:
+        PLUGIN.configure(url=receiver.url).deliver(audit_with(opened=(make_alert(),)), tmp_path)
+    assert "307" in caught.value.message
+    assert len(receiver.taken) == 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from auditor import registry
 from auditor.audit.pipeline import Pipeline
 from auditor.core.errors import ConfigurationError, StoreError
-from auditor.core.private import FOLDER, make_folder, open_file
+from auditor.core.private import FOLDER, make_folder, open_file, share_home
 from auditor.settings import FILE, Home, Settings, plugin_options
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def open_app(settings: Settings, *, engine: Engine | None = None, figures_only: 
     """
     from auditor.intake.lock import writer_lock
 
-    with writer_lock(Home(settings.root)), _composed(settings, engine, figures_only) as app:
+    home = Home(settings.root)
+    if settings.sharing.group:
+        make_folder(home.spool)
+        share_home(home.root, home.spool, home.settings, settings.sharing.group)
+    with writer_lock(home), _composed(settings, engine, figures_only) as app:
         check_behind(app)
         _complete_ledger(app)
         yield app

@@ -40,6 +40,14 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeSettings:
+    """[home]: who shares the home beside its owner."""
+
+    group: str = ""
+    """Name or number of a group whose members' agents may write to the spool; empty: the owner alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """[audit]: how traffic is cut into windows and what measures them."""
 
@@ -185,6 +193,7 @@ class Settings:
     """All of it, frozen; `home` is None only for an agent that has none."""
 
     home: Path | None = None
+    sharing: HomeSettings = field(default=HomeSettings(), metadata={"section": "home"})
     audit: AuditSettings = AuditSettings()
     archive: ArchiveSettings = ArchiveSettings()
     store: StoreSettings = StoreSettings()
@@ -267,7 +276,12 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
             ) from error
     hints = get_type_hints(Settings)
     free = {"metrics", "models"}  # sections whose keys are names
-    sections = {item.name for item in fields(Settings)} - {"home", "environ"} - free
+    named = {
+        item.metadata.get("section", item.name): item.name
+        for item in fields(Settings)
+        if item.name not in ("home", "environ", *free)
+    }
+    sections = set(named)
     unknown = set(data) - sections - free
     if unknown:
         raise ConfigurationError(
@@ -276,7 +290,9 @@ def read_settings(home: Path | None, environ: Mapping[str, str] = os.environ) ->
             where=str(file),
             fix=f"known: {', '.join(sorted(sections | free))}",
         )
-    built = {name: _section(hints[name], name, data.get(name, {}), str(file or ""), environ) for name in sections}
+    built = {
+        key: _section(hints[key], name, data.get(name, {}), str(file or ""), environ) for name, key in named.items()
+    }
     built["intake"].bounds(datetime.now(UTC))
     mine = {name: value for name, value in environ.items() if name.startswith("AUDITOR_")}
     declared = data.get("models", {})

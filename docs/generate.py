@@ -143,7 +143,7 @@ def settings_page() -> str:
     for section in fields(Settings):
         if section.name in ("home", "metrics", "environ"):
             continue
-        kind, title = hints[section.name], section.name
+        kind, title = hints[section.name], section.metadata.get("section", section.name)
         if section.name == "models":
             kind, title = ModelSettings, "models.NAME"
         parts.append(

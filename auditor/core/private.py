@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
+from auditor.core.errors import ConfigurationError
+
 FOLDER, FILE = 0o700, 0o600
 SHARED_FOLDER, SHARED_FILE = 0o2770, 0o660
 
@@ -50,6 +52,39 @@ def opener(path: str | Path, flags: int) -> int:
             share(fd, Path(path).parent)
             return fd
     return os.open(path, flags, FILE)
+
+
+def share_home(root: Path, spool: Path, settings: Path, group: str) -> None:
+    """Let the members of a group reach a home's spool and read its settings; everything else stays its owner's.
+
+    Raises
+    ------
+    ConfigurationError
+        `unknown_group`, or `group_not_shared` where this user may not give files to the group.
+    """
+    import grp
+
+    try:
+        number = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise ConfigurationError(
+            "unknown_group", f"no group is called {group!r}", where="[home] group", fix="name a group of this machine"
+        ) from error
+    wanted = [(root, 0o710), (settings, 0o640), (spool, SHARED_FOLDER)]
+    wanted += [(path, SHARED_FILE) for path in spool.iterdir() if path.is_file()]
+    try:
+        for path, mode in wanted:
+            found = path.stat()
+            if (found.st_gid, stat.S_IMODE(found.st_mode)) != (number, mode):
+                os.chown(path, -1, number)
+                path.chmod(mode)
+    except PermissionError as error:
+        raise ConfigurationError(
+            "group_not_shared",
+            f"{error.filename} cannot be given to the group {group!r}",
+            where="[home] group",
+            fix="run as the owner of the home, and as a member of the group",
+        ) from error
 
 
 def _is_shared(folder: Path) -> bool:

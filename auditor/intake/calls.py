@@ -74,7 +74,8 @@ def settle(
             refusals.append(Refusal(index, record_id(span), error))
             continue
         captured = call.captured or bool(call.answer or call.documents)
-        seen = CallSpan(record_id(span), span.id, model, FAMILIES.get(call.operation, "text"), call.response, captured)
+        family = FAMILIES.get(call.operation, "text")
+        seen = CallSpan(record_id(span), span.id, model, family, call.response, captured, span.start_ns, span.end_ns)
         worse = book.settle(span.trace, seen)
         if worse is None:
             continue

@@ -42,6 +42,8 @@ class CallSpan:
         The id that the provider gave the response.
     captured : bool
         Whether it carries contents.
+    start_ns, end_ns : int
+        Nanoseconds since 1970.
     """
 
     record: str
@@ -50,6 +52,13 @@ class CallSpan:
     family: str
     response: str | None
     captured: bool
+    start_ns: int = 0
+    end_ns: int = 0
+
+    def beside(self, other: CallSpan) -> bool:
+        """Whether both have one response id and overlap in time: two calls never do, whatever ids a provider gives."""
+        same = self.response is not None and self.response == other.response
+        return same and self.start_ns <= other.end_ns and other.start_ns <= self.end_ns
 
 
 @dataclass(slots=True)
@@ -94,7 +103,7 @@ class TraceBook:
                 around.append(other)
             elif call.id in trace.above(other.id):
                 inside.append(other)
-            elif call.response is not None and other.response == call.response:
+            elif call.beside(other):
                 beside.append(other)
         better = (
             len(inside) > 1

@@ -84,6 +84,12 @@ def test_a_span_around_several_calls_is_none_itself() -> None:
         assert standing([[one] for one in order]) == {"b", "c"}
 
 
+def test_calls_one_after_the_other_are_two_whatever_their_response_ids() -> None:
+    response = {"gen_ai.response.id": "always-the-same"}
+    later = Span(TRACE, "b", "s", 30, 40, {**CHAT, **response}, parent="root")
+    assert standing([[call("a", "root", **response), later]]) == {"a", "b"}
+
+
 def test_an_export_that_is_sent_again_changes_nothing() -> None:
     spans = [call("a"), call("b", "a", content=True)]
     assert standing([spans, spans, list(reversed(spans))]) == {"b"}

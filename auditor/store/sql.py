@@ -100,10 +100,6 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             `revision_taken`, when another run has that revision of the window; nothing is written then.
         """
         audit = rules.settled(audit)
-        contents = {
-            "measurements": convert.checksums("measurements", audit.measurements),
-            "verdicts": convert.checksums("verdicts", audit.verdicts),
-        }
         run = convert.run_row(audit.run)
         with self._database.writing() as connection:
             runs = tables.audit_runs
@@ -126,6 +122,7 @@ class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
             add(connection, tables.verdicts, [convert.verdict_row(v) for v in audit.verdicts])
             add(connection, tables.artifacts, [convert.artifact_row(a) for a in audit.artifacts])
             put(connection, tables.alerts, [convert.alert_row(a) for a in rules.changed_alerts(audit).values()])
+            contents = {name: convert.checksums(name, getattr(audit, name)) for name in ("measurements", "verdicts")}
             add(connection, tables.row_checksums, [{"run": audit.run.id, "contents": contents}])
             enqueue(connection, deliveries, sent=sent)
 

@@ -36,7 +36,7 @@ Line = tuple[str, int]
 
 
 class Injector:
-    """Raises at the N-th line in the rooms named, on the threads that it traces; it counts them if there is no such line.
+    """Raises at the N-th line in the rooms named, or once at a line that is named, on the threads that it traces.
 
     Attributes
     ----------
@@ -48,7 +48,9 @@ class Injector:
         The line that got the error; empty before.
     """
 
-    def __init__(self, at: int, error: Callable[[], BaseException] = RuntimeError, *, rooms: tuple[str, ...]) -> None:
+    def __init__(
+        self, at: int | Line, error: Callable[[], BaseException] = RuntimeError, *, rooms: tuple[str, ...]
+    ) -> None:
         self.at = at
         self.error = error
         self.rooms = tuple(f"{HOME / room}/" for room in rooms)
@@ -66,7 +68,7 @@ class Injector:
         if event == "line" and not _idle(name, frame.f_lineno) and (_sheltered(frame) or not _passes_on(frame)):
             self.lines += 1
             self.first.setdefault((name, frame.f_lineno), self.lines)
-            if self.lines == self.at:
+            if self.at in (self.lines, (name, frame.f_lineno)) and not self.where:
                 self.where = f"{Path(name).name}:{frame.f_lineno}: {_lines(name)[frame.f_lineno - 1].strip()}"
                 raise self.error()
         return self
@@ -189,7 +191,7 @@ def _hands_over(called: ast.expr, frame: FrameType) -> bool:
         chain.insert(0, called.attr)
         called = called.value
     if isinstance(called, ast.Call):  # `getattr(target, name)(...)`: the inner call is looked at by itself
-        return not chain
+        return not chain or (isinstance(called.func, ast.Name) and _is_ours(frame.f_globals.get(called.func.id)))
     if not isinstance(called, ast.Name):
         return False
     local = called.id in frame.f_locals
@@ -203,5 +205,8 @@ def _hands_over(called: ast.expr, frame: FrameType) -> bool:
             return local
     if local:
         return not (chain and isinstance(owner, DATA))
-    inside = str(getattr(found, "__module__", "")).startswith("auditor")
-    return inside or any(found is each for each in PASSED_ON)
+    return _is_ours(found) or any(found is each for each in PASSED_ON)
+
+
+def _is_ours(found: Any) -> bool:
+    return str(getattr(found, "__module__", "")).startswith("auditor")

@@ -116,7 +116,7 @@ def test_copies_and_reports(run: Run, tmp_path: Path) -> None:
     write("calls.csv", [record(number) for number in range(12)])
     run("auditor ingest calls.csv\nauditor audit --until 2026-03-03")
     copy, restore, _ = (block.replace("/backups", "backups") for block in blocks("backup-and-restore", "sh"))
-    run("mkdir -p backups/DAY")
+    run("mkdir -p backups/DAY\ncp -R home/archive backups/DAY/")
     run(copy)
     shutil.move("backups/auditor-2026-03-02.db", "backups/DAY/auditor.db")
     run(restore)

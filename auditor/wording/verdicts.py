@@ -11,6 +11,7 @@ from auditor.core.measurement import How, Interval, Measurement, Method, Status
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
 from auditor.core.window import Span, format_duration, parse_time
 from auditor.policy.schema import Condition
+from auditor.registry import vocabulary
 from auditor.wording.clauses import bare, figure, limit, limit_of, multiple
 from auditor.wording.details import detail
 from auditor.wording.metrics import subject_name
@@ -300,7 +301,7 @@ def tell(alert: Alert) -> str:
     peak = measured(worst) if worst else None
     if worst and peak is not None and peak.value is not None and top is not None and peak.span != top.span:
         parts.append(f"Worst so far, on {window(peak.span)}: {held(Word.FAIL, worst, peak, past=True)}")
-    return sentences([*parts, alone(facts), *_next(facts)])
+    return sentences([*parts, alone(facts), *(_next(facts) or [f"Next: {vocabulary().advice(alert.kind)}"])])
 
 
 def version(facts: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def rise_p(
 
     `share` is the share of independent observations, here and in the baseline (Rao and Scott 1981).
 
-    >>> rise_p(7, 100, 20, 1000) > 0.4, rise_p(30, 100, 20, 1000) < 1e-12
+    >>> rise_p(7, 100, 20, 1000) > 0.4, rise_p(30, 100, 20, 1000) < 1e-9
     (True, True)
     """
     size, size_baseline = max(1, round(n * share[0])), max(1, round(n_baseline * share[1]))

@@ -13,6 +13,7 @@ from auditor.policy.loader import PolicySet
 from auditor.policy.schema import RELATIONS, SystemProfile
 
 NOT_COVERED = "not_covered"
+POLICY_CHANGED = "policy_changed_since_judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,16 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A hole: a control without evidence (and the articles it speaks to), or an article without a control."""
+    """Missing evidence: of a control (and its articles), of an article without a control, of a policy that changed."""
 
     article: str | None
     control: str | None
     reason: str
+    policy: str | None = None
+    """The policy that changed after it was judged; None for every other reason."""
 
     def as_json(self) -> dict[str, str | None]:
-        return {"article": self.article, "control": self.control, "reason": self.reason}
+        return {"article": self.article, "control": self.control, "reason": self.reason, "policy": self.policy}
 
 
 def by_article(policies: PolicySet, verdicts: Sequence[Verdict], profile: SystemProfile | None = None) -> list[Article]:
@@ -108,7 +111,7 @@ def gaps(policies: PolicySet, verdicts: Sequence[Verdict], articles: Sequence[Ar
         if policy.models and model not in policy.models:
             continue
         if policy.name in digests and digests[policy.name] != policy.digest:
-            found.append(Gap(None, None, f"policy_changed_since_judged: {policy.name}"))
+            found.append(Gap(None, None, POLICY_CHANGED, policy.name))
         found += [
             Gap(None, control.id, "not_judged")
             for control in policy.controls

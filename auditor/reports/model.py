@@ -231,6 +231,9 @@ class Report:
     """Model versions of the period, oldest first, each with the hour in which it was first seen."""
     baseline: str
     """The baseline in words."""
+    baseline_id: str | None
+    run: str
+    """The newest audit run of the period; empty when there was none."""
     records: int
     windows: int
     digests: Mapping[str, str] = field(default_factory=dict)

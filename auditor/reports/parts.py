@@ -45,6 +45,8 @@ def report(
         engine=__version__,
         first_seen=evidence.first_seen,
         baseline=baseline_text(evidence),
+        baseline_id=evidence.baseline.id if evidence.baseline is not None else None,
+        run=evidence.runs[-1].id if evidence.runs else "",
         records=sum(run.records for run in evidence.runs),
         windows=len(evidence.runs),
         digests=digests(evidence),

@@ -40,27 +40,42 @@ def to_json(report: Report) -> str:
 
 
 _COLUMNS = (
-    "kind", "metric", "value", "unit", "status", "reason", "n", "n_baseline", "lower", "upper", "level", "p_value", "how", "exact",
+    "kind", "model", "period_start", "period_end", "baseline", "run", "metric",
+    "value", "unit", "status", "reason", "n", "n_baseline", "lower", "upper", "level", "p_value", "how", "exact",
     "bound", "version", "start", "end", "revision", "attributes", "method", "method_version", "note", "id",
 )  # fmt: skip
 
 
 def to_csv(report: Report) -> str:
-    """The gap register, the versions, one line for each measurement that the report rests on, and what earlier windows said.
+    """The gap register, the versions, one row for each measurement that the report rests on, and ranges of earlier windows.
 
-    Absent numbers are empty cells.
+    Every row names the model, the period, the baseline and the audit run; the last two of the figure itself, where the row
+    is one, else of the newest run of the period. Absent numbers are empty cells.
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerow({"kind": "statement", "note": vocabulary.STATEMENT})
+
+    def write(row: Mapping[str, Any], of: Measurement | None = None) -> None:
+        about = {
+            "model": _cell(report.model),
+            "period_start": format_time(report.span.start),
+            "period_end": format_time(report.span.end),
+            "start": format_time(report.span.start),
+            "end": format_time(report.span.end),
+            "baseline": (of.baseline if of is not None else report.baseline_id) or "",
+            "run": of.run if of is not None else report.run,
+        }
+        writer.writerow({**about, **row})
+
+    write({"kind": "statement", "note": vocabulary.STATEMENT})
     for gap in report.gaps:
-        writer.writerow({"kind": "gap", "reason": gap.code, "note": _cell(gap.text)})
+        write({"kind": "gap", "reason": gap.code, "note": _cell(gap.text)})
     for version, at in report.first_seen.items():
-        writer.writerow({"kind": "version", "version": _cell(version), "start": format_time(at), "note": "first seen"})
+        write({"kind": "version", "version": _cell(version), "start": format_time(at), "end": "", "note": "first seen"})
     for m in report.measurements:
         interval = m.interval
-        writer.writerow(
+        write(
             {
                 "kind": "measurement",
                 "metric": m.metric,
@@ -86,11 +101,12 @@ def to_csv(report: Report) -> str:
                 "method_version": m.method.version,
                 "note": _cell(wording.detail(m)),
                 "id": m.id,
-            }
+            },
+            m,
         )
     for spread in (spread for section in report.sections for spread in section.spreads):
         told, figure = spread.as_json(), spread.figure
-        writer.writerow(
+        write(
             {
                 "kind": "earlier_windows",
                 "metric": figure.metric,
@@ -106,7 +122,8 @@ def to_csv(report: Report) -> str:
                 "attributes": json.dumps(dict(sorted(figure.attributes.items())), ensure_ascii=False),
                 "note": "median, lowest and highest of n earlier windows",
                 "id": figure.id,
-            }
+            },
+            figure,
         )
     return out.getvalue()
 

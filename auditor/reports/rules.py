@@ -9,7 +9,7 @@ from datetime import timedelta
 from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Ref, Verdict, Word
-from auditor.policy.articles import by_article
+from auditor.policy.articles import POLICY_CHANGED, by_article
 from auditor.policy.articles import gaps as policy_gaps
 from auditor.policy.calendar import provision_of
 from auditor.policy.loader import PolicySet
@@ -96,7 +96,7 @@ class Rules:
         return wording.framework(source)
 
     def uncovered(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
-        """Provisions of the calendars that no rule in force speaks to: (source, provision)."""
+        """Provisions of the calendars without a control: (source, provision)."""
         if self.policies is None:
             return []
         articles = by_article(self.policies, verdicts)
@@ -118,18 +118,17 @@ class Rules:
         found = []
         for gap in policy_gaps(self.policies, verdicts, (), model):
             if gap.reason == "not_judged":
-                text = f"The rule {gap.control} is in force and has judged nothing yet."
+                text = f"The control {gap.control} has no verdict yet."
                 found.append(Gap(code="not_judged", text=text, fix="Run `auditor audit`.", control=gap.control))
-            elif gap.reason.startswith("policy_changed_since_judged"):
-                name = gap.reason.partition(": ")[2]
-                text = f"The policy {name} was changed after these verdicts: they follow its earlier text."
-                found.append(Gap(code="policy_changed_since_judged", text=text, fix="Run `auditor audit` again."))
+            elif gap.reason == POLICY_CHANGED:
+                text = f"The policy {gap.policy} was changed after these verdicts: they follow its earlier text."
+                found.append(Gap(code=POLICY_CHANGED, text=text, fix="Run `auditor audit` again."))
         bare = self.uncovered(verdicts)
         if bare:
             names = wording.listing([at for _, at in bare], most=60)
             many = wording.plural(len(bare), "provision")
-            text = f"No rule in force speaks to {many} of the legal calendar: {names}. Nothing is known about them."
+            text = f"{many} of the legal calendar {'has' if len(bare) == 1 else 'have'} no control: {names}."
             found.append(
-                Gap(code="not_covered", text=text, fix="See which of them apply; write rules or sign statements.")
+                Gap(code="not_covered", text=text, fix="See which of them apply; write controls or sign attestations.")
             )
         return found

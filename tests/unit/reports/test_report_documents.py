@@ -385,6 +385,8 @@ def test_unknown_words_are_refused(history, shelf, span, generated, reports):
 def test_every_row_of_a_csv_names_its_model_period_baseline_and_run(reports):
     for report in reports.values():
         for row in csv.DictReader(io.StringIO(to_csv(report))):
-            assert row["model"] == report.model and row["run"]
+            assert row["model"] == report.model
+            assert row["run"]
             assert row["baseline"] if row["kind"] != "measurement" else "baseline" in row
-            assert row["period_start"] < row["period_end"] and row["start"]
+            assert row["period_start"] < row["period_end"]
+            assert row["start"]

@@ -80,7 +80,7 @@ def story(told: Story, evidence: Evidence) -> None:
 
 
 def findings(told: Sequence[Story], evidence: Evidence) -> None:
-    """Open findings one by one, those that came and went folded away."""
+    """Open findings one by one, resolved ones folded away."""
     for one in told:
         if one.is_open:
             story(one, evidence)
@@ -88,9 +88,9 @@ def findings(told: Sequence[Story], evidence: Evidence) -> None:
 
 
 def closed(told: Sequence[Story], evidence: Evidence) -> None:
-    """Findings that came and went, folded away."""
+    """Resolved findings, folded away."""
     if told:
-        with st.expander(f"{wording.plural(len(told), 'finding')} that came and went"):
+        with st.expander(wording.plural(len(told), "resolved finding")):
             for one in told:
                 story(one, evidence)
 
@@ -129,12 +129,12 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
         if not found:
             what = "what this page shows" if families else "this period"
             st.markdown(
-                f"Nothing is missing from {what}: every window was audited, every rule about it had its evidence at the end."
+                f"Nothing is missing from {what}: every window was audited and every control had evidence at the end."
             )
         for gap in found:
             text = f"- {code_as_is(gap.text)}"
             if gap.articles:
-                text += f" :gray[Leaves open: {safe(wording.listing([at for _, at in gap.articles], most=12))}.]"
+                text += f" :gray[No evidence for {safe(wording.listing([at for _, at in gap.articles], most=12))}.]"
             st.markdown(text)
 
 
@@ -154,7 +154,7 @@ def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:
         if len(same) < 2:
             lines += same
             continue
-        text = f"{wording.plural(len(same), 'rule')} undecided: {wording.reason(same[0].code)}."
+        text = f"{wording.plural(len(same), 'control')} without a verdict: {wording.reason(same[0].code)}."
         articles = tuple(dict.fromkeys(article for gap in same for article in gap.articles))
         lines.append(replace(same[0], text=text, articles=articles))
     return tuple(lines)

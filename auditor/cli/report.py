@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELP = {
     "drift": "what changed against the baseline, where and since when",
     "fairness": "outcomes by group, with their intervals",
-    "energy": "joules, watt-hours and carbon of the answers",
+    "energy": "joules, watt-hours and carbon of inferences",
     "compliance": "provision by provision: evidence, gaps, and room for a person's conclusion",
 }
 DEFAULT_BACK = 90 * DAY

@@ -94,12 +94,12 @@ ALERTS: dict[str, AlertTerms] = {
         "Check the path on which this input arrives: uploader, permissions, time-outs.",
     ),
     "energy": AlertTerms(
-        "Energy per answer rose",
+        "Energy per inference rose",
         "Compare versions, batch sizes and retries before and after the change; a new release is a usual cause.",
     ),
     "quality": AlertTerms(
-        "Quality of the answers changed",
-        "Read a sample of wrong answers, and compare with the drift of the inputs in the same windows.",
+        "Quality of the outputs changed",
+        "Read a sample of wrong outputs, and compare with the drift of the inputs in the same windows.",
     ),
     "capture": AlertTerms(
         "Records are being lost",
@@ -272,7 +272,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         "higher",
         ("input",),
         0.0,
-        label="energy per answer",
+        label="energy per inference",
         alert="energy",
     ),
     MetricSpec(
@@ -282,7 +282,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         "higher",
         (),
         0.0,
-        label="energy per answer relative to the baseline",
+        label="energy per inference relative to the baseline",
         format="times",
         alert="energy",
         clause="energy per inference is {value} the baseline",
@@ -304,7 +304,7 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
         "higher",
         (),
         0.0,
-        label="Software Carbon Intensity per answer",
+        label="Software Carbon Intensity per inference",
         alert="energy",
     ),
     MetricSpec(

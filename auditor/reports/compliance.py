@@ -30,7 +30,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         evidence,
         kind="compliance",
         title="Compliance review",
-        question="Which provision has evidence, which has a hole, and what is left for a person to conclude?",
+        question="Which provisions have evidence, which have gaps, and what does a person still have to conclude?",
         generated=generated,
         summary=_summary(evidence),
         sections=[
@@ -43,10 +43,10 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             _conclusion(evidence),
         ],
         method=(
-            "A rule is a file with a digest; it names the figure, the limit and the number of records it needs before it may "
-            "say anything. Measuring, judging and showing are separate steps.",
+            "A rule is a file with a digest; it names the figure, the limit and the number of records it needs. "
+            " Measuring, judging and showing are separate steps.",
             "A provision shows the gravest word among its rules: fail, error, insufficient evidence, warn, waived, pass, in "
-            "that order. One that no rule speaks to is not covered, which is not a pass.",
+            "that order. A provision without a control is not covered, which is not a pass.",
             "A waiver changes nothing in law. It records who accepted what until when, and the verdict underneath stays.",
         ),
     )
@@ -97,7 +97,7 @@ UNDECIDED = ("interval_straddles_threshold", "not_significant")
 
 
 def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
-    """`in 7 of 21 windows; not decided in 2 more`: what the newest verdict does not show.
+    """`7 of 21 windows broken, 2 without a verdict`: the history that the newest verdict does not show.
 
     A window in which an alert merely stayed open, because nothing could be shown either way, is not one in which a rule
     was broken. One in which the figure was too near the limit to say is not one in which it held.
@@ -107,8 +107,8 @@ def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
     windows = {verdict.start for verdict in own}
     failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *UNDECIDED)}
     open_ = {v.start for v in own if v.reason in UNDECIDED} - failed
-    text = f"in {len(failed)} of {wording.plural(len(windows), 'window')}" if failed else "never"
-    return f"{text}; not decided in {len(open_)}{' more' if failed else f' of {len(windows)}'}" if open_ else text
+    text = f"{len(failed)} of {wording.plural(len(windows), 'window')} broken"
+    return f"{text}, {len(open_)} without a verdict" if open_ else text
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -120,11 +120,11 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _summary(evidence: Evidence) -> list[str]:
     if not evidence.current:
-        return ["No rule judged this model in the period: there is nothing to review but the gaps."]
+        return ["No control judged this model in the period; see the gaps."]
     counts = evidence.counts()
     told = [f"{count} {vocabulary.WORDS[word][0].lower()}" for word, count in counts.items() if count]
     sentences = [
-        f"At the end of the period the newest verdicts of {wording.plural(len(evidence.current), 'rule and slice', 'rules and slices')} say: "
+        f"At the end of the period {wording.plural(len(evidence.current), 'control and slice', 'controls and slices')} had a verdict: "
         f"{wording.listing(told, most=9)}. These are counts, not a score."
     ]
     binding = [v for v in evidence.current if v.force is Force.BINDING]
@@ -133,11 +133,11 @@ def _summary(evidence: Evidence) -> list[str]:
         unknown = [v for v in binding if v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)]
         sentences.append(
             f"{wording.plural(len(binding), 'verdict')} {'is' if len(binding) == 1 else 'are'} about duties that bind today: "
-            f"{len(bad) or 'none'} of them {'fails' if len(bad) == 1 else 'fail'}, and {len(unknown) or 'none'} cannot be "
-            "decided for want of evidence."
+            f"{len(bad) or 'none'} of them {'fails' if len(bad) == 1 else 'fail'}, and {len(unknown) or 'none'} lack "
+            "evidence."
         )
     else:
-        sentences.append("No rule in force speaks to a duty that binds this system today.")
+        sentences.append("No control covers a duty that binds this system today.")
     sentences.append(
         parts.finding_counts(stories(evidence)) if evidence.alerts else "No alert was open at any time in the period."
     )
@@ -162,9 +162,9 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
         id=f"framework-{source}",
         title=evidence.rules.framework(source),
         text=(
-            "Each line is a provision that at least one rule speaks to. A rule gives data about a provision; it does not by "
+            "Each line is a provision with at least one control. A control gives data about a provision; it does not by "
             "itself fulfil it. Every rule is judged at the end of each window"
-            f"{f' ({wording.length(evidence.step)})' if evidence.runs else ''}; one that looks further back says so.",
+            f"{f' ({wording.length(evidence.step)})' if evidence.runs else ''}; a longer period is stated beside the control.",
             *_dates(evidence, source),
         ),
         tables=(
@@ -181,10 +181,10 @@ def _rules(evidence: Evidence) -> Section | None:
         return None
     return Section(
         id="rules",
-        title="Rule by rule",
+        title="Control by control",
         text=(
-            "The newest verdict of every rule, the gravest first. A rule is binding when it speaks to a duty that is in force "
-            "today; readiness means that the duty is not in force yet; internal rules are the operator's own.",
+            "The newest verdict of every control, the gravest first. A control is binding when its duty is in force "
+            "today; readiness means that the duty is not in force yet; internal controls are the operator's own.",
         ),
         verdicts=evidence.current,
         measurements=_behind(evidence, evidence.current),
@@ -206,10 +206,10 @@ def _system(evidence: Evidence) -> Section | None:
     profile = evidence.rules.profile(evidence.model)
     if profile is None:
         text = (
-            "No system profile lists this model: nobody has declared its roles, its route under the AI Act or its "
-            "intended use. Duties that depend on them are left undecided."
+            "No system profile lists this model: its roles, its route under the AI Act and its "
+            "intended use are not declared. Duties that depend on them have no verdict."
         )
-        return Section(id="system", title="What was declared about the system", text=(text,))
+        return Section(id="system", title="Declared facts about the system", text=(text,))
     rows = (
         ("System", profile.name),
         ("Roles", wording.listing([role.replace("_", " ") for role in profile.roles]) or "none declared"),
@@ -218,7 +218,7 @@ def _system(evidence: Evidence) -> Section | None:
     )
     return Section(
         id="system",
-        title="What was declared about the system",
+        title="Declared facts about the system",
         text=("A person declares these facts; the tool never decides them.",),
         tables=(Table(columns=("Fact", "Declared"), rows=rows),),
     )
@@ -227,7 +227,7 @@ def _system(evidence: Evidence) -> Section | None:
 def _waivers(evidence: Evidence) -> Section:
     waived = parts.verdicts_where(evidence, lambda verdict: verdict.verdict is Word.WAIVED)
     text = (
-        "Each waiver below stands beside the verdict it covers; the finding has not gone away."
+        "Each waiver is shown with the verdict it covers; the finding remains."
         if waived
         else "No waiver was in effect at the end of the period."
     )

@@ -31,7 +31,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         evidence,
         kind="drift",
         title="Drift report",
-        question="Is what the model receives and answers still like its baseline, and if not, where and since when?",
+        question="Do inputs and outputs still match the baseline? If not, where and since when?",
         generated=generated,
         families=FAMILIES,
         summary=_summary(evidence),
@@ -87,7 +87,7 @@ def _input_section(evidence: Evidence, name: str) -> Section | None:
     main = [m for m in figures if m.metric == HEADLINE]
     marks, limits = parts.firing(evidence)
     modality = modality_of(evidence, name) if name else ""
-    title = f"Input {name} ({modality.replace('_', ' ')})" if modality else f"Input {name}" if name else "Answers"
+    title = f"Input {name} ({modality.replace('_', ' ')})" if modality else f"Input {name}" if name else "Outputs"
     drawing = parts.trends(
         evidence,
         main,
@@ -126,7 +126,7 @@ def _table(evidence: Evidence, figures: list[Measurement]) -> Table:
         for main, mine in lines
     )
     return Table(
-        caption=f"Last window, {parts.last_window(evidence)}. By chance alone: how often unchanged data would look as different. "
+        caption=f"Last window, {parts.last_window(evidence)}. By chance alone: the p-value. "
         "What each figure compares: at the end of this report.",
         columns=("Column", "Distance", "By chance alone", "Other figures", "n", "In figures"),
         numeric=("n",),
@@ -187,8 +187,8 @@ def _alignment(evidence: Evidence) -> Section | None:
         id="alignment",
         title="Do the inputs still belong together?",
         text=(
-            "Each input can look as it always did while the pairs no longer match: pictures and texts of different cases, "
-            "for example. These figures look at the pairs.",
+            "Each input can be unchanged while the pairs no longer match: for example, images and texts of different cases. "
+            "These figures compare the pairs.",
         ),
         drawings=(drawing,) if drawing else (),
         tables=(Table(columns=("Pair", "Figure", "Last window", "In plain words", "How sure"), rows=rows),),

@@ -31,7 +31,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         evidence,
         kind="energy",
         title="Energy footprint report",
-        question="What do the model's answers cost in energy and carbon, and how sure is that?",
+        question="How much energy and carbon does an inference use, and how sure is that?",
         generated=generated,
         families=FAMILIES,
         summary=_summary(evidence),
@@ -43,9 +43,9 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             parts.alerts_section(evidence, [alert for alert in evidence.alerts if alert.kind == "energy"]),
         ],
         method=(
-            "Active energy is what calls used; idle energy is what the same process or machine used while no call ran. "
-            "Energy per answer counts the active part alone.",
-            "1 Wh = 3,600 J; per 1,000 answers in Wh = joules per answer x 1,000 / 3,600.",
+            "Active energy is the energy used by calls; idle energy is used by the same process or machine while no call runs. "
+            "Energy per inference counts the active part alone.",
+            "1 Wh = 3,600 J; per 1,000 inferences in Wh = joules per inference x 1,000 / 3,600.",
             "Carbon is location-based: energy times the yearly average intensity of the country's grid, bought certificates "
             "left aside. The Software Carbon Intensity adds the hardware's own share where one is set.",
         ),
@@ -53,7 +53,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
 
 
 def wh_per_1000(joules: float) -> float:
-    """Joules for one answer as watt-hours for a thousand.
+    """Joules per inference as watt-hours per thousand inferences.
 
     >>> wh_per_1000(3.6)
     1.0
@@ -78,7 +78,7 @@ def weighted_mean(measurements: Sequence[Measurement]) -> float | None:
 
 
 def spread(evidence: Evidence, figure: Measurement) -> Spread:
-    """The last window's energy per answer beside that of the windows before it.
+    """The last window's energy per inference beside that of the windows before it.
 
     Only windows of the same meter and method, since other meters count other joules.
     """
@@ -106,7 +106,7 @@ def spread_cells(spread: Spread) -> tuple[str, str, str, str]:
 
 
 def spread_text(spread: Spread) -> str:
-    """What stood in earlier windows, in a sentence: median, range and number, or that there are none."""
+    """Median, range and number of the earlier windows as a sentence."""
     if not spread.earlier:
         return "No earlier window of this length was measured in this way."
     _, middle, low, high = spread_cells(spread)
@@ -127,11 +127,11 @@ def _summary(evidence: Evidence) -> list[str]:
     mean = weighted_mean(figures)
     if mean is None:
         why = figures[-1].reason if figures else "not_measured"
-        return [f"The energy of an answer is not known: {wording.reason(why)}."]
+        return [f"Energy per inference is not known: {wording.reason(why)}."]
     how = parts.how_words(figures)
     sentences = [
-        f"One answer used {wording.quantity(mean, 'J')} on average over the period: {wording.number(wh_per_1000(mean))} Wh per "
-        f"1,000 answers ({how})."
+        f"Mean energy per inference in the period: {wording.quantity(mean, 'J')}; {wording.number(wh_per_1000(mean))} Wh per "
+        f"1,000 inferences ({how})."
     ]
     last = figures[-1]
     if last.value is not None:
@@ -141,9 +141,7 @@ def _summary(evidence: Evidence) -> list[str]:
         )
     ratio = evidence.latest("energy.per_inference.ratio")
     if ratio and ratio[0].value is not None:
-        sentences.append(
-            f"The last window's figure is {wording.number(ratio[0].value)} times what an answer used in the baseline."
-        )
+        sentences.append(f"Energy per inference in the last window is {wording.number(ratio[0].value)}× the baseline.")
     sentences.append(carbon_sentence(evidence))
     return sentences
 
@@ -189,10 +187,10 @@ def _per_answer(evidence: Evidence) -> Section:
     def label(m: Measurement) -> str:
         if m.metric.endswith(".ratio"):
             return "relative to the baseline"
-        return f"for {m.attributes['input']}" if "input" in m.attributes else "joules per answer"
+        return f"for {m.attributes['input']}" if "input" in m.attributes else "joules per inference"
 
     drawing = parts.trends(
-        evidence, figures, f"Energy per answer ({parts.how_words(figures)})", label=label, marks=marks, limits=limits
+        evidence, figures, f"Energy per inference ({parts.how_words(figures)})", label=label, marks=marks, limits=limits
     )
     spreads = [spread(evidence, m) for m in evidence.latest("energy.per_inference") if m.value is not None]
     rows = tuple((label(s.figure), wording.value(s.figure), *spread_cells(s)) for s in spreads)
@@ -205,7 +203,7 @@ def _per_answer(evidence: Evidence) -> Section:
     behind = {m.id: m for m in (*figures, *(m for s in spreads for m in s.earlier))}
     return Section(
         id="per-answer",
-        title="Energy per answer",
+        title="Energy per inference",
         text=() if figures else ("No energy was counted in the period.",),
         tables=(table,) if rows else (),
         drawings=(drawing,) if drawing else (),
@@ -251,7 +249,7 @@ def _versions(evidence: Evidence) -> Section | None:
             else (wording.reason(mine[-1].reason), "not known")
         )
         rows.append((version or "unnamed", *shown, f"{count:,}", parts.how_words(mine)))
-    columns = ("Version", "Per answer", "Wh per 1,000 answers", "n", "How obtained")
+    columns = ("Version", "Per inference", "Wh per 1,000 inferences", "n", "How obtained")
     return Section(
         id="versions",
         title="By version",

@@ -44,7 +44,7 @@ class Evidence:
     first_seen : mapping of str to datetime
         By model version with records in the span, oldest first: the hour in which it was first seen.
     before : tuple of Measurement
-        Energy per answer of the windows before the last one and as long as it, at most `EARLIER`, whatever the span.
+        Energy per inference of the windows before the last one and as long as it, at most `EARLIER`, whatever the span.
     """
 
     model: str
@@ -184,7 +184,7 @@ def affected(alert: Alert, span: Span, step: timedelta) -> tuple[datetime, datet
     """Start and end of the windows that an alert is about, cut to `span`.
 
     An alert's times are ends of windows: it begins with the window that ended at `since`, and the window that ended at
-    `resolved` was well again.
+    `resolved` was within the limit again.
     """
     start = max(alert.since - step, span.start)
     end = span.end if is_open(alert, span.end) or alert.resolved is None else min(alert.resolved - step, span.end)

@@ -26,7 +26,7 @@ _FIX = {
 
 
 def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, ...]:
-    """Everything in the period that is missing, undecided or weaker than it looks, the gravest first.
+    """Missing evidence in the period, the gravest first.
 
     Parameters
     ----------
@@ -83,18 +83,18 @@ def _time(evidence: Evidence) -> Iterable[Gap]:
             code="no_data",
             text=f"No record at all in {wording.plural(len(empty), 'audited window')}: "
             f"{wording.listing([wording.window(span) for span in empty])}.",
-            fix="Find out whether the model was idle or its agent was silent.",
+            fix="Check whether the model was idle or its agent stopped sending.",
         )
     if evidence.baseline is None:
         yield Gap(
             code="no_baseline",
-            text="No baseline is pinned, so nothing can be said about change.",
+            text="No baseline is pinned, so no change can be measured.",
             fix=f"Run `auditor baseline pin --model {evidence.model} --since T --until T`.",
         )
     if not evidence.current:
         yield Gap(
             code="not_covered",
-            text="No rule judged this model: the figures stand without a verdict.",
+            text="No control judged this model: its figures have no verdict.",
             fix="Put a policy in force: files under policies/ of the home, or `[policy] packs`.",
         )
 
@@ -113,7 +113,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
         if verdict.verdict not in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR):
             continue
         code = verdict.reason or str(verdict.verdict)
-        said = "could not be evaluated" if verdict.verdict is Word.ERROR else "is undecided"
+        said = "could not be evaluated" if verdict.verdict is Word.ERROR else "has no verdict"
         yield Gap(
             code=code,
             text=f"“{evidence.rules.title(verdict)}”{_place(verdict)} {said}: {wording.reason(code)}"
@@ -169,7 +169,7 @@ def _energy(evidence: Evidence) -> Iterable[Gap]:
         yield Gap(
             code="modelled",
             text="Joules are modelled from processor use, not read from a meter; published errors of such models "
-            "reach 40 % and more, so compare them with each other and not with a bill.",
+            "reach 40 % and more: for comparison, not for accounting.",
             fix="Run where the processor's energy counters can be read, or calibrate against a wall meter.",
         )
     if not evidence.of("energy."):

@@ -61,8 +61,8 @@ def report(
 _ALWAYS = (
     "Times are UTC. A window holds the records from its first moment up to, but not including, its last.",
     "A version is first seen in the earliest summarised hour that has a record of it; it may have served before.",
-    "A p-value says how often data that had not changed would look at least as different; it is given as such a "
-    "frequency. It is not the probability that nothing changed, and it says nothing about how large a change is.",
+    "A p-value is the probability that unchanged data would look at least as different. It is not the probability that "
+    "nothing changed, and it does not measure the size of a change.",
     "An interval covers the true value in the stated share of cases. n is the number of records behind a figure.",
     "Where a figure is absent, its reason stands in its place: an absence is never counted as a zero or as a pass.",
     "Every figure has an id, its method and the method's version in the JSON and CSV forms of this report.",
@@ -137,17 +137,17 @@ def alerts_section(evidence: Evidence, chosen: Sequence[Alert], *, brief: bool =
     )
 
 
-WHAT_A_FINDING_IS = "A finding is one figure beyond its limit. Each rule that it breaks raises an alert of its own."
+WHAT_A_FINDING_IS = "A finding is one figure beyond its limit. Each control that it breaks raises an alert."
 
 
 def finding_counts(told: Sequence[Story]) -> str:
-    """`1 finding was open when the period ended (2 alerts); 3 came and went during it (5 alerts).`"""
+    """`1 finding was open when the period ended (2 alerts); 3 resolved during it (5 alerts).`"""
     standing = [story for story in told if story.is_open]
     gone = [story for story in told if not story.is_open]
     text = f"{wording.plural(len(standing), 'finding')} {'was' if len(standing) == 1 else 'were'} open when the period ended"
     text = text[0].upper() + text[1:] + (f" ({_alerts(standing)})" if standing else "")
     return (
-        f"{text}; {len(gone)} {'more ' if standing else ''}came and went during it ({_alerts(gone)})."
+        f"{text}; {len(gone)} {'more ' if standing else ''}resolved during it ({_alerts(gone)})."
         if gone
         else f"{text}."
     )
@@ -249,8 +249,8 @@ def capture_section(evidence: Evidence) -> Section:
     for metric in ("capture.seen", "capture.described", "capture.dropped"):
         figures = [m for m in evidence.of(metric) if m.value is not None]
         total = sum(m.value or 0.0 for m in figures)
-        said = f"{total:,.0f}" if figures else "not known: nothing reported this figure"
-        rows.append((wording.metric_name(metric).capitalize(), said))
+        shown = f"{total:,.0f}" if figures else "not known: nothing reported this figure"
+        rows.append((wording.metric_name(metric).capitalize(), shown))
     rows.append(("Records in the audited windows", f"{sum(run.records for run in evidence.runs):,}"))
     rows.append(("Records with ground truth", f"{sum(run.labelled for run in evidence.runs):,}"))
     coverage = evidence.of("capture.coverage")
@@ -259,8 +259,8 @@ def capture_section(evidence: Evidence) -> Section:
         id="record",
         title="How complete the record is",
         text=(
-            "Every figure rests on the records that arrived. The agent counts what it loses, by reason, so that silence "
-            "can be told from loss.",
+            "Every figure rests on the records that arrived. The agent counts lost records by reason, so that loss and an idle "
+            "model can be distinguished.",
         ),
         tables=(Table(columns=("In the period", "Count"), rows=tuple(rows), numeric=("Count",)),),
         drawings=(drawing,) if drawing else (),

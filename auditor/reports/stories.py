@@ -52,7 +52,7 @@ def tell(evidence: Evidence, alert: Alert) -> Story:
 
 
 def headline(evidence: Evidence, alert: Alert) -> str:
-    """`Images changed: photo`, `Outcomes differ between groups: speaker, over 7 days`, `The answers changed: entropy`."""
+    """`Images changed: photo`, `Outcomes differ between groups: speaker, over 7 days`, `Outputs changed: entropy`."""
     base = registry.vocabulary().headline(alert.kind) or evidence.rules.title(alert)
     deciding = evidence.deciding(evidence.verdict_of(alert))
     place = [alert.input] if alert.input else []
@@ -69,7 +69,7 @@ def headline(evidence: Evidence, alert: Alert) -> str:
         elif alert.kind == "quality":
             place.append(wording.column_of(at) or wording.metric_name(deciding.metric))
     if alert.kind == "quality" and deciding.metric.startswith("drift."):
-        base = "The answers changed"
+        base = "Outputs changed"
         place = [name.removesuffix(" of the answer") for name in place]
     text = f"{base}: {', '.join(place)}" if place else base
     longer = wording.reach(deciding, evidence.step)
@@ -83,7 +83,7 @@ def _what(evidence: Evidence, alert: Alert, verdict: Verdict | None, behind: Seq
     sentence = wording.finding(m) + wording.reach(m, evidence.step)
     sentence = sentence[0].upper() + sentence[1:]
     if allowed := evidence.rules.limit(verdict, m):
-        sentence += f"; the rule “{evidence.rules.title(alert)}” allows {allowed}"
+        sentence += f"; limit of “{evidence.rules.title(alert)}”: {allowed}"
     if told := wording.detail(m, past=not is_open(alert, evidence.span.end)):
         sentence += f". In figures: {told}"
     sentence += "."
@@ -111,23 +111,23 @@ def beyond_with(other: Measurement, m: Measurement, verdict: Verdict) -> bool:
 def _since(evidence: Evidence, alert: Alert, verdict: Verdict | None) -> str:
     begun = wording.window_ending(alert.since, evidence.windows)
     told = wording.window_ending(alert.opened, evidence.windows)
-    text = f"First seen in the window of {begun} (UTC)" if begun[0].isdigit() else f"First seen in {begun}"
+    text = f"Since {begun}"
     if alert.opened != alert.since:
-        text += f", alerted after {told}"
-    times = f"in alarm for {wording.plural(alert.count, 'window')}"
+        text += f", alert opened {told}"
+    times = f"open for {wording.length(max(alert.count, 1) * evidence.step)}"
     standing = is_open(alert, evidence.span.end)
     if not standing:
         assert alert.resolved is not None
         well = wording.window_ending(alert.resolved, evidence.windows)
-        text = f"{text}; {times}, within its rule again in the window of {well}"
+        text = f"{text}; {times}, resolved {well}"
     else:
-        text = f"{text}; {times}, and still open"
+        text = f"{text}; {times}"
     if verdict is not None and alert.count > 1:
-        text += f". Worst in the window of {wording.window(Span(verdict.start, verdict.end))}, which is told here"
+        text += f". Worst: {wording.window(Span(verdict.start, verdict.end))} (shown here)"
         fired = evidence.fired(alert)
         newest = evidence.deciding(fired[-1]) if fired else None
         if standing and newest is not None and newest.value is not None and fired[-1] is not verdict:
-            text += f"; in the newest window: {wording.value(newest)}"
+            text += f"; newest window: {wording.value(newest)}"
     return f"{text}."
 
 
@@ -136,10 +136,10 @@ def _sure(evidence: Evidence, alert: Alert, behind: Sequence[Measurement]) -> st
     text = wording.how_sure(m)
     looked = sum(other.metric == behind[0].metric for other in behind)
     if looked > 1:
-        text += f" The rule looked at {looked} figures."
+        text += f" The control compared {looked} figures."
     bet = next((b for b in behind if is_e_value(b) and b.value is not None and b.value > 1), None)
     if bet is not None and bet is not m:
-        text += f" If nothing had changed, evidence this strong would turn up {rarity(bet.value or 1.0)}."
+        text += f" Evidence this strong without a change: {rarity(bet.value or 1.0)}."
     if often := evidence.rules.false_alarms(alert):
-        text += f" This rule alone is set to raise a false alarm {often}."
+        text += f" Expected false alarms of this control: {often}."
     return text

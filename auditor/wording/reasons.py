@@ -8,7 +8,7 @@ WHY: dict[str, str] = {
     **REASONS,
     "no_data": "there is no figure for this window",
     "metric_not_produced": "nothing measures this figure here",
-    "stale": "evidence stopped coming longer ago than the rule allows",
+    "stale": "evidence is too old",
     "labels_not_due": "ground truth may still arrive",
     "interval_straddles_threshold": "the interval reaches to both sides of the limit, so it cannot be shown that the rule holds, nor that it is broken",
     "no_interval": "the rule decides on an interval and the figure has none",
@@ -17,9 +17,9 @@ WHY: dict[str, str] = {
     "no_p_value": "the rule is judged under a false-alarm budget and the figure has no p-value",
     "not_significant": "the figure is beyond the limit, but chance alone could have made it so",
     "not_a_number": "the figure is not a number",
-    "no_system_profile": "no system profile lists this model, so nobody has declared its roles and route",
+    "no_system_profile": "no system profile lists this model, so its roles and route are not declared",
     "window_before_policy": "the window began before the policy was in effect",
-    "attestation_missing": "nobody has signed the statement",
+    "attestation_missing": "attestation missing",
     "attestation_expired": "the signed statement is no longer valid",
     "attestation_invalidated": "a fact that the signed statement rests on has changed",
     "attestation_unreviewed": "a second person has not reviewed the statement",
@@ -28,16 +28,16 @@ WHY: dict[str, str] = {
     "out_of_scope": "the system profile is outside the rule's scope",
     "not_on_route": "no provision it rests on applies on this system's route",
     "never_measured": "this model has no such figure",
-    "held_no_data": "it was failing when the evidence stopped",
-    "held_error": "it was failing when the evidence could not be evaluated any more",
-    "held_last": "there is no new evidence, and the last verdict still stands",
+    "held_no_data": "last known state: fail; no new evidence",
+    "held_error": "last known state: fail; the evidence cannot be evaluated",
+    "held_last": "no new evidence; the last verdict is kept",
     "missing_counts_as_fail": "the rule counts missing evidence as a failure",
 }
 _IN_TABLES = {
     "breach": "beyond its limit",
-    "not_judged": "the rule has judged nothing yet",
+    "not_judged": "no verdict yet",
     "not_audited": "no audit was run for this stretch of time",
-    "not_covered": "no rule in force speaks to it",
+    "not_covered": "it has no control",
 }
 """Codes that only tables of verdicts and gaps show: a sentence has them in other words."""
 

@@ -72,4 +72,4 @@ def versions(first_seen: Mapping[str, datetime]) -> str:
 
 def window_ending(end: datetime, windows: Sequence[Span]) -> str:
     """The window that ended at `end`, as a reader names it; the end itself where no such window is known."""
-    return next((window(span) for span in reversed(windows) if span.end == end), f"the window up to {moment(end)}")
+    return next((window(span) for span in reversed(windows) if span.end == end), moment(end))

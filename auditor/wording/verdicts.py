@@ -95,7 +95,7 @@ def held(word: Word, facts: Mapping[str, Any], found: Measurement, *, past: bool
         series = facts.get("series", 1)
         text = f"within the limit{f' (nearest of {series:,} figures)' if series > 1 else ''}: {bare(found)}"
     else:
-        text = f"cannot be decided: {figure(found)}"
+        text = f"no verdict: {figure(found)}"
     step = timedelta(seconds=facts.get("step_s", 0.0))
     if step and found.span.duration != step:
         text += f" over {length(found.span.duration)}"

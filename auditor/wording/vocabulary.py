@@ -11,13 +11,13 @@ STATEMENT = (
 )
 
 WORDS: dict[Word, tuple[str, str]] = {
-    Word.FAIL: ("Fail", "the rule was broken, long enough and clearly enough to say so"),
+    Word.FAIL: ("Fail", "the control failed, long enough and clearly enough"),
     Word.ERROR: ("Error", "the rule could not be evaluated; whoever operates the monitor should look first"),
     Word.INSUFFICIENT_EVIDENCE: ("Insufficient evidence", "the data cannot show whether the rule held"),
     Word.WARN: ("Warn", "near the limit, broken only briefly so far, or an advisory rule that did not hold"),
     Word.WAIVED: ("Waived", "a named person accepted it until a date; the verdict underneath stays on record"),
     Word.PASS: ("Pass", "the rule held on the data that was seen; it does not mean that a law is met"),
-    Word.NOT_APPLICABLE: ("Not applicable", "the rule does not speak to this system"),
+    Word.NOT_APPLICABLE: ("Not applicable", "the control does not apply to this system"),
 }
 """Each verdict's display name and meaning, in the order in which a reader should look at them."""
 

@@ -23,7 +23,7 @@ def main() -> None:
     evidence = data.choose()
     if evidence is None:
         return
-    question = "Is what the model receives and answers still like its baseline, and if not, where and since when?"
+    question = "Do inputs and outputs still match the baseline? If not, where and since when?"
     show.header("Drift", question, evidence)
     st.caption(f"Compared with {show.safe(parts.baseline_text(evidence))}.")
     found = stories(evidence, parts.drift_alerts(evidence))
@@ -35,9 +35,9 @@ def main() -> None:
             "There is no drift figure in this period. A baseline is needed: `auditor baseline pin --model M --since T --until T`."
         )
     st.caption(
-        "Colour: distance to the baseline, from 0 (no change) on. Dots: what is believed of a window's figures so that of all dots "
-        "about one in twenty marks nothing; large ones were found in neighbouring windows as well. "
-        "Frames: a rule was broken. A dash: no figure."
+        "Colour: distance to the baseline, from 0 (no change) on. Dots: changes unlikely to be chance "
+        "(about 1 in 20 is a false alarm); large dots: also found in neighbouring windows. "
+        "Frames: a control failed. A dash: no figure."
     )
     figures = [m for name in names for m in main_figures(evidence, name)]
     top = max((m.value or 0.0 for m in figures), default=0.0)
@@ -55,7 +55,7 @@ def one_input(
     evidence: Evidence, name: str, believed: Mapping[tuple[str, datetime], str], top: float, *, legend: bool
 ) -> None:
     modality = modality_of(evidence, name).replace("_", " ") if name else ""
-    st.subheader(show.safe(f"{name} ({modality})" if modality else name or "Answers and service"))
+    st.subheader(show.safe(f"{name} ({modality})" if modality else name or "Outputs and service"))
     figures = main_figures(evidence, name)
     if not figures:
         st.markdown("No distance was measured for this input.")

@@ -1,4 +1,4 @@
-"""Energy: joules, watt-hours and carbon of the answers, with how each figure was obtained in view."""
+"""Energy: joules, watt-hours and carbon of inferences, each with how it was obtained."""
 
 import charts
 import data
@@ -17,7 +17,7 @@ def main() -> None:
     evidence = data.choose()
     if evidence is None:
         return
-    show.header("Energy", "What do the model's answers cost in energy and carbon, and how sure is that?", evidence)
+    show.header("Energy", "How much energy and carbon does an inference use, and how sure is that?", evidence)
     figures = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
     show.findings(stories(evidence, [alert for alert in evidence.alerts if alert.kind == "energy"]), evidence)
     headline(evidence, figures)
@@ -34,18 +34,21 @@ def headline(evidence: Evidence, figures: list[Measurement]) -> None:
     mean = weighted_mean(figures)
     if mean is None:
         st.markdown(
-            f"Energy per answer is not known: {wording.reason(figures[-1].reason if figures else 'not_measured')}."
+            f"Energy per inference is not known: {wording.reason(figures[-1].reason if figures else 'not_measured')}."
         )
         return
     ratio = evidence.latest("energy.per_inference.ratio")
     kg, _, _ = total(evidence.of("carbon.emitted"))
     with st.container(horizontal=True, gap="small"):
-        st.metric("Energy per answer", wording.quantity(mean, "J"), border=True, help=f"Mean of the period; {how}.")
+        st.metric("Energy per inference", wording.quantity(mean, "J"), border=True, help=f"Mean of the period; {how}.")
         st.metric(
-            "Per 1,000 answers", f"{wording.number(wh_per_1000(mean))} Wh", border=True, help=f"Active energy; {how}."
+            "Per 1,000 inferences",
+            f"{wording.number(wh_per_1000(mean))} Wh",
+            border=True,
+            help=f"Active energy; {how}.",
         )
         known = ratio[0].value if ratio else None
-        text = f"{wording.number(known)} times" if known is not None else "not known"
+        text = f"{wording.number(known)}×" if known is not None else "not known"
         said = wording.figure(figures[-1])
         st.metric("Last window against the baseline", text, border=True, help=f"Last window: {said}.")
         carbon_text = wording.quantity(kg, "kg{CO2e}") if kg is not None else "not known"
@@ -54,7 +57,7 @@ def headline(evidence: Evidence, figures: list[Measurement]) -> None:
     if last.value is not None:
         st.caption(
             show.safe(
-                f"Last window: {wording.quantity(last.value, 'J')} per answer. {spread_text(spread(evidence, last))}"
+                f"Last window: {wording.quantity(last.value, 'J')} per inference. {spread_text(spread(evidence, last))}"
             )
         )
 
@@ -63,10 +66,15 @@ def over_time(evidence: Evidence, figures: list[Measurement]) -> None:
     alerts = [alert for alert in evidence.alerts if alert.kind == "energy"]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Energy per answer")
+        st.subheader("Energy per inference")
         if figures:
             chart = charts.trend(
-                figures, evidence.span, label=lambda m: "J per answer", title="J per answer", alerts=alerts, height=240
+                figures,
+                evidence.span,
+                label=lambda m: "J per inference",
+                title="J per inference",
+                alerts=alerts,
+                height=240,
             )
             st.altair_chart(chart, width="stretch")
             band = "Band: the stated error of the method. " if any(m.interval for m in figures) else ""
@@ -83,7 +91,7 @@ def over_time(evidence: Evidence, figures: list[Measurement]) -> None:
 
             st.altair_chart(charts.stacked(parts_of, evidence.span, label=label, title="J per window"), width="stretch")
             st.caption(
-                "Active: what calls used. Idle: what the process used while no call ran. Energy per answer counts the active "
+                "Active: what calls used. Idle: what the process used while no call ran. Energy per inference counts the active "
                 "part alone; carbon counts both."
             )
         else:
@@ -102,8 +110,8 @@ def versions(evidence: Evidence) -> None:
         rows.append(
             {
                 "version": version or "unnamed",
-                "per answer": wording.quantity(mean, "J") if mean is not None else wording.reason(mine[-1].reason),
-                "Wh per 1,000 answers": wording.number(wh_per_1000(mean)) if mean is not None else "not known",
+                "per inference": wording.quantity(mean, "J") if mean is not None else wording.reason(mine[-1].reason),
+                "Wh per 1,000 inferences": wording.number(wh_per_1000(mean)) if mean is not None else "not known",
                 "n": f"{sum(m.n for m in mine if m.value is not None):,}",
                 "how obtained": parts.how_words(mine),
             }

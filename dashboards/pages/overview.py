@@ -21,7 +21,7 @@ def main() -> None:
     show.header("Overview", "Is anything wrong, since when, how sure is that, and what should be done?", evidence)
     show.counts(evidence)
     st.caption(
-        "Newest verdict of every rule and slice. A pass says that a rule held on the data that was seen, not that a law is met."
+        "Newest verdict of every control and slice. A pass says that a rule held. It never says that a law is met."
     )
     left, right = st.columns([2, 1], gap="medium")
     with left:
@@ -36,7 +36,9 @@ def open_alerts(evidence: Evidence) -> None:
     found = stories(evidence, evidence.open_alerts)
     st.subheader(f"Open findings ({len(found)})")
     if not found:
-        st.markdown("No alert is open. Rules that lack evidence raise none: they are listed under *What is not known*.")
+        st.markdown(
+            "No alert is open. Controls without evidence raise none: they are listed under *What is not known*."
+        )
     else:
         st.caption(f"{wording.plural(len(evidence.open_alerts), 'alert')}. {parts.WHAT_A_FINDING_IS}")
     for told in found:
@@ -72,10 +74,12 @@ def service(evidence: Evidence) -> None:
         else:
             st.markdown(f"Coverage is not known: {absent(coverage)}.")
     with third:
-        st.subheader("Energy per answer")
+        st.subheader("Energy per inference")
         energy = [m for m in evidence.of("energy.per_inference") if "input" not in m.attributes]
         if any(m.value is not None for m in energy):
-            chart = charts.trend(energy, span, label=lambda m: "J per answer", title="J", intervals=False, height=200)
+            chart = charts.trend(
+                energy, span, label=lambda m: "J per inference", title="J", intervals=False, height=200
+            )
             st.altair_chart(chart, width="stretch")
             st.caption(
                 f"How obtained: {wording.listing(sorted({vocabulary.HOW[m.how] for m in energy if m.value is not None}))}."

@@ -12,15 +12,17 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from auditor import wording
 from auditor.core.artifact import Artifact
+from auditor.core.facts import plain
 from auditor.core.identity import digest
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
 from auditor.core.run import Audit, AuditRun
 from auditor.core.verdict import Alert, AlertChange, Force, Ref, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
+from auditor.policy.verdict_facts import figure_facts
 from auditor.ports import ModelSummary
 from auditor.testing import make_baseline, make_measurement
+from auditor.wording.verdicts import explained, told
 
 MODEL = "ward-triage"
 START = datetime.fromisoformat("2026-10-12T00:00:00+00:00")
@@ -212,27 +214,29 @@ def judge_rule(rule: Rule, day: Day, before: Verdict | None) -> Verdict:
     word = (Word.FAIL if was_bad else Word.WARN) if bad else Word.PASS
     state = (State.FIRING if was_bad else State.PENDING) if bad else State.OK
     since = before.since if bad and was_bad and before else end
-    about = f" of {rule.input}" if rule.input else ""
     return verdict(
         day, rule.control, word, state=state, since=since, observed=value, limit=rule.limit, n=top.n, kind=rule.kind,
         evidence=tuple(m.id for m in figures[:8]), severity=rule.severity, force=rule.force, refs=rule.refs, input=rule.input,
         modality=rule.modality, budget_share=rule.budget,
-        explanation=f"The {rule.metric}{about} is {value:.3g} against a limit of {rule.limit:g}"
-        f"{', p = ' + format(top.p_value, '.1e') if top.p_value is not None else ''} (n = {top.n}). {wording.detail(top)}".strip(),
+        facts={**figure_facts(top), "series": len(figures), "condition": {
+            "op": ">=" if rule.at_least else "<=", "low": rule.limit, "high": None,
+            "phrase": "at least {low}" if rule.at_least else "at most {low}"}},
     )  # fmt: skip
 
 
 def verdict(day: Day, control: str, word: Word, **fields) -> Verdict:
     end = day.start + DAY
-    plain = {
+    given = {
         "policy": "ward-triage-eu-ai-act", "policy_digest": digest("policy"), "refs": (), "model": MODEL, "slice": "overall",
         "start": day.start, "end": end, "underlying": word, "reason": "", "force": Force.INTERNAL, "state": State.OK,
         "since": end, "observed": None, "limit": None, "unit": "1", "n": 0, "evidence": (), "judged": end + timedelta(hours=2),
         "kind": "policy", "severity": "medium", "run": day.run, "revision": 1, "held_since": end,
     }  # fmt: skip
-    plain.update(fields)
-    key = [control, plain["slice"], plain.get("input"), day.number]
-    return Verdict(id=digest(["verdict", *key])[:32], control=control, verdict=word, **plain)
+    given.update(fields)
+    own = {"title": control.replace("-", " ").capitalize(), "step_s": DAY.total_seconds()}
+    given["facts"] = plain({**own, **given.get("facts", {})})
+    key = [control, given["slice"], given.get("input"), day.number]
+    return explained(Verdict(id=digest(["verdict", *key])[:32], control=control, verdict=word, **given))
 
 
 def standing_verdicts(day: Day) -> list[Verdict]:
@@ -240,17 +244,18 @@ def standing_verdicts(day: Day) -> list[Verdict]:
     return [
         verdict(day, "stop-drill", Word.INSUFFICIENT_EVIDENCE, reason="attestation_missing", force=Force.READINESS,
                 refs=(Ref(AI_ACT, "Art. 14(4)(e)", "requires"),), severity="high",
-                explanation="Nobody has signed that the stop procedure was exercised."),
+                facts={"statement": "The stop procedure was exercised."}),
         verdict(day, "group-accuracy", Word.INSUFFICIENT_EVIDENCE, reason="below_min_samples", slice="site=island", n=7,
-                force=Force.READINESS, refs=(Ref(AI_ACT, "Art. 10(2)(f)", EVIDENCES),), kind="bias",
-                explanation="Site island had 7 records; the rule needs 10 before it says anything."),
+                force=Force.READINESS, refs=(Ref(AI_ACT, "Art. 10(2)(f)", EVIDENCES),), kind="bias"),
         verdict(day, "training-data-review", Word.WAIVED, underlying=Word.FAIL, reason="", force=Force.READINESS, severity="high",
                 refs=(Ref(AI_ACT, "Art. 10(3)", "requires"),),
-                explanation="Waived until 31 Jan 2027 by B. Rossi (risk owner): the review of the second data set is under way."),
+                facts={"waiver": {"by": "B. Rossi", "role": "risk owner", "until": "2027-01-31T00:00:00Z",
+                                  "reason": "the review of the second data set is under way"}}),
         verdict(day, "art4-literacy", Word.PASS, force=Force.BINDING, refs=(Ref(AI_ACT, "Art. 4", "requires"),), n=1,
-                explanation="Signed by C. Meyer (shift lead) on 2 Oct 2026: the staff who use the system were trained."),
+                facts={"statement": "The staff who use the system were trained.",
+                       "signed": {"by": "C. Meyer", "role": "shift lead", "on": "2026-10-02T00:00:00Z"}}),
         verdict(day, "art50-notice", Word.NOT_APPLICABLE, force=Force.BINDING, refs=(Ref(AI_ACT, "Art. 50(1)", "requires"),),
-                explanation="The system does not talk to the persons concerned."),
+                reason="out_of_scope"),
     ]  # fmt: skip
 
 
@@ -263,16 +268,16 @@ def alert_change(verdicts: list[Verdict], standing: dict[tuple, Alert]) -> Alert
                 id=digest([list(map(str, item.key)), str(item.end)])[:32], kind=item.kind, model=MODEL, policy=item.policy,
                 control=item.control, slice=item.slice, input=item.input, modality=item.modality, severity=item.severity,
                 state="open", opened=item.end, since=item.since, renewed=item.end, resolved=None, count=1, verdict=item.id,
-                budget_share=item.budget_share, explanation=item.explanation,
+                budget_share=item.budget_share, facts=item.facts,
             )  # fmt: skip
             standing[item.key] = made
-            opened.append(made)
+            opened.append(told(made))
         elif item.state is State.FIRING and known is not None:
             made = replace(known, renewed=item.end, count=known.count + 1, verdict=item.id)
             standing[item.key] = made
-            renewed.append(made)
+            renewed.append(told(made))
         elif item.state is State.OK and known is not None:
-            resolved.append(replace(standing.pop(item.key), state="resolved", resolved=item.end, verdict=item.id))
+            resolved.append(told(replace(standing.pop(item.key), state="resolved", resolved=item.end, verdict=item.id)))
     return AlertChange(opened=tuple(opened), renewed=tuple(renewed), resolved=tuple(resolved))
 
 

@@ -25,11 +25,11 @@ SEEN = {
         "Open findings (3)",
         "Outcomes differ between groups",
         "What is not known",
-        "in alarm for 5 windows, and still open",
+        "open for 5 days",
     ],
-    "drift": ["photo (image)", "clip (audio)", "4 came and went", "Furthest from the baseline"],
+    "drift": ["photo (image)", "clip (audio)", "4 more resolved", "Furthest from the baseline"],
     "fairness": ["lowest harbour 71.2 %", "island: insufficient", "no single definition of fairness"],
-    "energy": ["modelled, not metered", "2.00 times", "1.5.0"],
+    "energy": ["modelled, not metered", "2.00×", "1.5.0"],
     "compliance": ["not a conformity assessment", "Art. 10(2)(f)", "Human conclusion"],
 }
 

@@ -76,7 +76,7 @@ def test_changes_of_the_answers_are_drift_and_changes_of_accuracy_are_not(day, f
     evidence = day([answers, accuracy], [v for v, _ in pairs], [replace(a, id=a.control) for _, a in pairs])
     assert [alert.control for alert in parts.drift_alerts(evidence)] == ["output"]
     titles = {alert.control: headline(evidence, alert) for alert in evidence.alerts}
-    assert titles == {"output": "The answers changed: entropy", "accuracy": "Quality of the answers changed: accuracy"}
+    assert titles == {"output": "Outputs changed: entropy", "accuracy": "Quality of the outputs changed: accuracy"}
 
 
 def test_a_finding_about_pairs_says_what_each_input_did(day, figure, fired):
@@ -86,9 +86,7 @@ def test_a_finding_about_pairs_says_what_each_input_did(day, figure, fired):
              for name, kind in (("photo", "image"), ("clip", "audio"), ("note", "text"))]  # fmt: skip
     (story,) = stories(day([pair], [verdict, *still], [alert]))
     assert story.title == "Inputs stopped belonging together: photo and clip"
-    assert story.what.startswith(
-        "Photo and clip agree 80 % as well as in the baseline; the rule “Rule” allows at least 92 %"
-    )
+    assert story.what.startswith("Photo and clip agree 80 % as well as in the baseline; limit of “Rule”: at least 92 %")
     assert story.what.endswith(
         "Each input taken alone: no drift control of clip and photo failed, so it may be the pairing that changed."
     )
@@ -101,7 +99,7 @@ def test_a_figure_over_a_longer_stretch_is_named_so(day, figure, fired, history)
     verdict, alert = fired(gap, kind="bias")
     (story,) = stories(day([gap], [verdict], [alert]))
     assert story.title == "Outcomes differ between groups: site, over 7 days"
-    assert "over 7 days; the rule" in story.what
+    assert "over 7 days; limit of" in story.what
 
 
 def test_counts_tell_findings_from_alerts(day, figure, fired):
@@ -113,10 +111,7 @@ def test_counts_tell_findings_from_alerts(day, figure, fired):
     assert parts.finding_counts(told) == "1 finding was open when the period ended (2 alerts)."
     assert len(parts.timeline(evidence, told).rows) == 1
     gone = [replace(story, is_open=False) for story in told]
-    assert (
-        parts.finding_counts(gone)
-        == "No findings were open when the period ended; 1 came and went during it (2 alerts)."
-    )
+    assert parts.finding_counts(gone) == "No findings were open when the period ended; 1 resolved during it (2 alerts)."
 
 
 def test_no_gap_and_no_judgement_are_different_words(day, figure):
@@ -193,6 +188,6 @@ def test_a_window_that_could_not_be_decided_is_neither_broken_nor_well() -> None
         make_verdict(start=START + day * DAY, end=START + (day + 1) * DAY, verdict=word, underlying=word, reason=reason)
         for day, (word, reason) in enumerate(said)
     ]
-    assert broken(SimpleNamespace(verdicts=windows), windows) == "in 1 of 4 windows; not decided in 2 more"
-    assert broken(SimpleNamespace(verdicts=windows[3:]), windows) == "never; not decided in 1 of 1"
-    assert broken(SimpleNamespace(verdicts=windows[:1]), windows) == "never"
+    assert broken(SimpleNamespace(verdicts=windows), windows) == "1 of 4 windows broken, 2 without a verdict"
+    assert broken(SimpleNamespace(verdicts=windows[3:]), windows) == "0 of 1 window broken, 1 without a verdict"
+    assert broken(SimpleNamespace(verdicts=windows[:1]), windows) == "0 of 1 window broken"

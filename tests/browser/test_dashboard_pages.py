@@ -53,7 +53,7 @@ def test_overview_tells_open_alerts_with_all_four_parts(show):
         assert text.count(part) >= 7  # three open alerts, four resolved
     assert "Outcomes differ between groups" in text
     assert "lowest harbour 71.2 %" in text
-    assert "p &lt; 1e-9" in text
+    assert "p < 1e-9" in text
     assert "%" not in "".join(m.value for m in show("overview").metric)  # counts, no score
 
 

@@ -103,6 +103,7 @@ def open_app(settings: Settings, *, engine: Engine | None = None, figures_only: 
 def _composed(settings: Settings, engine: Engine | None = None, figures_only: bool = False) -> Iterator[App]:
     from auditor.intake.archive import ParquetArchive
     from auditor.intake.drain import HomeIntake
+    from auditor.intake.losses import Losses
     from auditor.store.sql import SqlStore
 
     home = Home(settings.root)
@@ -124,6 +125,7 @@ def _composed(settings: Settings, engine: Engine | None = None, figures_only: bo
                 artifacts=home.artifacts,
                 settings=settings,
                 versions=versions(),
+                losses=Losses(archive, store),
                 ledger=archive.ledger,
             ),
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's import
     from auditor.core.command import Command
     from auditor.core.delivery import Backlog, Delivery, Pending
     from auditor.core.frame import Frame
+    from auditor.core.loss import Loss, LostPart
     from auditor.core.measurement import Measurement, Reading
     from auditor.core.monitor import MonitorState
     from auditor.core.rows import Rows
@@ -223,7 +224,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something that could not be read: set aside, counted and named; the rest was processed."""
+    """Something that could not be read: counted and named, of files set aside in quarantine; the rest was processed."""
 
     what: str
     where: str
@@ -254,6 +255,14 @@ class Ledger(Protocol):
         ...
 
 
+class LossKeeper(Protocol):
+    """Keeps damage of the archive on record until it is mended."""
+
+    def settle(self, now: datetime) -> Sequence[Damage]:
+        """Put new damage on record and take off what is restored; damage that concerns no known file is handed back."""
+        ...
+
+
 class Intake(Protocol):
     """Takes closed segments of spool and journal into archive, index and store."""
 
@@ -277,10 +286,6 @@ class Archive(Protocol):
         ...
 
     def find(self, record_id: str) -> Record | None: ...
-
-    def damage(self) -> Sequence[Damage]:
-        """What could not be read since the last call."""
-        ...
 
 
 class Engine(Protocol):
@@ -308,6 +313,8 @@ class ArchivePart(NamedTuple):
     path: str
     sha256: str
     size: int
+    rows: int | None = None
+    """Counted for files of labels and ids; records are counted by the index."""
 
 
 class PartStore(Protocol):
@@ -332,6 +339,24 @@ class RecordIndex(Protocol):
         ...
 
     def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]: ...
+
+
+class LossStore(Protocol):
+    """Files that the archive lost, and the lines that the index lost with them."""
+
+    def indexed(self, model: str, day: str) -> Sequence[IndexEntry]:
+        """Lines of the index of one model and day."""
+        ...
+
+    def lost_parts(self) -> Sequence[LostPart]: ...
+    def lost_records(self, model: str, day: str) -> Sequence[IndexEntry]: ...
+    def lose(self, parts: Sequence[LostPart], entries: Sequence[IndexEntry]) -> None:
+        """Put files on record as lost, and move lines from the index to those that are lost."""
+        ...
+
+    def recover(self, paths: Sequence[str], entries: Sequence[IndexEntry]) -> None:
+        """Files are restored; lines go back to the index, unless their ids were delivered again."""
+        ...
 
 
 class StateStore(Protocol):
@@ -488,8 +513,16 @@ class Queries(Protocol):
         """Newest first."""
         ...
 
+    def losses(self, model: str | None = None) -> Sequence[Loss]:
+        """What the archive lost, by model and day; of one model, lost labels of any model included."""
+        ...
 
-class Store(RecordIndex, PartStore, StateStore, BaselineStore, AuditStore, OutboxStore, Queries, Protocol):
+    def outbox(self) -> Sequence[Backlog]:
+        """By sink, deliveries that wait."""
+        ...
+
+
+class Store(RecordIndex, PartStore, LossStore, StateStore, BaselineStore, AuditStore, OutboxStore, Queries, Protocol):
     """Everything that is kept outside the archive: one class, several small faces."""
 
     def close(self) -> None: ...

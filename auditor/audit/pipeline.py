@@ -23,9 +23,10 @@ from auditor.audit.windows import Windows
 from auditor.core.command import Command
 from auditor.core.delivery import Backlog
 from auditor.core.errors import AuditorError, ConfigurationError, StoreError
+from auditor.core.loss import Loss, accept_command, covers, sentence
 from auditor.core.run import Audit
-from auditor.core.window import Baseline, Span, floor_to, parse_duration, parse_time
-from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Ledger, Measurer, Sink, Store
+from auditor.core.window import DAY, Baseline, Span, floor_to, parse_duration, parse_time
+from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Ledger, LossKeeper, Measurer, Sink, Store
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class AuditReport:
     failed: list[Failed] = field(default_factory=list)
     silent: dict[str, datetime] = field(default_factory=dict)
     exact: list[Exact] | None = None
+    losses: Sequence[Loss] = ()
+    """What the archive lost, accepted or not; each that nobody accepted is among `damaged`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,7 @@ class Pipeline:
     artifacts: Path
     settings: Settings
     versions: Mapping[str, str]
+    losses: LossKeeper
     ledger: Ledger | None = None
     sent_before: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
     """By model and name of the sink: up to where the sink received everything, before the store was made again."""
@@ -126,6 +130,27 @@ class Pipeline:
             payload = command.payload
             span = Span(parse_time(payload["since"]), parse_time(payload["until"]))
             self._pin(payload["model"], span, command, payload.get("kind", "fixed"))
+
+    def accept_loss(self, model: str, span: Span, *, by: str, reason: str, at: datetime) -> Sequence[Loss]:
+        """Put what the archive lost of `model` in `span` (widened to whole days) on record as accepted; what that is.
+
+        Raises
+        ------
+        ConfigurationError
+            `no_loss`: nothing is lost there that was not accepted before.
+        """
+        self.losses.settle(at)
+        command = accept_command(model, span, by=by, reason=reason, at=at)
+        found = [loss for loss in self.store.losses(model) if loss.accepted is None and covers(command, loss)]
+        if not found:
+            raise ConfigurationError(
+                "no_loss",
+                f"nothing of {model!r} in {span.widen(DAY)} is lost and not accepted yet",
+                where="--since, --until",
+                fix="`auditor audit` names what is lost",
+            )
+        self._log(command)
+        return found
 
     def pin(self, model: str, span: Span, *, by: str, at: datetime, kind: str = "fixed") -> Baseline:
         """Freeze `span` (widened to whole hours) as what is normal for `model`, on the word of `by`.
@@ -172,8 +197,10 @@ class Pipeline:
         StoreError
             The store is away. Whatever else goes wrong costs one model: it is in `failed` of the report.
         """
+        elsewhere = [*self.losses.settle(now)]  # ids of lost records may come with this drain
         report = AuditReport(intake=self.take_in(), exact=[] if exact else None)
         report.damaged += report.intake.damaged
+        elsewhere += self.losses.settle(now)
         outbox = self.outbox()
         closed = floor_to(now - parse_duration(self.settings.audit.watermark), self.settings.audit.step)
         for name in self.models(model):
@@ -191,8 +218,17 @@ class Pipeline:
         self._keep_audited(({audit.run.model for audit in report.audits} | outbox.models) - failed)
         report.failed_sinks = outbox.failed
         report.waiting, report.dead = (self.store.backlog(self.sinks, dead=dead) for dead in (False, True))
-        report.damaged += self.archive.damage()
+        report.damaged += elsewhere
+        self._tell_losses(report, now, model)
         return report
+
+    def _tell_losses(self, report: AuditReport, now: datetime, model: str | None = None) -> None:
+        report.damaged += self.losses.settle(now)
+        report.losses = self.store.losses(model)
+        for loss in report.losses:
+            if loss.accepted is None:
+                named = ", ".join(loss.files)
+                report.damaged.append(Damage(what=sentence(loss), where=f"archive/{named}", lost=loss.records or 0))
 
     def _keep_audited(self, models: Collection[str]) -> None:
         """Keep beside the archive up to where models are audited, and which sinks received all of that."""
@@ -231,7 +267,7 @@ class Pipeline:
         for model, until in audited.items():
             if model in known:
                 self._audit_up_to(model, until, now, report)
-        report.damaged += self.archive.damage()
+        self._tell_losses(report, now)
         return report
 
     def _audit_up_to(self, model: str, until: datetime, now: datetime, report: AuditReport) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor import wording
 from auditor.cli.common import add_common, note, print_json, settings_for, table
+from auditor.core.loss import sentence
 from auditor.core.window import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def run(args: argparse.Namespace) -> int:
     for item in report.failed:
         note(f"{item.model} failed: {item.message}; the other models were audited")
     for damage in report.damaged:
-        note(f"damaged: {damage.what}; {damage.where}; set aside in quarantine, the rest was processed")
+        note(f"damaged: {damage.what}; {damage.where}; the rest was processed")
+    for loss in report.losses:
+        if loss.accepted is not None:
+            note(f"{sentence(loss)}; {', '.join(loss.files)}")
+    if any(loss.accepted is None for loss in report.losses):
+        note("put the files back, ingest their records again, or put the loss on record: `auditor db accept-loss`")
     for sink, why in report.failed_sinks.items():
         note(f"sink {sink} failed: {why}")
     for backlog in report.waiting:
@@ -119,6 +125,7 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
         },
         "refused": refused_records(report),
         "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in report.damaged],
+        "lost": [loss.as_json() for loss in report.losses],
         "failed_sinks": report.failed_sinks,
         "waiting": [backlog.as_json() for backlog in report.waiting],
         "dead": [backlog.as_json() for backlog in report.dead],

@@ -1,19 +1,22 @@
-"""`auditor db upgrade|check|backup|rebuild|redeliver`: the store's schema, soundness, copies and outbox."""
+"""`auditor db upgrade|check|backup|rebuild|accept-loss|redeliver`: the store's schema, soundness, copies and outbox."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from auditor.cli.common import add_common, note, print_json, settings_for
+from auditor.core.errors import ConfigurationError
+from auditor.core.window import Span, parse_time
 
 
 def register(commands: Any) -> None:
     """Add `db` with its words."""
     words = commands.add_parser("db", help="the store: schema, soundness, copies").add_subparsers(
-        metavar="upgrade|check|backup|rebuild|redeliver", required=True
+        metavar="upgrade|check|backup|rebuild|accept-loss|redeliver", required=True
     )
     upgrade = words.add_parser("upgrade", help="bring the schema to the newest revision")
     add_common(upgrade)
@@ -28,6 +31,14 @@ def register(commands: Any) -> None:
     rebuild = words.add_parser("rebuild", help="make the store again from the archive and the commands beside it")
     add_common(rebuild)
     rebuild.set_defaults(run=run_rebuild)
+    accept = words.add_parser("accept-loss", help="put records that the archive lost on record as accepted")
+    add_common(accept)
+    accept.add_argument("--model", required=True, metavar="M")
+    accept.add_argument("--since", required=True, metavar="T", type=parse_time, help="widened to whole days")
+    accept.add_argument("--until", required=True, metavar="T", type=parse_time)
+    accept.add_argument("--by", required=True, metavar="NAME", help="who accepts it")
+    accept.add_argument("--reason", required=True, metavar="TEXT", help="why it is not restored")
+    accept.set_defaults(run=run_accept_loss)
     redeliver = words.add_parser("redeliver", help="let deliveries that a sink refused for good wait again")
     add_common(redeliver)
     redeliver.add_argument("--sink", metavar="NAME", help="of this sink; of all of them, when absent")
@@ -101,13 +112,14 @@ def run_rebuild(args: argparse.Namespace) -> int:
 
     made = rebuild(settings_for(args))
     report = made.report
+    windows = len({(audit.run.model, audit.run.span) for audit in report.audits})
     if args.json:
         print_json(
             "db-rebuild",
             {
                 "records": made.records,
                 "repeated": made.repeated,
-                "windows": len(report.audits),
+                "windows": windows,
                 "commands": made.commands,
                 "keys": list(made.keys),
                 "former": made.former and str(made.former),
@@ -115,9 +127,7 @@ def run_rebuild(args: argparse.Namespace) -> int:
             },
         )
     else:
-        print(
-            f"the store was made again: {made.records} records, {made.commands} commands, {len(report.audits)} windows"
-        )
+        print(f"the store was made again: {made.records} records, {made.commands} commands, {windows} windows")
         if made.former is not None:
             print(f"the former store is kept as {made.former}")
         for key in made.keys:
@@ -125,6 +135,26 @@ def run_rebuild(args: argparse.Namespace) -> int:
     for item in report.damaged:
         note(f"damaged: {item.what}; {item.where}")
     return 1 if report.damaged else 0
+
+
+def run_accept_loss(args: argparse.Namespace) -> int:
+    """Print what was accepted; reports go on naming it. 0."""
+    from auditor.bootstrap import open_app
+    from auditor.core.loss import sentence
+
+    for option in ("by", "reason"):
+        if not getattr(args, option).strip():
+            raise ConfigurationError("no_words", "it is empty", where=f"--{option}", fix="who accepts it, and why")
+    span = Span(args.since, args.until)
+    with open_app(settings_for(args), figures_only=True) as app:
+        found = app.pipeline.accept_loss(args.model, span, by=args.by, reason=args.reason, at=datetime.now(UTC))
+        known = {(loss.model, loss.span, loss.kind) for loss in found}
+        accepted = [loss for loss in app.store.losses(args.model) if (loss.model, loss.span, loss.kind) in known]
+    if args.json:
+        print_json("db-accept-loss", {"accepted": [loss.as_json() for loss in accepted]})
+    else:
+        print("\n".join(map(sentence, accepted)))
+    return 0
 
 
 def run_redeliver(args: argparse.Namespace) -> int:

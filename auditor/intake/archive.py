@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -116,21 +117,40 @@ class ParquetArchive:
 
     def write_labels(self, labels: Sequence[core.Label], days: Mapping[str, str], segment: str, received: int) -> None:
         """Put labels of one segment in place; see `labels.files`."""
-        for path, data in label_files.files(labels, days, segment, received).items():
-            self._place.write(f"{LABELS}/{path}", data)
+        for path, (data, rows) in label_files.files(labels, days, segment, received).items():
+            self._write(f"{LABELS}/{path}", data, rows)
 
     def withdraw(self, model: str, day: str, ids: Sequence[str], segment: str) -> None:
         """Leave these records out of every reading from now on."""
         folder = _folder(model).replace(RECORDS, WITHDRAWN, 1)
-        self._place.write(f"{folder}/day={day}/part-{segment}.json", canonical_json(list(ids)))
+        self._write(f"{folder}/day={day}/part-{segment}.json", canonical_json(list(ids)), len(ids))
 
     def _withdrawn(self, day: str) -> list[str]:
         """Ids that are left out of a day's folder."""
         folder = day.replace(RECORDS, WITHDRAWN, 1)
         found: list[str] = []
         for name in self._place.names(folder):
-            found += json.loads(self._place.read(f"{folder}/{name}"))
+            if name.endswith(".json") and not name.startswith("."):
+                found += self._ids(f"{folder}/{name}") or []
         return found
+
+    def _ids(self, path: str) -> list[str] | None:
+        """The ids in a file of withdrawn records; None when it does not read, and then it is in quarantine."""
+        try:
+            return self._read_ids(path)
+        except ValueError as error:
+            self._move_aside(path, self._place.read(path), error)
+            return None
+
+    def _read_ids(self, path: str) -> list[str]:
+        data = self._place.read(path)
+        expected = None if self._checksums is None else self._checksums.part(path)
+        if expected is not None and hashlib.sha256(data).hexdigest() != expected.sha256:
+            raise ValueError(_ALTERED)
+        ids = json.loads(data)
+        if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+            raise ValueError("it is no list of ids")
+        return ids
 
     def tidy(self, model: str, day: str, *, closed: bool = False) -> int:
         """Merge files of a day (`2026-01-31`) where there are many; the number of files that became one.
@@ -194,21 +214,20 @@ class ParquetArchive:
     def _arrived(self, path: str) -> None:
         if self._checksums is not None:
             with self._place.source(path) as source:
-                self._checksums.put_part(ArchivePart(path, *_digest(source)))
+                sha256, size = _digest(source)
+            counted = self.inspect(path) if path.startswith((LABELS, WITHDRAWN)) else None
+            self._checksums.put_part(ArchivePart(path, sha256, size, counted if isinstance(counted, int) else None))
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes, rows: int | None = None) -> None:
         """Put a file in place with its checksum. In between it has none: a file that is written again is never blamed."""
         self._forget(path)
         self._place.write(path, data)
-        self._remember(path, data)
+        if self._checksums is not None:
+            self._checksums.put_part(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data), rows))
 
     def _forget(self, path: str) -> None:
         if self._checksums is not None and self._checksums.part(path) is not None:
             self._checksums.forget_part(path)
-
-    def _remember(self, path: str, data: bytes) -> None:
-        if self._checksums is not None:
-            self._checksums.put_part(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data)))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -314,19 +333,53 @@ class ParquetArchive:
     def inspect(self, path: str) -> int | str:
         """How many records a file holds, or what is wrong with it; nothing is moved."""
         try:
+            if path.startswith(WITHDRAWN):
+                return len(self._read_ids(path))
             with self._place.source(path) as source:
                 return int(self._checked(path, source, None, None).num_rows)
         except parts.UNREADABLE as error:
             return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
+    def ids(self, model: str, day: str) -> list[str]:
+        """Ids in the files of a day (`2026-01-31`), each file held against its checksum; withdrawn records included."""
+        folder = f"{_folder(model)}/day={day}"
+        tables = _again(lambda: [self._table(path) for path in self._in(folder)])
+        return [name for table in tables if table is not None for name in table["id"].to_pylist()]
+
+    def exists(self, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        return name in self._place.names(folder)
+
+    def missing(self) -> list[str]:
+        """Files that were written and are not there; of a remote archive only those that were set aside."""
+        parts = [] if self._checksums is None else [part.path for part in self._checksums.parts("")]
+        if "://" in self._place.root:
+            aside = {_path_of(name) for name in self._set_aside()}
+            parts = [path for path in parts if path in aside]
+        there: dict[str, set[str]] = {}
+        found = []
+        for path in parts:
+            folder, _, name = path.rpartition("/")
+            if folder not in there:
+                there[folder] = set(self._place.names(folder))
+            if name not in there[folder]:
+                found.append(path)
+        return found
+
+    def other_files(self) -> list[str]:
+        """Paths of the files of labels and of withdrawn ids."""
+        found = [f"{LABELS}/{day}" for day in self._place.names(LABELS)]
+        for model in self._place.names(WITHDRAWN):
+            found += [f"{WITHDRAWN}/{model}/{day}" for day in self._place.names(f"{WITHDRAWN}/{model}")]
+        return [f"{day}/{name}" for day in found for name in self._place.names(day) if not name.startswith(".")]
+
     def damage(self) -> Sequence[Damage]:
-        """Files set aside since the last call, by this process or by one that reads for it."""
+        """Files set aside since the last call, by this process or by one that reads for it; `where` is their former path."""
         found = []
         for name in self._set_aside():
             if name not in self._known:
                 self._known.add(name)
-                reason = self._reasons.pop(name, "")
-                found.append(Damage(f"an archive file does not read{reason and ': ' + reason}", f"quarantine/{name}"))
+                found.append(Damage(self._reasons.pop(name, "") or "it does not read", _path_of(name)))
         return found
 
     # -- inside --------------------------------------------------------------------------------------------------------
@@ -414,14 +467,16 @@ class ParquetArchive:
         try:
             return self._checked(path, pa.BufferReader(data), columns, span)
         except parts.UNREADABLE:  # the bytes are wrong, not the way to them
-            pass
+            self._move_aside(path, data, error)
+        return None
+
+    def _move_aside(self, path: str, data: bytes, error: Exception) -> None:
         name = "archive~" + path.replace("/", "~")
         if (self._quarantine / name).exists():
             name += f".{hashlib.sha256(data).hexdigest()[:8]}"
         write_file(self._quarantine / name, data)
         self._place.remove(path)
         self._reasons[name] = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        return None
 
     def _set_aside(self) -> list[str]:
         if not self._quarantine.is_dir():
@@ -470,6 +525,11 @@ def empty_rows(model: str) -> Rows:
         truth_value=np.empty(0),
         labelled_us=np.empty(0, np.int64),
     )
+
+
+def _path_of(name: str) -> str:
+    """The path below the archive that a file in quarantine had."""
+    return re.sub(r"\.[0-9a-f]{8}$", "", name.removeprefix("archive~")).replace("~", "/")
 
 
 def _again(read: Callable[[], A]) -> A:

@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from auditor.core.loss import LostPart
 from auditor.core.record import CaptureTally, EnergyReading, Record
-from auditor.core.window import HOUR, floor_to
+from auditor.core.window import HOUR, floor_to, parse_time
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.records import content_digest, to_struct
-from auditor.ports import IndexEntry, PartStore, Store
+from auditor.ports import ArchivePart, IndexEntry, PartStore, Store
 
 _MANY = 5000
+_KEPT = ("path", "kind", "what", "rows")
 TICK = timedelta(microseconds=1)
 
 
@@ -32,7 +34,22 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
                     records += len(entries)
                     repeated += len(entries) - list(words).count("new")
                     hours.update(floor_to(time, HOUR) for time in times)
-            store.mark_dirty(model, sorted(hours))
+            store.mark_dirty(model, sorted(hours) or [day])
+    for path in archive.other_files():
+        archive.remember(path)
+    for lost in archive.ledger.lost():
+        model, day = lost["model"], lost["day"]
+        for part in lost["parts"]:
+            if part["file"] is not None:
+                store.put_part(ArchivePart(*part["file"]))
+        parts = [
+            LostPart(model=model, day=day, found=parse_time(part["found"]), **{key: part[key] for key in _KEPT})
+            for part in lost["parts"]
+        ]
+        entries = [IndexEntry(name, content, model, day, segment) for name, content, segment in lost["records"]]
+        store.lose(parts, entries)
+        if model:
+            store.mark_dirty(model, [parse_time(day)])
     for number, (readings, tallies) in enumerate(archive.ledger.readings()):
         store.put_readings(f"ledger-{number}", readings, tallies)
         ended: dict[str, set[datetime]] = defaultdict(set)

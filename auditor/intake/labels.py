@@ -32,8 +32,10 @@ SCHEMA = pa.schema(
 _NAME = re.compile(r"part-.+-(?:(\d{8})-(\d{8})|any)\.parquet")
 
 
-def files(labels: Sequence[Label], days: Mapping[str, str], segment: str, received: int) -> dict[str, bytes]:
-    """The files, by path below `labels/`, that hold these labels.
+def files(
+    labels: Sequence[Label], days: Mapping[str, str], segment: str, received: int
+) -> dict[str, tuple[bytes, int]]:
+    """The files, by path below `labels/`, that hold these labels: each with how many it holds.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def files(labels: Sequence[Label], days: Mapping[str, str], segment: str, receiv
         )
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-        found[f"day={day}/{name}.parquet"] = buffer.getvalue()
+        found[f"day={day}/{name}.parquet"] = buffer.getvalue(), len(part)
     return found
 
 

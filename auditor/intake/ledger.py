@@ -8,21 +8,23 @@ a model was audited, and which sinks had received all of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from auditor.core.command import Command
+from auditor.core.errors import AuditorError
 from auditor.core.gate import parse_energy_reading, parse_tally
 from auditor.core.identity import canonical_json, digest, slug
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.window import format_time, parse_time
 from auditor.intake.places import Place
 
-COMMANDS, READINGS, AUDITED, COMPLETE = "commands", "readings", "audited", "ledger.json"
+COMMANDS, READINGS, AUDITED, LOST, COMPLETE = "commands", "readings", "audited", "lost", "ledger.json"
 _MANY = 64
 """Files of one day that are merged into one."""
 
+T = TypeVar("T")
 Said = tuple[Command, datetime | None]
 """A command, and up to where its model had been audited by then."""
 
@@ -32,6 +34,8 @@ class Ledger:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self.damaged: dict[str, str] = {}
+        """Files that did not read when they were asked for, by path: what is wrong with each. The others were read."""
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -41,15 +45,16 @@ class Ledger:
         plain["payload"] = {name: value for name, value in plain["payload"].items() if name != "hash"}
         path = f"{COMMANDS}/day={command.at:%Y-%m-%d}/{digest(command.id.encode())[:32]}.json"
         until = audited_until and format_time(audited_until)
-        self._place.write(path, canonical_json({"schema": "auditor.command/1", "audited_until": until, **plain}))
+        document = {"schema": "auditor.command/1", "audited_until": until, **plain}
+        self._place.write(path, canonical_json({**document, "digest": digest(canonical_json(document))}))
 
     def commands(self) -> list[Said]:
         """All of them, oldest first."""
         found = []
         for path in self._paths(COMMANDS):
-            data = json.loads(self._place.read(path))
-            until = data["audited_until"]
-            found.append((Command.from_json(data), parse_time(until) if until else None))
+            said = self._read(path, _said)
+            if said is not None:
+                found.append(said)
         return sorted(found, key=lambda said: (said[0].at, said[0].id))
 
     def has_commands(self) -> bool:
@@ -79,11 +84,17 @@ class Ledger:
     def readings(self) -> Iterator[tuple[list[EnergyReading], list[CaptureTally]]]:
         """All of them, file by file; one that was kept twice comes twice."""
         for path in self._paths(READINGS):
-            rows = [json.loads(line) for line in self._place.read(path).splitlines()]
-            yield (
-                [parse_energy_reading(row["reading"]) for row in rows if "reading" in row],
-                [parse_tally(row["tally"]) for row in rows if "tally" in row],
-            )
+            readings, tallies = [], []
+            for number, line in enumerate(self._place.read(path).splitlines(), 1):
+                try:
+                    row = json.loads(line)
+                    if "reading" in row:
+                        readings.append(parse_energy_reading(row["reading"]))
+                    else:
+                        tallies.append(parse_tally(row["tally"]))
+                except _DAMAGED as error:
+                    self.damaged[f"{path}:{number}"] = _why(error)
+            yield readings, tallies
 
     def _merge(self, folder: str, names: Sequence[str], batch: str) -> None:
         # Cut short, both stay: a reading that is delivered twice counts once.
@@ -102,7 +113,8 @@ class Ledger:
         A sink that is not named keeps what was known of it.
         """
         name = f"{slug(model)}.json"
-        before = self._audited(name)[2] if name in self._place.names(AUDITED) else {}
+        known = self._read(f"{AUDITED}/{name}", _audited) if name in self._place.names(AUDITED) else None
+        before = {} if known is None else known[2]
         document = {
             "schema": "auditor.audited/1",
             "model": model,
@@ -113,13 +125,27 @@ class Ledger:
 
     def audited(self) -> dict[str, tuple[datetime, dict[str, datetime]]]:
         """By model, as it was kept."""
-        found = [self._audited(name) for name in self._place.names(AUDITED) if not name.startswith(".")]
+        names = [name for name in self._place.names(AUDITED) if not name.startswith(".")]
+        found = [known for name in names if (known := self._read(f"{AUDITED}/{name}", _audited)) is not None]
         return {model: (until, sent) for model, until, sent in found}
 
-    def _audited(self, name: str) -> tuple[str, datetime, dict[str, datetime]]:
-        data: dict[str, Any] = json.loads(self._place.read(f"{AUDITED}/{name}"))
-        sent = {sink: parse_time(end) for sink, end in data["sent"].items()}
-        return data["model"], parse_time(data["until"]), sent
+    # -- losses --------------------------------------------------------------------------------------------------------
+
+    def keep_lost(self, model: str, day: str, parts: Sequence[Any], records: Sequence[Any]) -> None:
+        """What is lost of a day, as it stands now; a day of which nothing is lost has no file."""
+        path = f"{LOST}/day={day}/{slug(model) if model else 'labels'}.json"
+        if not parts:
+            self._place.remove(path)
+            return
+        document = {"schema": "auditor.lost/1", "model": model, "day": day, "parts": parts, "records": records}
+        self._place.write(path, canonical_json(document))
+
+    def lost(self) -> Iterator[dict[str, Any]]:
+        """As it was kept, day by day."""
+        for path in self._paths(LOST):
+            found = self._read(path, dict)
+            if found is not None:
+                yield found
 
     # -- the whole -----------------------------------------------------------------------------------------------------
 
@@ -130,8 +156,45 @@ class Ledger:
     def mark_complete(self) -> None:
         self._place.write(COMPLETE, canonical_json({"schema": "auditor.ledger/1"}))
 
+    def check(self) -> dict[str, str]:
+        """Files that do not read or were altered, by path; readings have no digest, and are held against their form."""
+        self.damaged = {}
+        self.commands()
+        self.audited()
+        for _ in (*self.readings(), *self.lost()):
+            pass
+        return self.damaged
+
+    def _read(self, path: str, make: Callable[[Any], T]) -> T | None:
+        """What a file holds; None when it does not read, and then it is among `damaged`."""
+        try:
+            return make(json.loads(self._place.read(path)))
+        except _DAMAGED as error:
+            self.damaged[path] = _why(error)
+            return None
+
     def _paths(self, folder: str) -> Iterator[str]:
         for day in self._place.names(folder):
             for name in self._place.names(f"{folder}/{day}"):
                 if not name.startswith("."):  # a file that a crash left half written
                     yield f"{folder}/{day}/{name}"
+
+
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, AuditorError)
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _said(data: Any) -> Said:
+    expected = data.pop("digest", None)
+    if expected is not None and digest(canonical_json(data)) != expected:
+        raise ValueError("it is not what was written: its digest is another one")
+    until = data["audited_until"]
+    return Command.from_json(data), parse_time(until) if until else None
+
+
+def _audited(data: Any) -> tuple[str, datetime, dict[str, datetime]]:
+    sent = {sink: parse_time(end) for sink, end in data["sent"].items()}
+    return data["model"], parse_time(data["until"]), sent

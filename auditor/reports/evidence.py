@@ -10,6 +10,7 @@ from functools import cached_property
 from auditor.audit.alerting import has_fired, worst
 from auditor.core.artifact import Artifact
 from auditor.core.errors import ConfigurationError
+from auditor.core.loss import Loss
 from auditor.core.measurement import Measurement, Status
 from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert, State, Verdict, Word
@@ -60,6 +61,8 @@ class Evidence:
     rules: Rules = field(default_factory=Rules)
     first_seen: Mapping[str, datetime] = field(default_factory=dict)
     before: tuple[Measurement, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    """What the archive lost of the span, accepted or not."""
 
     @cached_property
     def by_id(self) -> dict[str, Measurement]:
@@ -247,6 +250,7 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
         rules=rules or Rules(),
         first_seen=queries.versions(model, span),
         before=_before(queries, model, runs[-1].span) if runs else (),
+        losses=tuple(loss for loss in queries.losses(model) if loss.span.start < span.end and loss.span.end > span.start),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditor import wording
+from auditor.core.loss import sentence
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
@@ -37,7 +38,7 @@ def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, 
     def about(*names: str) -> bool:
         return not families or any(name in families for name in names)
 
-    found: list[Gap] = [*_time(evidence)]
+    found: list[Gap] = [*_lost(evidence), *_time(evidence)]
     if evidence.runs:
         found += _rules(evidence, [v for v in evidence.current if about(_family(evidence, v))])
         if not families:
@@ -96,6 +97,17 @@ def _time(evidence: Evidence) -> Iterable[Gap]:
             code="not_covered",
             text="No control judged this model: its figures have no verdict.",
             fix="Put a policy in force: files under policies/ of the home, or `[policy] packs`.",
+        )
+
+
+def _lost(evidence: Evidence) -> Iterable[Gap]:
+    for loss in evidence.losses:
+        yield Gap(
+            code="lost_from_archive",
+            text=f"L{sentence(loss)[1:]}. Figures of that day rest on what is left.",
+            fix=""
+            if loss.accepted
+            else "Put the file back, ingest its records again, or put the loss on record: `auditor db accept-loss`.",
         )
 
 

@@ -29,13 +29,15 @@ class SqlParts:
     def part(self, path: str) -> ArchivePart | None:
         known = archive_parts.c
         with self._database.reading() as connection:
-            row = connection.execute(select(known.path, known.sha256, known.size).where(known.path == path)).first()
+            row = connection.execute(
+                select(known.path, known.sha256, known.size, known.rows).where(known.path == path)
+            ).first()
         return None if row is None else ArchivePart(*row)
 
     def parts(self, folder: str) -> Sequence[ArchivePart]:
         """Those below a folder (all: an empty text), by path."""
         known = archive_parts.c
-        query = select(known.path, known.sha256, known.size).order_by(known.path)
+        query = select(known.path, known.sha256, known.size, known.rows).order_by(known.path)
         if folder:
             query = query.where(known.path.startswith(f"{folder}/", autoescape=True))
         with self._database.reading() as connection:

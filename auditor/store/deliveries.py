@@ -40,6 +40,19 @@ def enqueue(connection: Connection, deliveries: Sequence[Delivery], *, sent: Col
     add_new(connection, table, rows)
 
 
+def backlog(connection: Connection, *, dead: bool) -> list[Backlog]:
+    """Waiting deliveries by sink, or with `dead` its dead letters; sinks with none are left out."""
+    table = tables.deliveries
+    there = table.c.state == (DEAD if dead else WAITING)
+    counted = select(table.c.sink, func.count(), func.min(table.c.created)).where(there).group_by(table.c.sink)
+    failed = select(table.c.sink, table.c.error).where(there, table.c.error != "").order_by(table.c.number.desc())
+    reasons = {row.sink: row.error for row in connection.execute(failed)}
+    return [
+        Backlog(sink=sink, deliveries=count, since=since, reason=reasons.get(sink, ""))
+        for sink, count, since in sorted(connection.execute(counted).all())
+    ]
+
+
 class SqlDeliveries:
     """ports.Outbox."""
 
@@ -83,16 +96,8 @@ class SqlDeliveries:
 
     def backlog(self, sinks: Collection[str], *, dead: bool = False) -> Sequence[Backlog]:
         """Waiting deliveries by sink, or with `dead` its dead letters; sinks with none are left out."""
-        table = tables.deliveries
-        there = table.c.sink.in_(sorted(sinks)) & (table.c.state == (DEAD if dead else WAITING))
-        counted = select(table.c.sink, func.count(), func.min(table.c.created)).where(there).group_by(table.c.sink)
-        failed = select(table.c.sink, table.c.error).where(there, table.c.error != "").order_by(table.c.number.desc())
         with self._database.reading() as connection:
-            reasons = {row.sink: row.error for row in connection.execute(failed)}
-            return [
-                Backlog(sink=sink, deliveries=count, since=since, reason=reasons.get(sink, ""))
-                for sink, count, since in sorted(connection.execute(counted).all())
-            ]
+            return [found for found in backlog(connection, dead=dead) if found.sink in sinks]
 
     def _change(self, sink: str, key: str, **values: Any) -> None:
         table = tables.deliveries

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from auditor.core.artifact import Artifact
 from auditor.core.command import Command
+from auditor.core.delivery import Backlog
 from auditor.core.measurement import Measurement
 from auditor.core.run import AuditRun
 from auditor.core.verdict import Alert, Verdict
@@ -31,7 +32,9 @@ from auditor.core.window import DAY, HOUR, Baseline, Span
 from auditor.ports import ModelSummary
 from auditor.store import convert, rules, tables
 from auditor.store.database import Database
+from auditor.store.deliveries import backlog
 from auditor.store.keys import Key, read_keys
+from auditor.store.losses import SqlLosses
 from auditor.store.record_index import SqlRecordIndex
 from auditor.store.rollups import DAY_UNIT
 from auditor.store.schema import ensure
@@ -75,7 +78,7 @@ def open_queries(url: str) -> SqlQueries:
     return SqlQueries(database)
 
 
-class SqlQueries(SqlRecordIndex):
+class SqlQueries(SqlLosses, SqlRecordIndex):
     """ports.Queries, the index and the keys over a database of the newest schema; threads may share it."""
 
     def __init__(self, database: Database) -> None:
@@ -195,6 +198,11 @@ class SqlQueries(SqlRecordIndex):
         table = tables.commands
         query = select(table) if kind is None else select(table).where(table.c.kind == kind)
         return sorted(self._all(query, convert.command_from), key=rules.command_order)
+
+    def outbox(self) -> Sequence[Backlog]:
+        """By sink, deliveries that wait, whether the sink is in force or not."""
+        with self._database.reading() as connection:
+            return backlog(connection, dead=False)
 
     def all_keys(self) -> list[Key]:
         """Every key ever made, oldest first."""

@@ -20,12 +20,13 @@ from auditor.store import convert, keys, rules, tables
 from auditor.store.archive_parts import SqlParts
 from auditor.store.database import Database, add, add_new, put
 from auditor.store.deliveries import SqlDeliveries, enqueue
+from auditor.store.losses import SqlLossWriter
 from auditor.store.queries import SqlQueries
 from auditor.store.schema import ensure
 from auditor.store.states import SqlStates, StateCache
 
 
-class SqlStore(SqlParts, SqlStates, SqlDeliveries, SqlQueries):
+class SqlStore(SqlParts, SqlLossWriter, SqlStates, SqlDeliveries, SqlQueries):
     """ports.Store over SQLAlchemy.
 
     Every method is one transaction, and every failure a StoreError. SQLite is made and upgraded on opening; a PostgreSQL

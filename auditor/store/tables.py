@@ -185,7 +185,33 @@ archive_parts = Table(
     _column("path", Text, "Path below the archive", key=True),
     _column("sha256", Text, "SHA-256 of the file"),
     _column("size", BigInteger, "Bytes"),
+    _column("rows", BigInteger, "Rows in it, where they are counted: of labels and ids", null=True),
     comment="Files of the archive as they were written",
+)
+
+lost_parts = Table(
+    "lost_parts",
+    metadata,
+    _column("path", Text, "Path below the archive", key=True),
+    _column("model", Text, "Model name; empty for a file of labels"),
+    _column("day", Text, "UTC day, YYYY-MM-DD"),
+    _column("kind", Text, "records, labels or withdrawn"),
+    _column("what", Text, "What is wrong with it"),
+    _column("found", UtcTime, "When that was found"),
+    _column("rows", BigInteger, "Rows it held, where that is known", null=True),
+    comment="Files of the archive that do not read or are gone, until they are restored",
+)
+
+lost_records = Table(
+    "lost_records",
+    metadata,
+    _column("id", Text, "Record id", key=True),
+    _column("digest", Text, "SHA-256 of the record"),
+    _column("model", Text, "Model name"),
+    _column("day", Text, "UTC day of the inference, YYYY-MM-DD"),
+    _column("segment", Text, "Segment that brought the record"),
+    Index(None, "model", "day"),
+    comment="Lines of record_index whose records the archive lost: each may be delivered again",
 )
 
 # -- baselines ------------------------------------------------------------------------------------------------------------
@@ -369,6 +395,7 @@ alerts = Table(
     _column("facts", Json, "What it rests on: figure, limit, interval, worst window, version, ..."),
     _column("examples", Json, "Ids of records nearest to the change"),
     _column("found", UtcTime, "When the audit that opened it ran", null=True),
+    _column("checksum", BigInteger, "CRC-32 of the row; null: written before there were any", null=True),
     Index(None, "model", "state"),
     Index(None, "opened"),
     comment="A control and slice that began to fire and, later, was well again",
@@ -403,6 +430,7 @@ commands = Table(
     _column("by", Text, "Who said it"),
     _column("at", UtcTime, "When it was said"),
     _column("payload", Json, "What was said"),
+    _column("checksum", BigInteger, "CRC-32 of the row; null: written before there were any", null=True),
     Index(None, "kind", "at"),
     comment="What only a person can say, as it was said",
 )

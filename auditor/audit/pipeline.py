@@ -91,7 +91,7 @@ class Pipeline:
     artifacts: Path
     settings: Settings
     versions: Mapping[str, str]
-    losses: LossKeeper
+    losses: LossKeeper | None = None
     ledger: Ledger | None = None
     sent_before: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
     """By model and name of the sink: up to where the sink received everything, before the store was made again."""
@@ -139,7 +139,7 @@ class Pipeline:
         ConfigurationError
             `no_loss`: nothing is lost there that was not accepted before.
         """
-        self.losses.settle(at)
+        self._settled(at)
         command = accept_command(model, span, by=by, reason=reason, at=at)
         found = [loss for loss in self.store.losses(model) if loss.accepted is None and covers(command, loss)]
         if not found:
@@ -197,10 +197,10 @@ class Pipeline:
         StoreError
             The store is away. Whatever else goes wrong costs one model: it is in `failed` of the report.
         """
-        elsewhere = [*self.losses.settle(now)]  # ids of lost records may come with this drain
+        elsewhere = [*self._settled(now)]  # ids of lost records may come with this drain
         report = AuditReport(intake=self.take_in(), exact=[] if exact else None)
         report.damaged += report.intake.damaged
-        elsewhere += self.losses.settle(now)
+        elsewhere += self._settled(now)
         outbox = self.outbox()
         closed = floor_to(now - parse_duration(self.settings.audit.watermark), self.settings.audit.step)
         for name in self.models(model):
@@ -222,8 +222,11 @@ class Pipeline:
         self._tell_losses(report, now, model)
         return report
 
+    def _settled(self, now: datetime) -> Sequence[Damage]:
+        return () if self.losses is None else self.losses.settle(now)
+
     def _tell_losses(self, report: AuditReport, now: datetime, model: str | None = None) -> None:
-        report.damaged += self.losses.settle(now)
+        report.damaged += self._settled(now)
         report.losses = self.store.losses(model)
         for loss in report.losses:
             if loss.accepted is None:

@@ -250,7 +250,9 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
         rules=rules or Rules(),
         first_seen=queries.versions(model, span),
         before=_before(queries, model, runs[-1].span) if runs else (),
-        losses=tuple(loss for loss in queries.losses(model) if loss.span.start < span.end and loss.span.end > span.start),
+        losses=tuple(
+            loss for loss in queries.losses(model) if loss.span.start < span.end and loss.span.end > span.start
+        ),
     )
 
 

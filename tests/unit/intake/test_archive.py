@@ -252,7 +252,7 @@ def test_a_file_that_is_not_parquet_is_set_aside(archive, tmp_path, content):
     parts(tmp_path)[0].write_bytes(content)
     assert archive.read(MODEL, SPAN).ids.tolist() == ["b"]
     (damage,) = archive.damage()
-    assert damage.where.startswith("quarantine/archive~records~")
+    assert damage.where.startswith("records/model=")
     assert archive.damage() == []
     assert archive.read(MODEL, SPAN).ids.tolist() == ["b"]
     assert archive.models() == [MODEL]

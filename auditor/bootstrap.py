@@ -203,6 +203,7 @@ def rebuild(settings: Settings) -> Rebuilt:
     """
     from auditor.intake.inventory import reindex
     from auditor.intake.lock import writer_lock
+    from auditor.ports import Damage
     from auditor.store.maintenance import replaced
 
     now = datetime.now(UTC)
@@ -220,8 +221,13 @@ def rebuild(settings: Settings) -> Rebuilt:
             )
         records, repeated = reindex(app.archive, app.store)
         said, audited = app.archive.ledger.commands(), app.archive.ledger.audited()
+        damaged = [
+            Damage(f"a file of the ledger does not read: {why}", path)
+            for path, why in app.archive.ledger.damaged.items()
+        ]
         again = replace(app.pipeline, sent_before={model: sent for model, (_, sent) in audited.items()})
         report = again.replay(said, {model: until for model, (until, _) in audited.items()}, now)
+        report.damaged += damaged
     ended = {command.payload.get("id") for command, _ in said if command.kind == "key.revoke"}
     keys = [command.payload for command, _ in said if command.kind == "key.create"]
     return Rebuilt(

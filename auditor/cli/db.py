@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.cli.common import add_common, note, print_json, settings_for
-from auditor.core.errors import ConfigurationError
+from auditor.core.errors import ConfigurationError, StoreError
 from auditor.core.window import Span, parse_time
 
 
@@ -75,8 +75,11 @@ def run_check(args: argparse.Namespace) -> int:
 
     settings = settings_for(args)
     found = check(settings.store_url)
-    if not found.findings:
-        found = replace(found, findings=tuple(check_archive(settings)))
+    try:
+        found = replace(found, findings=(*found.findings, *check_archive(settings)))
+    except StoreError:
+        if not found.findings:  # a store that is damaged already may not be read to the end
+            raise
     if args.json:
         print_json(
             "db-check",

@@ -84,6 +84,13 @@ def verify(archive: ParquetArchive, store: PartStore, known: dict[str, int]) -> 
             yield f"store behind: the archive has {count} records of {model!r}, the store's index {known.get(model, 0)}"
         elif count < known.get(model, 0):
             yield f"lost: the archive has {count} records of {model!r}, the store's index {known[model]}"
+    for path in archive.other_files():
+        seen.add(path)
+        found = archive.inspect(path)
+        if isinstance(found, str):
+            yield f"damaged: archive file {path}: {found}"
+    for path, why in sorted(archive.ledger.check().items()):
+        yield f"damaged: ledger file {path}: {why}"
     for part in store.parts(""):
         if part.path not in seen:
             yield f"lost: archive file {part.path} is gone"

@@ -395,7 +395,6 @@ alerts = Table(
     _column("facts", Json, "What it rests on: figure, limit, interval, worst window, version, ..."),
     _column("examples", Json, "Ids of records nearest to the change"),
     _column("found", UtcTime, "When the audit that opened it ran", null=True),
-    _column("checksum", BigInteger, "CRC-32 of the row; null: written before there were any", null=True),
     Index(None, "model", "state"),
     Index(None, "opened"),
     comment="A control and slice that began to fire and, later, was well again",
@@ -430,7 +429,6 @@ commands = Table(
     _column("by", Text, "Who said it"),
     _column("at", UtcTime, "When it was said"),
     _column("payload", Json, "What was said"),
-    _column("checksum", BigInteger, "CRC-32 of the row; null: written before there were any", null=True),
     Index(None, "kind", "at"),
     comment="What only a person can say, as it was said",
 )

@@ -1,4 +1,4 @@
-"""Lost files and records of the archive, rows of its files, checksums of alerts and commands.
+"""Lost files and records of the archive, and rows of its files.
 
 Revision 0009, after 0008.
 """
@@ -44,16 +44,9 @@ def upgrade() -> None:
         comment="Lines of record_index whose records the archive lost: each may be delivered again",
     )
     op.create_index(op.f("ix_lost_records_model_day"), "lost_records", ["model", "day"])
-    for table in ("alerts", "commands"):
-        with op.batch_alter_table(table, recreate="auto" if postgresql else "always") as to:
-            checksum = "CRC-32 of the row; null: written before there were any"
-            to.add_column(sa.Column("checksum", sa.BigInteger(), nullable=True, comment=checksum))
 
 
 def downgrade() -> None:
-    for table in ("commands", "alerts"):
-        with op.batch_alter_table(table) as to:
-            to.drop_column("checksum")
     op.drop_table("lost_records")
     op.drop_table("lost_parts")
     with op.batch_alter_table("archive_parts") as to:

@@ -285,6 +285,10 @@ class Archive(Protocol):
         """Beginnings of the days that have records, oldest first."""
         ...
 
+    def sequence(self, model: str, span: Span) -> int:
+        """Number of the newest drain that wrote records of the span's days, as far as segments are numbered; else 0."""
+        ...
+
     def find(self, record_id: str) -> Record | None: ...
 
 

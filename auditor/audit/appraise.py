@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 
 from auditor.audit.judge import judge, needed_durations
@@ -128,8 +129,10 @@ class Appraiser:
                 recorded=now,
             )
         if pinned is not None and baseline is not None and frame.edition == EDITION:
+            late = cache(partial(self.windows.late, model, span, frame))
+            sequence = self.windows.archive.sequence(model, span)
             for part in (Slice("", window, pinned), *slices_of(window, pinned)):
-                measurements += self._follow(part, span, last, run_id, revision, now)
+                measurements += self._follow(part, span, last, run_id, revision, now, sequence, partial(part.of, late))
         verdicts = judge(
             self.policies,
             measurements,
@@ -180,6 +183,8 @@ class Appraiser:
         run: str,
         revision: int,
         now: datetime,
+        sequence: int,
+        late: Callable[[int], WindowState],
     ) -> Iterator[Measurement]:
         """The monitors' figures, their bets kept before the audit is: a run that was cut short bets nothing twice."""
         window, baseline = part.window, part.baseline
@@ -205,6 +210,8 @@ class Appraiser:
                 revision=revision,
                 recorded=now,
                 attributes=part.attributes,
+                sequence=sequence,
+                late=late,
             )
             if state is not known:
                 self.store.put_monitor(key, state)

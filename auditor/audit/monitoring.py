@@ -6,7 +6,7 @@ window that is audited again without new records shows the figures of its last b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -40,7 +40,7 @@ def follow(
     recorded: datetime,
     attributes: Mapping[str, str] | None = None,
     sequence: int = 0,
-    late: WindowState | None = None,
+    late: Callable[[int], WindowState] | None = None,
 ) -> tuple[MonitorState, list[Measurement]]:
     """Bet on a window that is new, or on its late records, and read off where the bets stand.
 
@@ -57,9 +57,9 @@ def follow(
     attributes : mapping of str to str, optional
         The slice that the window and its baseline are of (feature and group).
     sequence : int
-        Drain that took in the newest of the records that are handed over.
-    late : WindowState or None
-        The window's records that were drained after those bet on (`MonitorState.sequence`), counted on the same frame.
+        Number of the newest drain that took in records of the window.
+    late : callable, optional
+        Number of a drain -> the state of the window's records that later drains took in, on the same frame.
 
     Returns
     -------
@@ -72,17 +72,20 @@ def follow(
     pinned, frame, reference = baseline
     state = known or plugin.begin(reference, frame, pinned=pinned.id, at=span.start)
     fresh = span.start >= state.until
-    if fresh:
-        state = plugin.bet(state, current, reference, frame, span, sequence=sequence)
-    elif late is not None and late.n and state.accepts(span, sequence):
-        state = plugin.bet(state, late, reference, frame, span, sequence=sequence)
-        fresh = True
+    batch: WindowState | None = current
+    if not fresh:
+        upto = state.sequence(span)
+        batch = late(upto) if late and upto is not None and upto < sequence else current if upto is None else None
+        fresh = batch is not None and batch.n > 0 and state.accepts(span, sequence)
+    if fresh and batch is not None:
+        state = plugin.bet(state, batch, reference, frame, span, sequence=sequence)
     # Also when the run that bet was cut short before it was committed.
-    if fresh or (before is None and state.batches and state.batches[-1].span == span):
+    if fresh or (state.batches and state.batches[-1].span == span):
         readings = list(plugin.read(state, current, reference, frame))
     else:
         readings, missed = _said(before, pinned.id, current.n, plugin.metrics[0].name)
-        state = replace(state, late=state.late + missed) if missed else state
+        if missed and state.sequence(span) is None:
+            state = replace(state, late=state.late + missed)
     unit = {spec.name: spec.unit for spec in plugin.metrics}
     return state, [
         place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,13 @@ class Slice:
         """The attributes of a figure about this slice."""
         feature, _, group = self.name.partition("=")
         return {"feature": feature, "group": group} if self.name else {}
+
+    def of(self, state: Callable[[int], WindowState], number: int) -> WindowState:
+        """The same slice of another state, which is made from a number."""
+        whole = state(number)
+        if not self.name:
+            return whole
+        return whole.slices.get(self.name) or empty_state(whole.model, whole.span, whole.frame)
 
     def holds(self, attributes: Mapping[str, str]) -> bool:
         """Whether a figure with these attributes is about this slice."""

@@ -13,8 +13,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from auditor.audit.summarise import summarise_hours
+import numpy as np
+
+from auditor.audit.summarise import summarise, summarise_hours
 from auditor.core.frame import Frame
+from auditor.core.identity import uuid7_ms
 from auditor.core.rollup import merge_window
 from auditor.core.rows import Rows
 from auditor.core.state import WindowState, empty_state
@@ -83,6 +86,14 @@ class Windows:
     def past(self, baseline: Baseline, span: Span) -> Span:
         """The time that a window is compared with."""
         return trailing(baseline, span) if baseline.kind == "trailing" else baseline.span
+
+    def late(self, model: str, span: Span, frame: Frame, after: int) -> WindowState:
+        """The state of the span's records that drains after number `after` took in."""
+        rows = self.archive.read(model, span)
+        found = self.store.locate(rows.ids.tolist())
+        newer = {identifier for identifier, entry in found.items() if uuid7_ms(entry.segment) > after}
+        part = rows.take(np.array([identifier in newer for identifier in rows.ids.tolist()], bool))
+        return _merged(model, span, frame, summarise(part, frame, span) if part.n else [])
 
     def anew(self, model: str, rows: Rows, span: Span, frame: Frame) -> WindowState:
         """The window's state from its rows, with nothing taken from the store but energy readings and tallies."""

@@ -44,6 +44,19 @@ def uuid7(time_ms: int | None = None) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def uuid7_ms(text: str) -> int:
+    """The Unix milliseconds of the version 7 UUID that a text ends with; 0 where it ends with none.
+
+    >>> uuid7_ms("day-" + uuid7(1_700_000_000_000))
+    1700000000000
+    """
+    digits = text[-36:].replace("-", "")
+    try:
+        return int(digits[:12], 16) if len(digits) == 32 and digits[12] == "7" else 0
+    except ValueError:
+        return 0
+
+
 def hash64(identifier: str) -> int:
     """64 bits of BLAKE2b of an id, uniform over [0, 2**64).
 

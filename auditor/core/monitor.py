@@ -125,9 +125,18 @@ class MonitorState:
         return max((batch.sequence for batch in self.batches if batch.span == span), default=None)
 
     def accepts(self, span: Span, sequence: int) -> bool:
-        """Whether records of `span` up to drain `sequence` can still be bet on: a new window, or a late batch of a known one."""
+        """Whether records of `span` up to drain `sequence` can still be bet on.
+
+        They can be in a new window, in a known one when they arrived later, and in one that was passed over since the log
+        begins and shares no time with another.
+        """
         last = self.sequence(span)
-        return span.start >= self.until if last is None else sequence > last
+        if last is not None:
+            return sequence > last
+        if span.start >= self.until:
+            return True
+        shared = any(span.start < batch.span.end and batch.span.start < span.end for batch in self.batches)
+        return bool(self.batches) and span.start >= self.batches[0].span.end and not shared
 
     def logged(self, span: Span, sequence: int, n: int, bets: Mapping[str, Bets]) -> MonitorState:
         """The state after a batch, with these bets."""

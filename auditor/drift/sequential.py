@@ -41,7 +41,7 @@ from auditor.statistics.evalues import (
     t_log_e,
 )
 from auditor.statistics.groups import COARSE, FINE, Groups, column_groups
-from auditor.statistics.spread import season_of, window_means
+from auditor.statistics.spread import MIN_ROWS, season_of, window_means
 
 SUSPECT = math.log(1e3)
 """A window that ends with more capital than this does not join the bag: what changed must not become what is normal."""
@@ -119,6 +119,7 @@ class Sequential:
         if not monitor.accepts(span, sequence):
             return monitor
         late = span.start < monitor.until
+        known = sum(batch.n for batch in monitor.batches if batch.span == span)
         found = dict(monitor.bets)
         taken = [
             column.spec
@@ -129,7 +130,8 @@ class Sequential:
         for spec in taken:
             bets = monitor.bets[spec.name]
             if bets.spread is not None:
-                found[spec.name] = _bet_window(spec, bets, current, baseline, frame, span, late)
+                if known < MIN_ROWS:
+                    found[spec.name] = _bet_window(spec, bets, current, baseline, frame, span, late)
             elif bets.limit is not None:
                 values = current.sample.numeric.get(spec.name)
                 if values is not None:
@@ -312,13 +314,15 @@ def _shares(logs: Floats) -> Floats:
 def _bet_window(
     spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame, span: Span, late: bool
 ) -> Bets:
-    """One bet on the window's means; where neighbouring windows are alike, on the share of a window that is new."""
+    """One bet on the window's means, in its first batch with `MIN_ROWS` rows; where neighbouring windows are alike, on the share of a window that is new."""
     groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
     assert bets.spread is not None
     if groups is None:
         return bets
     counts = groups.of(current, spec.name)
     n, means = int(counts.sum()), window_means(groups, counts)
+    if n < MIN_ROWS:
+        return bets
     season = season_of(bets.spread, span)
     t = bets.spread.t(season, means, n, span.duration / frame.step)
     if t is None:
@@ -343,22 +347,25 @@ def _bet_mean(spec: ColumnSpec, bets: Bets, values: Floats, span: Span, late: bo
 
 
 def _settle(bets: Bets, old: Floats, new: Floats, n: int, span: Span, late: bool) -> Bets:
-    """Capital after a batch: what was there, and the unit that began with it; the rise's beginning; a rise that is over."""
+    """Capital after a batch: what was there, and the unit that began with it; the rise's beginning; a rise that is over.
+
+    The unit of a late batch began with its window.
+    """
+    late = late and not math.isinf(bets.log_wealth)
     fresh = _log_sum(new)
-    if late:  # its window's unit began with the window
-        return replace(bets, capital=old, n=bets.n + n)
-    grown = _log_sum(np.concatenate([old, new])) - float(np.logaddexp(bets.log_wealth, 0.0))
+    capital = old if late else np.logaddexp(old, new)
+    grown = _log_sum(capital) - (bets.log_wealth if late else float(np.logaddexp(bets.log_wealth, 0.0)))
     # A first unit of luck (log 1) is no rise yet: it would date most changes too early.
     rising = bets.score > 1
     rows = (bets.rows if rising else 0) + n
     # Since the peak, a change that goes on at the pace of its rise would have won this much.
     due = bets.peak / bets.peak_rows * (rows - bets.peak_rows) if rising else 0.0
-    over = fresh <= 0 and due >= CALM
+    over = fresh <= 0 and due >= CALM and not late
     score = bets.score + grown
     if over or score <= 0:
         return replace(
             bets,
-            capital=new if over else np.logaddexp(old, new),
+            capital=new if over else capital,
             n=bets.n + n,
             score=0.0,
             since=None,
@@ -369,7 +376,7 @@ def _settle(bets: Bets, old: Floats, new: Floats, n: int, span: Span, late: bool
     higher = not rising or score > bets.peak
     return replace(
         bets,
-        capital=np.logaddexp(old, new),
+        capital=capital,
         n=bets.n + n,
         score=score,
         since=bets.since if rising else span.start,

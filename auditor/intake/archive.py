@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from auditor.core import gate
 from auditor.core import record as core
 from auditor.core.errors import StoreError
-from auditor.core.identity import canonical_json, slug
+from auditor.core.identity import canonical_json, slug, uuid7_ms
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
 from auditor.intake import compaction, parts, schema
@@ -244,6 +244,15 @@ class ParquetArchive:
     def days(self, model: str) -> Sequence[datetime]:
         """Beginnings of the days that have records, oldest first."""
         return [parse_time(day.rpartition("day=")[2]) for day in self._days(_folder(model))]
+
+    def sequence(self, model: str, span: Span) -> int:
+        """The newest drain (its time in milliseconds) that wrote records of the span's days; 0 without any.
+
+        A merge of files counts as one: it is newer than what it merged, and older than any drain after it.
+        """
+        days = self._days(_folder(model), f"{span.start:%Y-%m-%d}", f"{span.end - timedelta(microseconds=1):%Y-%m-%d}")
+        names = [name.rpartition(".")[0] for day in days for name in self._place.names(day) if compaction.is_part(name)]
+        return max(map(uuid7_ms, names), default=0)
 
     def read(self, model: str, span: Span) -> Rows:
         """Rows of the span with their labels, in the order of their ids; see `ports.Archive`."""

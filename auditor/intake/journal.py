@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from auditor.core.command import Command
-from auditor.core.identity import canonical_json, slug, uuid7
+from auditor.core.identity import canonical_json, slug, uuid7, uuid7_ms
 from auditor.core.private import make_folder
 from auditor.core.window import from_us
 from auditor.intake.places import write_file
@@ -47,7 +47,7 @@ class Batch:
     @property
     def number(self) -> int:
         """Milliseconds at which the batch was made, times 2**20: leaves room to number what is in it."""
-        return int(self.id.replace("-", "")[:12], 16) << 20
+        return uuid7_ms(self.id) << 20
 
     @property
     def at(self) -> datetime:

@@ -251,7 +251,11 @@ def _measure(
 
 
 def _attributes(evidence: MetricEvidence, case: Case, key: str, spec: MetricSpec | None) -> dict[str, str]:
-    found = {name: case.modality if wanted == ANY else wanted[0] for name, wanted in evidence.where.items() if wanted}
+    found = {
+        name: case.modality if wanted == ANY or wanted[0].startswith("!") else wanted[0]
+        for name, wanted in evidence.where.items()
+        if wanted
+    }
     if case.slice != "overall":
         pairs = [part.partition("=") for part in case.slice.split("&")]
         found["feature"] = "&".join(name for name, _, _ in pairs)

@@ -86,12 +86,20 @@ def bet_attributes(measurement: Measurement) -> dict[str, str]:
 
 
 def matches(measurement: Measurement, evidence: MetricEvidence) -> bool:
-    """Whether the attributes are what `where` asks for; None asks for an attribute's absence, `ANY` for its presence."""
+    """Whether the attributes are what `where` asks for.
+
+    None asks for an attribute's absence, `ANY` for its presence, `!value` for its presence with another value.
+    """
     at = measurement.attributes
     return all(
-        name not in at if wanted is None else name in at if wanted == ANY else at.get(name) in wanted
+        name not in at if wanted is None else name in at and _fits(at[name], wanted)
         for name, wanted in evidence.where.items()
     )
+
+
+def _fits(value: str, wanted: Sequence[str]) -> bool:
+    refused = [word[1:] for word in wanted if word.startswith("!")]
+    return value not in refused if refused else wanted == ANY or value in wanted
 
 
 def slice_of(measurement: Measurement, evidence: MetricEvidence) -> str | None:
@@ -115,7 +123,8 @@ def modality_of(measurements: Sequence[Measurement], evidence: MetricEvidence) -
     if len(seen) == 1:
         return next(iter(seen))
     wanted = evidence.where.get("modality")
-    return wanted[0] if wanted and wanted != ANY and len(wanted) == 1 and not seen else None
+    named = wanted and wanted != ANY and not wanted[0].startswith("!")
+    return wanted[0] if wanted and named and len(wanted) == 1 and not seen else None
 
 
 def _windowed(measurements: Sequence[Measurement], control: Control, span: Span) -> list[Measurement]:

@@ -22,8 +22,8 @@ _DISTINCT = 0.8
 """Share of distinct categories from which a column holds names of records."""
 _RISING = 0.98
 """Rank correlation with time from which a column is a counter."""
-_LEAST_ROWS = 10
-"""Rows of a baseline window below which it is left out."""
+MIN_ROWS = 10
+"""Rows of a window below which its means do not count."""
 _SCORED = 8
 """Categories whose shares are followed from window to window."""
 _LEVEL = 0.01
@@ -69,7 +69,7 @@ def fit_spread(groups: Groups, of_row: Ints, tiling: Tiling) -> Spread | None:
     size, kinds = len(tiling.seasons), len(groups.counts)
     table = np.bincount(tiling.window[known] * kinds + of_row[known], minlength=size * kinds).reshape(size, kinds)
     n = table.sum(axis=1)
-    enough = n >= _LEAST_ROWS
+    enough = n >= MIN_ROWS
     table, n, season = table[enough], n[enough], tiling.seasons[enough]
     seasons, place = np.unique(season, return_inverse=True)
     if len(n) - len(seasons) < MIN_FREEDOM:

@@ -41,7 +41,7 @@ def test_the_starter_pack_needs_nothing_but_itself():
     assert starter.name == "starter"
     assert (starter.budget.false_pages, starter.budget.per.days) == (0.05, 90)
     assert {control.basis for control in starter.controls} == {"internal"}
-    assert [control.id for control in starter.controls if not control.next] == ["drift-inputs"], (
+    assert [control.id for control in starter.controls if not control.next] == ["drift-tabular", "drift-inputs"], (
         "its inputs' kinds give advice"
     )
     asked = {control.metric for control in starter.controls}

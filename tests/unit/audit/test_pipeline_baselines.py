@@ -49,6 +49,9 @@ class Shelf:
     def days(self, model: str) -> Sequence[datetime]:
         return []
 
+    def sequence(self, model: str, span: Span) -> int:
+        return 0
+
     def find(self, record_id: str) -> None:
         return None
 

@@ -8,16 +8,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from auditor import registry
 from auditor.audit.pipeline import Pipeline
+from auditor.audit.summarise import summarise
+from auditor.core.identity import uuid7
 from auditor.core.monitor import encode_monitor
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, to_us
+from auditor.drift.sequential import PLUGIN
 from auditor.engines.local import PLUGIN as LOCAL
 from auditor.policy.loader import load_policies
-from auditor.ports import Damage, IntakeReport
+from auditor.ports import Damage, IndexEntry, IntakeReport
 from auditor.settings import Settings
 from auditor.shipped import shipped
 from auditor.testing import make_rows, make_store
@@ -28,6 +33,8 @@ WEEK = Span(START, START + 7 * DAY)
 
 class Shelf:
     """An archive of given rows."""
+
+    drain = 1
 
     def __init__(self, *parts: Rows) -> None:
         self.parts = list(parts)
@@ -46,6 +53,9 @@ class Shelf:
 
     def days(self, model: str) -> Sequence[datetime]:
         return []
+
+    def sequence(self, model: str, span: Span) -> int:
+        return self.drain
 
     def find(self, record_id: str) -> None:
         return None
@@ -132,17 +142,65 @@ def test_a_run_cut_short_before_its_commit_says_the_same_when_it_is_run_again(tm
     assert found.run.revision == 1
 
 
-def test_late_records_are_counted_and_never_bet_on(tmp_path: Path) -> None:
-    rows = day(7)
-    early = rows.take(rows.time_us % 5 > 0)
-    built = pipeline(tmp_path, early)
+def take_in(built: Pipeline, number: int, rows: Rows, part: NDArray[np.bool_], drain: int) -> None:
+    """Records of one day arrive with a drain: all of `rows` are there from now on, those of `part` are new."""
+    built.archive.parts[number - 7 + 1] = rows  # type: ignore[attr-defined]
+    built.archive.drain = drain  # type: ignore[attr-defined]
+    new = rows.ids[part].tolist()
+    built.store.claim([IndexEntry(one, "d", MODEL, "2026-01-12", uuid7(drain)) for one in new])
+    built.store.mark_dirty(MODEL, [START + number * DAY + timedelta(hours=h) for h in range(24)])
+
+
+def test_late_records_are_a_batch_of_their_own_and_bet_on_once(tmp_path: Path) -> None:
+    rows = day(7, darken=0.6)
+    early = rows.time_us % 5 == 0
+    built = pipeline(tmp_path, rows.take(early), day(8))
+    take_in(built, 7, rows.take(early), np.ones(int(early.sum()), bool), 1)
     first = audit(built, 7)
-    built.archive.parts[-1] = rows  # type: ignore[attr-defined]
-    built.store.mark_dirty(MODEL, [START + 7 * DAY + timedelta(hours=h) for h in range(24)])
+    audit(built, 8)
+    take_in(built, 7, rows, ~early, 5)
     again = audit(built, 7)
     assert again.run.records == rows.n
-    assert wealth(again) == wealth(first)
-    assert bet(built).late == rows.n - early.n
+    assert max(wealth(again).values()) > 1e6 > max(wealth(first).values())
+    state = bet(built)
+    assert [(b.sequence, b.n) for b in state.batches][::2] == [(1, int(early.sum())), (5, int((~early).sum()))]
+    assert state.late == 0
+
+    same = audit(built, 7)
+    assert same.run.revision == again.run.revision == 2
+    assert encode_monitor(bet(built)) == encode_monitor(state)
+
+    pinned = built.store.baseline(MODEL)
+    assert pinned is not None
+    baseline, frame, reference = pinned
+    replayed = PLUGIN.begin(reference, frame, pinned=baseline.id, at=state.start)
+    for part, batch in zip((rows.take(early), day(8), rows.take(~early)), state.batches, strict=True):
+        window = summarise(part, frame, batch.span)[0]
+        replayed = PLUGIN.bet(replayed, window, reference, frame, batch.span, sequence=batch.sequence)
+    assert encode_monitor(replayed) == encode_monitor(state)
+
+
+def test_a_window_that_was_empty_when_later_ones_were_bet_on_is_a_late_batch(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7), day(8), day(9))
+    nothing = day(8).take(np.zeros(300, bool))
+    built.archive.parts[2] = nothing  # type: ignore[attr-defined]
+    audit(built, 7)
+    audit(built, 9)
+    dark = day(8, darken=0.5)
+    take_in(built, 8, dark, np.ones(300, bool), 5)
+    found = audit(built, 8)
+    assert max(wealth(found).values()) > 1e6
+    assert bet(built).batches[-1].n == 300
+
+
+def test_late_records_of_a_window_from_before_the_log_are_not_bet_on(tmp_path: Path) -> None:
+    built = pipeline(tmp_path, day(7), day(8))
+    audit(built, 8)
+    audit(built, 7)
+    take_in(built, 7, day(7), np.ones(300, bool), 5)
+    known = bet(built)
+    audit(built, 7)
+    assert encode_monitor(bet(built)) == encode_monitor(known)
 
 
 def test_a_window_before_the_last_bet_is_not_bet_on(tmp_path: Path) -> None:

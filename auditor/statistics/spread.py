@@ -27,6 +27,8 @@ MIN_ROWS = 10
 _SCORED = 8
 """Categories whose shares are followed from window to window."""
 _LEVEL = 0.01
+_MOST_ALIKE = 0.9
+"""Autocorrelation of windows beyond which none is assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def fit_spread(groups: Groups, of_row: Ints, tiling: Tiling) -> Spread | None:
     windows = np.bincount(place)
     centre = np.stack([np.bincount(place, column) / windows for column in means.T], axis=1)
     rest = means - centre[place]
-    lag = _lag(rest[:, 0])
+    lag = _lag(rest)
     return Spread(
         seasons=seasons,
         windows=windows,
@@ -97,12 +99,33 @@ def fit_spread(groups: Groups, of_row: Ints, tiling: Tiling) -> Spread | None:
 
 
 def _lag(rest: Floats) -> float:
-    """Windows that count as one; 1 unless neighbours are alike beyond chance."""
-    power = float((rest**2).sum())
-    if power <= 0.0:
-        return 1.0
-    r = float((rest[1:] * rest[:-1]).sum()) / power
-    return (1 + min(r, 0.9)) / (1 - min(r, 0.9)) if r > 2 / np.sqrt(len(rest)) else 1.0
+    """Windows that count as one, for the mean autocorrelation of its scores at a distance of one window."""
+    power = (rest**2).sum(axis=0)
+    r = (rest[1:] * rest[:-1]).sum(axis=0)[power > 0] / power[power > 0]
+    return _windows_as_one(float(r.mean()) if len(r) else 0.0)
+
+
+def _windows_as_one(r: float) -> float:
+    """(1 + r) / (1 - r), with r between 0 and 0.9."""
+    r = min(max(r, 0.0), _MOST_ALIKE)
+    return (1 + r) / (1 - r)
+
+
+def _cautious_lag(spread: Spread, typical: float | None) -> float:
+    """The lag that bets and tests rest on.
+
+    28 windows measure an autocorrelation of 0.8 as 0.65, give or take 0.15, and miss it in one column of ten: where windows
+    vary beyond row noise, the estimate is averaged with that of typical columns (None: there are too few), its bias of
+    (1 + 4 r) / W (Kendall 1954) taken off, and its standard error added.
+    """
+    r = (spread.lag - 1) / (spread.lag + 1)
+    windows = float(spread.windows.sum())
+    if not spread.dependent:
+        return spread.lag if r > 2 / np.sqrt(windows) else 1.0
+    error = np.sqrt((1 - r**2) / windows)
+    if typical is not None:
+        r, error = (r + typical) / 2, error / 2
+    return _windows_as_one(r + (1 + 4 * r) / windows + error)
 
 
 def share_variances(spreads: Mapping[str, Spread], typical: Sequence[str]) -> dict[str, Spread]:
@@ -116,7 +139,9 @@ def share_variances(spreads: Mapping[str, Spread], typical: Sequence[str]) -> di
         apart = float(each.min()) * len(each) < _LEVEL
         shared = len(known) >= 5 and common > 1 + 2.5 * np.sqrt(2 / spread.freedom) and ratio[name].max() > 1
         found[name] = replace(spread, common=common, dependent=bool(apart or shared))
-    return found
+    lags = [found[name].lag for name in typical if name in found and found[name].dependent]
+    alike = float(np.median([(lag - 1) / (lag + 1) for lag in lags])) if len(lags) >= 5 else None
+    return {name: replace(spread, lag=_cautious_lag(spread, alike)) for name, spread in found.items()}
 
 
 def _ratios(spread: Spread) -> Floats:

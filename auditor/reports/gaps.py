@@ -23,6 +23,21 @@ _FIX = {
     "no_country": "Set `[energy] country` to the country whose grid feeds the machine.",
     "extra_missing": "Install the library: `pip install 'auditor[all]'`.",
     "interval_straddles_threshold": "Wait for more records, or audit longer windows.",
+    "inside_baseline": "Wait for a window after the baseline, or pin an earlier baseline.",
+    "baseline_outdated": "Pin the baseline again: `auditor baseline pin`.",
+    "no_data": "Find out whether the model was idle or its agent was silent.",
+    "one_group": "Wait for records of a second group, or check how the group is captured.",
+    "one_class": "Wait for records of a second class, or check how the label is captured.",
+    "not_binary": "Judge this model by a metric for more than two classes.",
+    "undefined": "Wait for more records, or audit longer windows.",
+    "absent_in_baseline": "Pin a baseline of a period that has the column.",
+    "absent_in_window": "Find out why the column is no longer sent.",
+    "constant": "Nothing to do, unless the column ought to vary.",
+    "open_vocabulary": "Exclude the column from drift, or map its categories to a closed list.",
+    "describer_changed": "Pin a baseline of records described by the present version.",
+    "not_measured": "Check that the part that reports this figure is switched on.",
+    "plugin_failed": "Read the plugin's error in the log and mend or remove the plugin.",
+    "over_limit": "Raise the limit, or send smaller records.",
 }
 
 

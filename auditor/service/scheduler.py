@@ -56,6 +56,8 @@ class Scheduler:
         self._closed: datetime | None = None  # end of the newest window that has closed
         self._wanted: float | None = None  # since when an audit is wanted
         self._fed = time.monotonic()  # when a drain brought something last
+        self._again: float | None = None  # when an audit that failed, in whole or for some model, is tried again
+        self._pause = RETRY_S  # before that try; doubled by each failure
         self._unlooked = False  # whether something came since it was last asked what is unaudited
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="auditor-scheduler", daemon=True)
@@ -128,6 +130,8 @@ class Scheduler:
         clock = time.monotonic()
         if closed != self._closed:
             self._closed, self._wanted = closed, clock
+        if self._again is not None and clock >= self._again:
+            self._again, self._wanted = None, self._wanted or clock
         quiet = clock - self._fed >= QUIET_S
         if self._wanted is None and quiet and self._unlooked:
             self._unlooked = False
@@ -156,11 +160,15 @@ class Scheduler:
 
     def _audit(self, pipeline: Pipeline, now: datetime) -> None:
         # Policies are files that people edit: each audit judges by those of its moment.
+        self._again = time.monotonic() + self._pause  # unless it succeeds
+        self._pause = min(2 * self._pause, PATIENCE_S)
         current = replace(pipeline, policies=load_policies(self._settings))
         try:
             report = current.audit(now=now, progress=self._go_on)
         except _Stopping:
             return  # each window is committed by itself: the next start goes on with the one after
+        if not report.failed:
+            self._again, self._pause = None, RETRY_S
         for audit in report.audits:
             opened, resolved = len(audit.alerts.opened), len(audit.alerts.resolved)
             _log.info(
@@ -191,9 +199,6 @@ class Scheduler:
 
 
 def _unaudited(pipeline: Pipeline, closed: datetime) -> bool:
-    """Whether some model has records in a closed window that was never audited."""
-    for model in pipeline.store.dirty_models():
-        last = max((run.span.end for run in pipeline.store.runs(model)), default=None)
-        if any((last is None or hour >= last) and hour < closed for hour in pipeline.store.dirty(model)):
-            return True
-    return False
+    """Whether some model has records in a closed window that changed since it was audited, or never was."""
+    store = pipeline.store
+    return any(hour < closed for model in store.dirty_models() for hour in store.dirty(model))

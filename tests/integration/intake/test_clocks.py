@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,4 +141,35 @@ def test_a_wrong_clock_is_refused_and_its_calls_are_counted(tmp_path: Path, off:
     assert sum(item.seen for item in tallies) == 4
     assert sum(item.dropped.get("refused", 0) for item in tallies) == 3
     assert all(now - HOUR <= hour <= now + HOUR for hour in store.dirty(MODEL))
+    store.close()
+
+
+SKEWED = """
+import os, sys
+from datetime import UTC, datetime, timedelta
+import auditor
+clock = lambda: datetime.now(UTC) + timedelta(days=30)
+agent = auditor.Agent("triage", home=sys.argv[1], describe="all", clock=clock)
+for age in range(20):
+    with agent.inference() as record:
+        record.input("form", {"age": age})
+agent.flush(timeout=20)
+os._exit(0) if sys.argv[2] == "killed" else agent.close()
+"""
+
+
+@pytest.mark.parametrize("ending", ["closed", "killed"])
+def test_an_agent_with_a_skewed_clock_counts_as_loss(tmp_path: Path, ending: str) -> None:
+    """Each call once, where the records were refused and not in a month's time, however its process ends."""
+    subprocess.run([sys.executable, "-c", SKEWED, str(tmp_path), ending], check=True, timeout=120)
+    home = Home(tmp_path)
+    store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
+    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    report = HomeIntake(home, archive, store).drain()
+    assert (report.accepted, report.refused) == (0, 20)
+    now = datetime.now(UTC)
+    tallies = store.readings("triage", Span(now - DAY, now + 90 * DAY))[1]
+    assert sum(tally.seen for tally in tallies) == 20
+    assert sum(tally.dropped.get("refused", 0) for tally in tallies) == 20
+    assert all(tally.end <= now + HOUR for tally in tallies)
     store.close()

@@ -362,3 +362,9 @@ class Shelf:
 
     def baselines(self, model):
         return self.pinned
+
+    def losses(self, model=None):
+        return []
+
+    def outbox(self):
+        return []

@@ -31,6 +31,7 @@ check: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/language.py
 
 types: $(STAMP)
 	$(BIN)/mypy

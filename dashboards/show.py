@@ -139,7 +139,7 @@ def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = 
 
 
 def code_as_is(text: str) -> str:
-    """`safe`, but for what stands between two single back-ticks."""
+    """`safe`, except between two single back-ticks."""
     pieces = re.split(r"(?<!`)`([^`\n]+)`(?!`)", text)
     return "".join(f"`{piece}`" if place % 2 else safe(piece) for place, piece in enumerate(pieces))
 

@@ -130,9 +130,16 @@ def settle(kept: Sequence[Alert], episodes: Sequence[Alert], since: datetime, fo
 
 
 def _same(mine: Sequence[Alert], episode: Alert) -> Alert | None:
-    """The alert that an episode continues: an open one, else, for an episode that is over, the last of those that are."""
+    """The alert that an episode continues: an open one; for an episode that is over also one of those that are.
+
+    Of these the one with the episode's own times, which an earlier settling may have given it, else the last.
+    """
     still = [alert for alert in mine if alert.state == "open" or episode.state == "resolved"]
-    return max(still, key=lambda alert: (alert.state == "open", alert.opened), default=None)
+
+    def rank(alert: Alert) -> tuple[bool, bool, datetime]:
+        return alert.state == "open", (alert.opened, alert.resolved) == (episode.opened, episode.resolved), alert.opened
+
+    return max(still, key=rank, default=None)
 
 
 def _unused(episode: Alert, by_id: Mapping[str, Alert]) -> str:

@@ -93,7 +93,7 @@ def rules_with_reach(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[st
 
 
 HELD = ("recovering", "held_no_data", "held_error", "held_last")
-UNDECIDED = ("interval_straddles_threshold", "not_significant")
+WITHOUT_VERDICT = ("interval_straddles_threshold", "not_significant")
 
 
 def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
@@ -105,8 +105,8 @@ def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
     keys = {verdict.key for verdict in verdicts}
     own = [verdict for verdict in evidence.verdicts if verdict.key in keys]
     windows = {verdict.start for verdict in own}
-    failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *UNDECIDED)}
-    open_ = {v.start for v in own if v.reason in UNDECIDED} - failed
+    failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *WITHOUT_VERDICT)}
+    open_ = {v.start for v in own if v.reason in WITHOUT_VERDICT} - failed
     text = f"{len(failed)} of {wording.plural(len(windows), 'window')} broken"
     return f"{text}, {len(open_)} without a verdict" if open_ else text
 

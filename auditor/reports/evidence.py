@@ -149,7 +149,7 @@ class Evidence:
         ]
 
     def verdict_of(self, alert: Alert) -> Verdict | None:
-        """The verdict that tells an alert: the worst of those on whose evidence it was open.
+        """The verdict behind an alert: the worst of those on whose evidence it was open.
 
         (The verdict that an alert names is the last one that touched it: a pass, once it is resolved.)
         """

@@ -16,7 +16,7 @@ from auditor.wording.vocabulary import FRAMEWORKS, HOW
 
 
 def finding(m: Measurement) -> str:
-    """What a figure says about the model, as a clause without a full stop; its doubt is told apart, by `how_sure`."""
+    """What a figure says about the model, as a clause without a full stop; its uncertainty comes from `how_sure`."""
     if m.value is None:
         about = subject(m.attributes)
         return f"the {metric_name(m.metric)}{f' ({about})' if about else ''} is not known: {reason(m.reason)}"

@@ -51,7 +51,8 @@ class Gap:
     """The policy that changed after it was judged; None for every other reason."""
 
     def as_json(self) -> dict[str, str | None]:
-        return {"article": self.article, "control": self.control, "reason": self.reason, "policy": self.policy}
+        found = {"article": self.article, "control": self.control, "reason": self.reason}
+        return found if self.policy is None else {**found, "policy": self.policy}
 
 
 def by_article(policies: PolicySet, verdicts: Sequence[Verdict], profile: SystemProfile | None = None) -> list[Article]:

@@ -27,7 +27,7 @@ SEEN = {
         "What is not known",
         "open for 5 days",
     ],
-    "drift": ["photo (image)", "clip (audio)", "4 more resolved", "Furthest from the baseline"],
+    "drift": ["photo (image)", "clip (audio)", "4 resolved findings", "Furthest from the baseline"],
     "fairness": ["lowest harbour 71.2 %", "island: insufficient", "no single definition of fairness"],
     "energy": ["modelled, not metered", "2.00×", "1.5.0"],
     "compliance": ["not a conformity assessment", "Art. 10(2)(f)", "Human conclusion"],

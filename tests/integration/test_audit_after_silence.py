@@ -98,6 +98,8 @@ def test_records_that_fill_a_silence_late_withdraw_the_finding(home: Path) -> No
 
 
 def test_one_record_of_a_wrong_clock_makes_no_decades_of_windows(home: Path) -> None:
+    with (home / "auditor.toml").open("a") as file:
+        file.write('\n[intake]\nnot_before = "1970-01-01"\n')
     send(home, [EPOCH])
     send(home, [START])
     with open_app(load_settings(home), figures_only=True) as app:

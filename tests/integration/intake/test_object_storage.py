@@ -63,7 +63,7 @@ def test_a_bucket_answers_like_a_folder(bucket, tmp_path):
     check(remote, local)
     assert remote.compact(MODEL, f"{START:%Y-%m-%d}") == 3
     check(remote, local)
-    (part,) = store.parts("")
+    (part,) = store.parts("records")
     assert "part-day-" in part.path
 
     import s3fs

@@ -66,7 +66,9 @@ def test_revised_verdicts_are_followed_and_no_event_is_sent_twice(seed):
         open_now = [a for a in sent.alerts.values() if a.state == "open"]
         assert [a.key for a in open_now] == [v.key for v in verdicts[-1:] if keeps_open(v)]
     assert len(set(sent.events)) == len(sent.events)
-    assert {i for k, i in sent.events if k == "resolved"} == {i for i, a in sent.alerts.items() if a.state == "resolved"}
+    assert {i for k, i in sent.events if k == "resolved"} == {
+        i for i, a in sent.alerts.items() if a.state == "resolved"
+    }
 
 
 @pytest.mark.parametrize("seed", range(20))

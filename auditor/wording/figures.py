@@ -78,12 +78,8 @@ def how_sure(m: Measurement | None) -> str:
         return f"Nothing can be said: {reason(m.reason)}{count_of(m)}."
     parts = []
     if m.p_value is not None:
-        parts.append(
-            f"if nothing had changed, a difference this large would appear {chance(m.p_value)} (p = {number(m.p_value, 2)})"
-            if not m.metric.startswith("fairness.")
-            else f"if the groups did not differ, a difference this large would appear {chance(m.p_value)} "
-            f"(p = {number(m.p_value, 2)})"
-        )
+        null = "the groups did not differ" if m.metric.startswith("fairness.") else "nothing had changed"
+        parts.append(f"if {null}: {chance(m.p_value)}")
     if text := interval_text(m):
         parts.append(text)
     base = f" in the window, {m.n_baseline:,} in the baseline" if m.n_baseline else ""

@@ -22,7 +22,13 @@ EXIT_S = 1.75
 LOADING_S = 3.0
 """Seconds that a fork, or another agent's worker, waits at most for modules that are being loaded."""
 
+TURN_S = 0.0005
+"""How long one thread may keep the interpreter while a worker starts (CPython's own choice is 5 ms)."""
+
 _loading = threading.RLock()
+_turns = threading.Lock()
+_starting = 0
+_turn_before_s = 0.0
 _agents: dict[int, weakref.ref[Agent]] = {}
 _installed = False
 _finalized_pid = 0
@@ -63,6 +69,34 @@ def loading() -> Iterator[None]:
         yield
     finally:
         let_go()
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """While a worker starts, threads take short turns.
+
+    Loading a library gives the interpreter up at every read of a file. Beside a model that computes in Python each of them
+    would wait for a whole turn of the model's: CodeCarbon then takes 9 seconds to start, with short turns 3.
+    """
+    global _starting, _turn_before_s
+    with _turns:
+        _starting += 1
+        if _starting == 1:
+            _turn_before_s = sys.getswitchinterval()
+            sys.setswitchinterval(min(TURN_S, _turn_before_s))
+    try:
+        yield
+    finally:
+        with _turns:
+            _starting = max(0, _starting - 1)
+            if _starting == 0:
+                _long_turns()
+
+
+def _long_turns() -> None:
+    """The host's own interval again, unless the host has chosen another one since."""
+    if abs(sys.getswitchinterval() - min(TURN_S, _turn_before_s)) < 5e-6:
+        sys.setswitchinterval(_turn_before_s)
 
 
 def _hold() -> Callable[[], None]:
@@ -134,8 +168,12 @@ def _go_on() -> None:
 
 def _renew_in_child() -> None:
     """A child starts with empty queues, new locks and a session of its own."""
-    global _loading
+    global _loading, _turns, _starting
     _loading = threading.RLock()
+    _turns = threading.Lock()
+    if _starting:
+        _starting = 0
+        _long_turns()
     _waited.clear()
     _drop_half_loaded()
     for agent in living():

@@ -136,9 +136,10 @@ class Worker:
 
     def _work(self) -> None:
         recorder = self.recorder
-        parts = self._assemble(recorder, self.accounts)
-        if parts.metering is not None:
-            parts.metering.start(self._now_us)
+        with lifecycle.starting():
+            parts = self._assemble(recorder, self.accounts)
+            if parts.metering is not None:
+                parts.metering.start(self._now_us)
         busy, closing = True, None
         while closing is None:
             try:

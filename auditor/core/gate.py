@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,13 +16,12 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, g
 
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.identity import uuid7
-from auditor.core.record import EARLIEST, LATEST, CaptureTally, EnergyReading, Label, Limit, Record
+from auditor.core.record import EARLIEST, LARGEST, LATEST, CaptureTally, EnergyReading, Label, Limit, Record
 from auditor.core.values import class_name
 from auditor.core.window import parse_time, to_us
 
 T = TypeVar("T")
-Reader = Callable[[Any, str], Any]
-Check = Callable[[Any], bool]
+Reader = Callable[[Any], Any]
 _NO_LIMIT = Limit()
 
 
@@ -46,7 +45,7 @@ def parse_record(data: Any, *, default_id: str | None = None) -> Record:
             )
         plain = {key: value for key, value in data.items() if key != "sensitive"}
         if plain.get("id") is None:
-            plain["id"] = default_id or uuid7(to_us(_time(plain.get("time"), "time")) // 1000)
+            plain["id"] = default_id or uuid7(to_us(_time_of(plain)) // 1000)
         data = plain
     record = read(Record, data)
     names = [entry.name for entry in record.inputs]
@@ -83,9 +82,23 @@ def parse_tally(data: Any) -> CaptureTally:
     return tally
 
 
-def read(kind: type[T], data: Any, where: str = "") -> T:
+def read(kind: type[T], data: Any) -> T:
     """An object of `kind` from decoded JSON; RecordError with the place of the first fault."""
-    return cast(T, _reader(kind)(data, where))
+    return cast(T, _reader(kind)(data))
+
+
+def fits(hint: Any, values: Iterable[Any]) -> bool:
+    """Whether each value is of a type of `core.record` and within its limits."""
+    return not any(refusal(hint, value) for value in values)
+
+
+def refusal(hint: Any, value: Any) -> RecordError | None:
+    """The error with which a value of a type of `core.record` is refused; None when it is not."""
+    try:
+        _reader(hint)(value)
+    except RecordError as error:
+        return error
+    return None
 
 
 def over_limit(kind: type, values: Mapping[str, Any]) -> RecordError | None:
@@ -96,16 +109,25 @@ def over_limit(kind: type, values: Mapping[str, Any]) -> RecordError | None:
     kind : type
         `Record`, or another type of `core.record`.
     values : mapping
-        Some fields of `kind` by name, of the right types; those that are missing are not checked.
+        Some fields of `kind` by name; those that are missing or None are not checked.
     """
-    checks = _checks(kind)
+    readers = _readers(kind)
     for name, value in values.items():
-        if not checks[name](value):
+        if value is not None:
             try:
-                _readers(kind)[name](value, name)
+                readers[name](value)
             except RecordError as error:
-                return error
+                return _below(name, error)
     return None
+
+
+def _time_of(data: Mapping[str, Any]) -> datetime:
+    if data.get("time") is None:
+        raise RecordError("missing_key", "'time' is missing", where="time", fix="give 'time'")
+    try:
+        return _time(data["time"])
+    except RecordError as error:
+        raise _below("time", error) from error.__cause__
 
 
 def _ordered(holds: bool, what: str) -> None:
@@ -127,6 +149,14 @@ def _readers(kind: type) -> dict[str, Reader]:
     return {name: _reader(hint) for name, hint in hints(kind).items()}
 
 
+def _below(step: str, error: RecordError) -> RecordError:
+    """The error with the place of its fault as seen from one level further out."""
+    joint = "" if not error.where or error.where.startswith("[") else "."
+    error.where = f"{step}{joint}{error.where}"[:500]
+    return error
+
+
+@lru_cache(maxsize=128)
 def _reader(hint: Any, limit: Limit = _NO_LIMIT) -> Reader:
     if get_origin(hint) is Annotated:
         inner, given = get_args(hint)
@@ -137,7 +167,7 @@ def _reader(hint: Any, limit: Limit = _NO_LIMIT) -> Reader:
     if origin in (Union, types.UnionType):
         return _union_reader([arm for arm in get_args(hint) if arm is not type(None)])
     if origin is tuple:
-        return _list_reader(_reader(get_args(hint)[0]), limit)
+        return _list_reader(get_args(hint)[0], limit)
     if origin is not None:
         key, value = get_args(hint)
         return _mapping_reader(_reader(key), _reader(value), limit)
@@ -146,26 +176,28 @@ def _reader(hint: Any, limit: Limit = _NO_LIMIT) -> Reader:
     ](limit)
 
 
-@lru_cache(maxsize=32)
 def _object_reader(kind: type) -> Reader:
+    names = [field.name for field in fields(kind)]
     required = [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
-    known = ", ".join(sorted(field.name for field in fields(kind)))
 
-    def read_object(data: Any, where: str) -> Any:
+    def read_object(data: Any) -> Any:
         if isinstance(data, kind):
-            data = {field.name: getattr(data, field.name) for field in fields(kind)}
+            data = {name: getattr(data, name) for name in names}
         readers = _readers(kind)
-        place = f"{where}." if where else ""
         found = {}
-        for key, value in _mapping(data, where).items():
+        for key, value in _mapping(data).items():
             reader = readers.get(key)
             if reader is None:
-                raise RecordError("unknown_key", f"unknown key {str(key)[:200]!r}", where=where, fix=f"known: {known}")
+                known = ", ".join(sorted(names))
+                raise RecordError("unknown_key", f"unknown key {str(key)[:200]!r}", fix=f"known: {known}")
             if value is not None:
-                found[key] = reader(value, place + key)
+                try:
+                    found[key] = reader(value)
+                except RecordError as error:
+                    raise _below(key, error) from error.__cause__
         for key in required:
             if key not in found:
-                raise RecordError("missing_key", f"{key!r} is missing", where=where, fix=f"give {key!r}")
+                raise RecordError("missing_key", f"{key!r} is missing", fix=f"give {key!r}")
         return kind(**found)
 
     return read_object
@@ -176,91 +208,109 @@ def _union_reader(arms: list[Any]) -> Reader:
     others = [_reader(arm) for arm in arms if _base(arm) is not str]
     if not texts or not others:
         (only,) = texts or others
-        return lambda value, where: None if value is None else only(value, where)
-
-    def read_either(value: Any, where: str) -> Any:
-        if value is None:
-            return None
-        return (texts if isinstance(value, str) else others)[0](value, where)
-
-    return read_either
+        return lambda value: None if value is None else only(value)
+    (text,), (other,) = texts, others
+    return lambda value: None if value is None else text(value) if isinstance(value, str) else other(value)
 
 
 def _base(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
-def _list_reader(entry: Reader, limit: Limit) -> Reader:
-    def read_list(value: Any, where: str) -> Any:
+def _list_reader(item: Any, limit: Limit) -> Reader:
+    entry = _reader(item)
+    numbers = get_args(item)[1] if _base(item) is float else None  # long lists of numbers are checked as a whole
+    least, most, _ = _range(numbers) if numbers is not None else (0, 0, 0)
+
+    def read_list(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise RecordError("bad_type", "expected a list", where=where)
-        _within(len(value), limit, "entries", where)
-        if None in value:
-            raise RecordError(limit.code, "an entry is null", where=where, fix="leave the list out")
-        return tuple([entry(item, f"{where}[{index}]") for index, item in enumerate(value)])
+            raise RecordError("bad_type", "expected a list")
+        _within(len(value), limit, "entries")
+        if numbers is not None and set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+            if least <= min(value) and max(value) <= most:
+                return tuple(value)
+        found = []
+        for index, item in enumerate(value):
+            if item is None:
+                raise RecordError(limit.code, "an entry is null", fix="leave the list out")
+            try:
+                found.append(entry(item))
+            except RecordError as error:
+                raise _below(f"[{index}]", error) from error.__cause__
+        return tuple(found)
 
     return read_list
 
 
 def _mapping_reader(key: Reader, entry: Reader, limit: Limit) -> Reader:
-    def read_mapping(value: Any, where: str) -> Any:
-        _within(len(_mapping(value, where)), limit, "entries", where)
-        return {key(name, where): entry(item, f"{where}.{name}"[:500]) for name, item in value.items()}
+    def read_mapping(value: Any) -> Any:
+        _within(len(_mapping(value)), limit, "entries")
+        found = {}
+        for name, item in value.items():
+            try:
+                found[key(name)] = entry(item)
+            except RecordError as error:
+                raise _below(str(name), error) from error.__cause__
+        return found
 
     return read_mapping
 
 
 def _text_reader(limit: Limit) -> Reader:
-    def read_text(value: Any, where: str) -> Any:
+    low, high = _bounds(limit)
+    allowed = limit.one_of
+
+    def read_text(value: Any) -> Any:
         if not isinstance(value, str):
             spelled = None
             if limit.class_name and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
                 spelled = class_name(value)
             if spelled is None:
-                raise RecordError("bad_type", f"expected text, found {type(value).__name__}", where=where)
+                raise RecordError("bad_type", f"expected text, found {type(value).__name__}")
             value = spelled
-        _within(len(value), limit, "characters", where)
-        if limit.one_of is not None and value not in limit.one_of:
-            raise RecordError(
-                limit.code, f"{value[:80]!r} is not allowed here", where=where, fix=f"one of {', '.join(limit.one_of)}"
-            )
+        if not low <= len(value) <= high:
+            _within(len(value), limit, "characters")
+        if allowed is not None and value not in allowed:
+            raise RecordError(limit.code, f"{value[:80]!r} is not allowed here", fix=f"one of {', '.join(allowed)}")
         return value
 
     return read_text
 
 
 def _number_reader(limit: Limit) -> Reader:
-    def read_number(value: Any, where: str) -> float:
+    least, most, above = _range(limit)
+
+    def read_number(value: Any) -> float:
+        if type(value) is float and least <= value <= most and value > above:
+            return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise RecordError("bad_type", f"expected a number, found {_kind(value)}", where=where)
+            raise RecordError("bad_type", f"expected a number, found {_kind(value)}")
         try:
             number = float(value)
         except OverflowError:  # a whole number of more than 308 digits
             number = math.inf if value > 0 else -math.inf
         if not math.isfinite(number):
-            raise RecordError(
-                "not_finite", f"{number} is not a finite number", where=where, fix="leave it out, or send null"
-            )
-        _bounded(number, limit, where)
+            raise RecordError("not_finite", f"{number} is not a finite number", fix="leave it out, or send null")
+        _check_range(number, limit)
         return number
 
     return read_number
 
 
 def _whole_reader(limit: Limit) -> Reader:
-    def read_whole(value: Any, where: str) -> int:
+    def read_whole(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise RecordError("bad_type", f"expected a whole number, found {_kind(value)}", where=where)
-        _bounded(value, limit, where)
+            raise RecordError("bad_type", f"expected a whole number, found {_kind(value)}")
+        _check_range(value, limit)
         return value
 
     return read_whole
 
 
 def _flag_reader(limit: Limit) -> Reader:
-    def read_flag(value: Any, where: str) -> bool:
+    def read_flag(value: Any) -> bool:
         if not isinstance(value, bool):
-            raise RecordError("bad_type", f"expected true or false, found {_kind(value)}", where=where)
+            raise RecordError("bad_type", f"expected true or false, found {_kind(value)}")
         return value
 
     return read_flag
@@ -270,26 +320,18 @@ def _time_reader(limit: Limit) -> Reader:
     return _time
 
 
-def _time(value: Any, where: str) -> datetime:
-    if value is None:
-        raise RecordError("missing_key", f"{where!r} is missing", where=where, fix=f"give {where!r}")
+def _time(value: Any) -> datetime:
     if not isinstance(value, (str, datetime)):
-        raise RecordError("bad_type", f"expected a time, found {_kind(value)}", where=where)
+        raise RecordError("bad_type", f"expected a time, found {_kind(value)}")
     try:
         moment = parse_time(value) if isinstance(value, str) else value
         inside = EARLIEST <= moment < LATEST
-    except (AuditorError, TypeError) as error:
-        found = error if isinstance(error, AuditorError) else None
-        raise RecordError(
-            found.code if found else "naive_time",
-            found.message if found else "the time has no time zone",
-            where=where,
-            fix=found.fix if found else "give an offset, or Z for UTC",
-        ) from error
+    except AuditorError as error:
+        raise RecordError(error.code, error.message, fix=error.fix) from error
+    except TypeError as error:
+        raise RecordError("naive_time", "the time has no time zone", fix="give an offset, or Z for UTC") from error
     if not inside:
-        raise RecordError(
-            "over_limit", f"{moment.isoformat()} is outside 1970 to 2199", where=where, fix="check the clock"
-        )
+        raise RecordError("over_limit", f"{moment.isoformat()} is outside 1970 to 2199", fix="check the clock")
     return moment
 
 
@@ -297,71 +339,34 @@ def _kind(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise RecordError("bad_type", "expected an object", where=where)
+        raise RecordError("bad_type", "expected an object")
     return value
 
 
-def _within(size: int, limit: Limit, unit: str, where: str) -> None:
-    low, high = limit.shortest or 0, limit.longest
-    if size < low or (high is not None and size > high):
-        span = f"{low} to {high}" if high is not None else f"at least {low}"
-        raise RecordError(limit.code, f"it has {size} {unit}, {span} are allowed", where=where[:300])
+def _bounds(limit: Limit) -> tuple[int, float]:
+    return limit.shortest or 0, math.inf if limit.longest is None else limit.longest
 
 
-def _bounded(number: float, limit: Limit, where: str) -> None:
-    if not _inside(number, limit):
-        low = limit.least if limit.above is None else f"above {limit.above}"
-        raise RecordError(limit.code, f"{number} is outside the range ({low} to {limit.most})", where=where)
+def _within(size: int, limit: Limit, unit: str) -> None:
+    low, high = _bounds(limit)
+    if not low <= size <= high:
+        span = f"{low} to {high}" if limit.longest is not None else f"at least {low}"
+        raise RecordError(limit.code, f"it has {size} {unit}, {span} are allowed")
 
 
-def _inside(number: float, limit: Limit) -> bool:
+def _range(limit: Limit) -> tuple[float, float, float]:
+    """Least, most, and what a number is above."""
     return (
-        (limit.least is None or number >= limit.least)
-        and (limit.most is None or number <= limit.most)
-        and (limit.above is None or number > limit.above)
+        -math.inf if limit.least is None else limit.least,
+        LARGEST if limit.most is None else limit.most,
+        -math.inf if limit.above is None else limit.above,
     )
 
 
-# -- checks of objects -------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=32)
-def _checks(kind: type) -> dict[str, Check]:
-    return {name: _check(hint) for name, hint in hints(kind).items()}
-
-
-def _check(hint: Any, limit: Limit = _NO_LIMIT) -> Check:
-    """Whether a value of the right type keeps its limits: quick, without the place."""
-    if get_origin(hint) is Annotated:
-        inner, given = get_args(hint)
-        return _check(inner, given)
-    if is_dataclass(hint):
-        kind = cast(type, hint)
-        return lambda value: all(check(getattr(value, name)) for name, check in _checks(kind).items())
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        arms = {_base(arm): _check(arm) for arm in get_args(hint) if arm is not type(None)}
-        if len(arms) == 1:
-            (only,) = arms.values()
-            return lambda value: value is None or only(value)
-        text, number = arms[str], arms[float]
-        return lambda value: value is None or (text if isinstance(value, str) else number)(value)
-    low, high = limit.shortest or 0, math.inf if limit.longest is None else limit.longest
-    if origin is tuple:
-        entry = _check(get_args(hint)[0])
-        return lambda value: low <= len(value) <= high and all(map(entry, value))
-    if origin is not None:
-        key, item = map(_check, get_args(hint))
-        return lambda value: low <= len(value) <= high and all(map(key, value)) and all(map(item, value.values()))
-    if hint is str:
-        allowed = limit.one_of
-        return lambda value: low <= len(value) <= high and (allowed is None or value in allowed)
-    if hint in (int, float):
-        least, above = (-math.inf if bound is None else bound for bound in (limit.least, limit.above))
-        most = math.inf if limit.most is None else limit.most
-        return lambda value: least <= value <= most and value > above
-    if hint is datetime:
-        return lambda value: EARLIEST <= value < LATEST
-    return lambda value: True
+def _check_range(number: float, limit: Limit) -> None:
+    least, most, above = _range(limit)
+    if not (least <= number <= most and number > above):
+        low = limit.least if limit.above is None else f"above {limit.above}"
+        raise RecordError(limit.code, f"{number} is outside the range ({low} to {limit.most})")

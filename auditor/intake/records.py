@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -223,11 +224,39 @@ def _finite(value: Any) -> Any:
 
 
 def names_hold(record: schema.Record) -> bool:
-    """Whether each input has a name of its own and a registered modality."""
+    """What the decoder leaves: inputs have names of their own and registered modalities, keys are within their limits."""
     inputs = record.inputs
     if len(inputs) > 1 and len({entry.name for entry in inputs}) < len(inputs):
         return False
-    return modalities().issuperset([entry.modality for entry in inputs])
+    return modalities().issuperset([entry.modality for entry in inputs]) and keys_hold(record)
+
+
+def keys_hold(record: schema.Record) -> bool:
+    """Whether every key of the record's mappings is within the limits of a `Name`."""
+    mappings: list[Mapping[str, Any] | None] = [entry.descriptors for entry in record.inputs]
+    if record.groups:
+        mappings.append(record.groups)
+    if record.output is not None and record.output.text is not None:
+        mappings.append(record.output.text.descriptors)
+    if record.energy is not None:
+        mappings.append(record.energy.by)
+    return all([_are_names(keys) for keys in mappings if keys])
+
+
+_names: set[str] = set()
+"""Keys that were found to be names; each is checked once a process."""
+_MOST_NAMES = 1 << 16
+
+
+def _are_names(keys: Mapping[str, Any]) -> bool:
+    if _names.issuperset(keys):
+        return True
+    if not gate.fits(core.Name, keys):
+        return False
+    if len(_names) > _MOST_NAMES:
+        _names.clear()
+    _names.update(keys)
+    return True
 
 
 def settled(record: schema.Record) -> schema.Record:

@@ -61,7 +61,8 @@ def converted(hint: Any) -> Any:
     if origin is tuple:
         return tuple[converted(inner[0]), ...]  # type: ignore[misc]
     if origin is not None and issubclass(origin, Mapping):
-        return dict[converted(inner[0]), converted(inner[1])]  # type: ignore[misc]
+        key = str if inner[0] is core.Name else converted(inner[0])  # see `names_hold`
+        return dict[key, converted(inner[1])]  # type: ignore[misc]
     return Annotated[datetime, Meta(tz=True)] if hint is datetime else hint
 
 

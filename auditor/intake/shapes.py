@@ -12,14 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache
-from itertools import chain
-from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-from msgspec.structs import FieldInfo, astuple, fields
+from msgspec.structs import FieldInfo, fields
 
 from auditor.core.record import EARLIEST, LATEST, Scalar
 from auditor.intake import columns, schema
@@ -62,40 +59,7 @@ class Shape:
 
     def table(self, rows: Sequence[Any]) -> pa.Table:
         """What `columns.pack` makes of the same records, in the order of the rows."""
-        found: dict[str, pa.Array] = {}
-        keep = columns.keeper(found)
-        given = _fields(rows)
-        model = _fields(given.pop("model"))
-        columns.always(
-            found,
-            ids=given.pop("id"),
-            times=given.pop("time"),
-            models=model.pop("name"),
-            versions=model.pop("version", [""] * len(rows)),
-            sampling=given.pop("sampling", [1.0] * len(rows)),
-        )
-        columns.leaves(keep, "model", model)
-        for name, entries in zip(self._inputs, zip(*given.pop("inputs"), strict=True), strict=True):
-            entry = _fields(entries)
-            del entry["name"]
-            entry.setdefault("missing", [False] * len(rows))
-            self._part(keep, f"inputs.{name}", entry)
-        if "output" in given:
-            output = _fields(given.pop("output"))
-            if "text" in output:
-                self._part(keep, "output.text", _fields(output.pop("text")))
-            self._part(keep, "output", output)
-        if "groups" in given:
-            _scalars(keep, "groups", given.pop("groups"))
-        if "energy" in given:
-            columns.energy(keep, given.pop("energy"))
-        self._part(keep, "", given)
-        return pa.table(found)
-
-    def _part(self, keep: columns.Keep, path: str, given: dict[str, Sequence[Any]]) -> None:
-        if "descriptors" in given:
-            _scalars(keep, f"{path}.descriptors", given.pop("descriptors"))
-        columns.leaves(keep, path, given)
+        return columns.tabulate(rows)
 
 
 class Shapes:
@@ -279,28 +243,3 @@ def _struct(name: str, made: Sequence[Any], rename: Mapping[str, str] | None = N
         kw_only=True,
         gc=False,
     )
-
-
-def _fields(entries: Sequence[Any]) -> dict[str, Sequence[Any]]:
-    """The values of rows of one type, by field."""
-    names = type(entries[0]).__struct_fields__
-    return dict(zip(names, zip(*map(astuple, entries), strict=True), strict=True))
-
-
-def _scalars(keep: columns.Keep, path: str, entries: Sequence[Any]) -> None:
-    """A column for each key of mappings of one type: figures all at once."""
-    first = type(entries[0])
-    places, names = first.__struct_fields__, first.__struct_encode_fields__
-    kinds = [field.type for field in fields(first)]
-    figures = [index for index, kind in enumerate(kinds) if kind == schema.Finite]
-    if len(figures) < 2:  # nothing is gained, and `attrgetter` gives no tuple
-        figures = []
-    if figures:
-        rows = map(astuple if len(figures) == len(kinds) else attrgetter(*(places[i] for i in figures)), entries)
-        size = len(entries) * len(figures)
-        matrix = np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(-1, len(figures)).T.copy()
-        for index, values in zip(figures, matrix, strict=True):
-            keep(f"{path}.{names[index]}", pa.array(values), None)
-    for index in sorted(set(range(len(kinds))).difference(figures)):
-        read_it = attrgetter(places[index])
-        keep(f"{path}.{names[index]}", [read_it(entry) for entry in entries], None)

@@ -84,7 +84,7 @@ def parse_tally(data: Any) -> CaptureTally:
 
 def read(kind: type[T], data: Any) -> T:
     """An object of `kind` from decoded JSON; RecordError with the place of the first fault."""
-    return cast(T, _reader(kind)(data))
+    return cast(T, _reader(cast(Any, kind))(data))
 
 
 def fits(hint: Any, values: Iterable[Any]) -> bool:
@@ -226,9 +226,9 @@ def _list_reader(item: Any, limit: Limit) -> Reader:
         if not isinstance(value, (list, tuple)):
             raise RecordError("bad_type", "expected a list")
         _within(len(value), limit, "entries")
-        if numbers is not None and set(map(type, value)) == {float} and all(map(math.isfinite, value)):
-            if least <= min(value) and max(value) <= most:
-                return tuple(value)
+        plain = numbers is not None and set(map(type, value)) == {float} and all(map(math.isfinite, value))
+        if plain and least <= min(value) and max(value) <= most:
+            return tuple(value)
         found = []
         for index, item in enumerate(value):
             if item is None:

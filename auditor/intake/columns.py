@@ -112,7 +112,7 @@ def _mapping_adder(member: Adder) -> Adder:
             return
         if isinstance(first, msgspec.Struct):  # of a shape: all have the same keys
             keys: Iterable[str] = first.__struct_encode_fields__
-            rows = map(astuple, entries)
+            rows: Iterable[Iterable[Any]] = map(astuple, entries)
         else:
             blank: Mapping[str, Any] = {}
             mappings = [entry or blank for entry in entries]

@@ -240,7 +240,7 @@ def keys_hold(record: schema.Record) -> bool:
         mappings.append(record.output.text.descriptors)
     if record.energy is not None:
         mappings.append(record.energy.by)
-    return all([_are_names(keys) for keys in mappings if keys])
+    return all(map(_are_names, mappings))
 
 
 _names: set[str] = set()
@@ -248,8 +248,8 @@ _names: set[str] = set()
 _MOST_NAMES = 1 << 16
 
 
-def _are_names(keys: Mapping[str, Any]) -> bool:
-    if _names.issuperset(keys):
+def _are_names(keys: Mapping[str, Any] | None) -> bool:
+    if not keys or _names.issuperset(keys):
         return True
     if not gate.fits(core.Name, keys):
         return False

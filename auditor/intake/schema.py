@@ -61,7 +61,7 @@ def converted(hint: Any) -> Any:
     if origin is tuple:
         return tuple[converted(inner[0]), ...]  # type: ignore[misc]
     if origin is not None and issubclass(origin, Mapping):
-        key = str if inner[0] is core.Name else converted(inner[0])  # see `names_hold`
+        key: Any = str if inner[0] is core.Name else converted(inner[0])  # `records.keys_hold` checks names
         return dict[key, converted(inner[1])]  # type: ignore[misc]
     return Annotated[datetime, Meta(tz=True)] if hint is datetime else hint
 

@@ -71,11 +71,6 @@ class Spread:
         return found
 
     @property
-    def design_effect(self) -> float:
-        """Variance of a window's first mean as a multiple of what its rows explain; at least 1."""
-        return 1.0 + float(self.between[0] / max(float(self.within[0] * self.inverse), 1e-300))
-
-    @property
     def degrees(self) -> float:
         """Degrees of freedom of `t`."""
         return self.freedom if self.lag <= 1.0 else max(self.freedom / self.lag - 1.0, 1.0)

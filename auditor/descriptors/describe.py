@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -80,13 +80,6 @@ def infer_modality(value: Any) -> str | None:
             flat = value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
             return "image" if flat and value.dtype.str == "|u1" else None
     return None
-
-
-def describe_inputs(
-    payloads: Iterable[Payload], descriptors: Mapping[str, Descriptor], *, salt: bytes | None = None
-) -> tuple[Input, ...]:
-    """`describe_input` for each payload, in order."""
-    return tuple(describe_input(payload, descriptors, salt=salt) for payload in payloads)
 
 
 def describe_input(

@@ -160,11 +160,6 @@ def modalities(*, anew: bool = False) -> frozenset[str]:
     return _modalities
 
 
-def to_core(record: schema.Record) -> core.Record:
-    """The same record as the core's frozen type."""
-    return gate.parse_record(msgspec.to_builtins(record, builtin_types=(datetime,)))
-
-
 def content_digest(record: schema.Record, buffer: bytearray | None = None) -> str:
     """128 bits of SHA-256 of the record in one canonical spelling, 32 hex digits: equal content, equal digest.
 

@@ -84,12 +84,6 @@ class MlflowSink:
                 permanent=getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE",
             ) from error
 
-    def run_of(self, model: str, span: Span) -> str | None:
-        """The id of the run that holds a window; None when it was never delivered."""
-        client = self._open()
-        experiment = client.get_experiment_by_name(model)
-        return None if experiment is None else self._find(client, experiment.experiment_id, span)
-
     def _open(self) -> Any:
         if self._client is None:
             for name, value in _SETTINGS.items():

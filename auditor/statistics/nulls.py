@@ -35,13 +35,6 @@ def ks_p(distance: float, n: float, m: float) -> float:
     return float(kolmogorov(math.sqrt(n * m / (n + m)) * distance))
 
 
-def psi_p(psi: float, n: int, m: int, bins: int) -> float:
-    """P-value of a population stability index over `bins` bins: PSI / (1/n + 1/m) is about chi-square with bins - 1
-    degrees of freedom (Yurdakul and Naranjo 2020).
-    """
-    return float(chdtrc(bins - 1, psi / (1 / n + 1 / m))) if bins > 1 else 1.0
-
-
 def chi_square_p(a: Ints, b: Ints, effective: tuple[float, float] = (1.0, 1.0)) -> float:
     """P-value of Pearson's test that two rows of counts, shapes (k,), come from the same distribution.
 

@@ -21,7 +21,7 @@ from common import keep, real_data
 
 from auditor.demo import reader as demo
 from auditor.demo.sources import recordings
-from auditor.statistics.evalues import LowerMean, bernstein_lower
+from auditor.statistics.evalues import FRACTIONS, bernstein_lower
 from auditor.statistics.folds import agreement, fit_heads
 from auditor.statistics.nulls import ks_p
 from auditor.statistics.scores import concordance
@@ -147,7 +147,13 @@ def streams(pool: object, photo: np.ndarray, clip: np.ndarray) -> dict[str, obje
         baseline = stream(2000, 0.0)
         return bernstein_lower(2000, float(baseline.mean()), float(baseline.var(ddof=1)))
 
-    clean = np.array([[LowerMean(limit()).update(stream(3000, 0.0)).max() for _ in range(300)] for _ in range(LOTS)])
+    def wealth_over(values: np.ndarray) -> np.ndarray:
+        """Wealth after each pair, bet on a mean below the baseline's lower limit."""
+        below = limit()
+        path = np.cumsum(np.log1p(np.array(FRACTIONS) / (1 - below) * (below - values[:, None])), axis=0)
+        return np.asarray(np.exp(np.minimum(path, 700.0)).mean(axis=1))
+
+    clean = np.array([[wealth_over(stream(3000, 0.0)).max() for _ in range(300)] for _ in range(LOTS)])
     found: dict[str, object] = {}
     for level in (LEVEL, 0.01):
         false = (clean >= 1 / level).sum(axis=1)
@@ -159,7 +165,7 @@ def streams(pool: object, photo: np.ndarray, clip: np.ndarray) -> dict[str, obje
         for share in (0.1, 0.2, 0.5, 1.0):
             delays = []
             for _ in range(100):
-                wealth = LowerMean(limit()).update(stream(3000, share))
+                wealth = wealth_over(stream(3000, share))
                 delays.append(int((wealth >= 1 / level).argmax()) + 1 if wealth.max() >= 1 / level else 3001)
             hit = float(np.mean(np.array(delays) <= 3000))
             print(f"  {share:.0%} re-paired: found {hit:.2f}, median delay {np.median(delays):.0f} pairs")

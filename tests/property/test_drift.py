@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from auditor.statistics import distances
-from auditor.statistics.multiple_testing import benjamini_hochberg, bonferroni
+from auditor.statistics.multiple_testing import benjamini_hochberg
 from auditor.statistics.nulls import chi_square_p, fisher_exact, ks_p
 
 SIZE = 12
@@ -72,8 +72,8 @@ def test_the_sides_of_fishers_test_fit_together(data: st.DataObject, n1: int, n2
 
 @QUICK
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_adjusting_keeps_the_order_and_bonferroni_is_stricter(p: list[float]) -> None:
-    adjusted, strict = benjamini_hochberg(p), bonferroni(p)
+def test_adjusting_keeps_the_order_and_is_milder_than_bonferroni(p: list[float]) -> None:
+    adjusted, strict = benjamini_hochberg(p), np.minimum(np.array(p) * len(p), 1.0)
     assert (adjusted >= np.array(p) - 1e-12).all()
     assert (adjusted <= strict + 1e-12).all()
     order = np.argsort(p, kind="stable")

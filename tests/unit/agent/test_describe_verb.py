@@ -18,7 +18,6 @@ from auditor.descriptors.describe import (
     Payload,
     commitment,
     describe_input,
-    describe_inputs,
     describe_text,
     infer_modality,
 )
@@ -143,6 +142,6 @@ def test_any_payload_becomes_an_input_that_the_gate_accepts(
     from auditor.agent.building import Describers
 
     payload = Payload(name="x", value=value, modality=modality, scores=scores, embedding=vector)
-    inputs = describe_inputs([payload], Describers(), salt=b"s")
+    inputs = (describe_input(payload, Describers(), salt=b"s"),)
     record = Record(id="1", time=from_us(1), model=ModelRef(name="m"), inputs=inputs)
     assert parse_record(record.as_json()).inputs[0].name == "x"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from eprocesses import ConformalMixture, LowerMean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from auditor.core.rows import Floats, Rows
 from auditor.core.state import empty_state
 from auditor.core.window import DAY, Span, to_us
 from auditor.drift.sequential import PLUGIN
-from auditor.statistics.evalues import ConformalMixture, LowerMean, conformal_ranks, jumper_gains, share_gain
+from auditor.statistics.evalues import conformal_ranks, jumper_gains, share_gain
 from auditor.statistics.framing import fit_frame
 from auditor.testing import make_rows, make_state, make_window
 from auditor.testing.factories import START

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eprocesses import ConformalMixture, LowerMean
 
-from auditor.statistics.evalues import ConformalMixture, LowerMean, bernstein_lower
+from auditor.statistics.evalues import bernstein_lower
 
 
 def test_the_lower_mean_process_keeps_its_level_over_3000_looks() -> None:

@@ -23,7 +23,8 @@ A descriptor turns one payload into a few figures: that is all that leaves the m
 plugins (`python docs/generate.py`).
 
 - The set of columns and the way each figure is computed are the describer's *version*, kept with every record
-  (`image/1`); figures of different versions are never compared.
+  (`image/2`); figures of different versions are never compared. A library that changes figures stands in the version where it
+  is installed (`text/2+lingua`), so that hosts with and without it are not mixed unnoticed.
 - A figure that cannot be computed for a payload is `null`, never 0: a grey image has no saturation, silence has no pitch.
   No figure is ever NaN or infinite. Figures carry 7 significant digits, tabular features all of theirs.
 - What cannot be described at all (a bomb, a truncated file, a wrong type) is counted under a code and described by
@@ -41,7 +42,7 @@ def descriptors_page() -> str:
     for modality in registry.modalities():
         plugin = registry.load("descriptors", modality)
         summary = " ".join((type(plugin).__doc__ or "").split())
-        parts.append(f"\n## {modality}\n\n{plugin.title}; version `{modality}/{plugin.version}`. {summary}\n")
+        parts.append(f"\n## {modality}\n\n{plugin.title}; version `{modality}/{plugin.version.split('+')[0]}`. {summary}\n")
         parts.append(f"\nAlert: {plugin.headline}. Advice: {plugin.advice}\n")
         parts.append("\n| column | kind | unit | meaning |\n|---|---|---|---|\n")
         parts.extend(

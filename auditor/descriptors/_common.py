@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ def figure(value: Any) -> float | None:
         return float(value)
     plain = float(_FORM % value)
     return plain if plain - plain == 0.0 else None  # inf - inf and nan - nan are nan
+
+
+def with_libraries(version: str, *libraries: str) -> str:
+    """`version`, and the libraries among `libraries` that are installed here and change what the figures are.
+
+    Figures made with and without a library are of different describers, and are never compared.
+    """
+    return "+".join([version, *(name for name in libraries if find_spec(name) is not None)])
 
 
 def share(part: float, whole: float) -> float | None:

@@ -1,20 +1,31 @@
-"""Script and language of a text by its letters and commonest words: small, offline, honest about what it cannot tell."""
+"""Script and language of a text: by its letters and commonest words, and by lingua where it is installed."""
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from auditor.descriptors._lexicons import COMMON_ENGLISH, FUNCTION_WORDS, SCRIPT_LANGUAGE, SCRIPTS, TELLING_LETTERS
 
 UNDETERMINED = "und"
 CONTENT = 0.4
 """Vote of a common English word that is no function word: captions and commands have few of those."""
-_ROUNDING = 1e-9
-"""Relative; sums of 20 000 words stay well below it."""
 _STARTS = [first for first, _, _ in SCRIPTS]
-_CYRILLIC = (("uk", "іїєґ"), ("be", "ў"), ("sr", "ђћџљњј"), ("bg", ""))
-_PERSIAN = "پچژگ"
+_VOTED = ("Latin", "Cyrillic", "Arabic", "Devanagari")
+"""Scripts of several languages."""
+EVIDENCE = 2
+"""Words, or one letter, that the winner needs: one word alone is too often one of another language, too."""
+LEADS = ((1.5, 0.5), (1.2, 1.0))
+"""How many times the votes of the runner-up, and how many votes more, the winner has at least."""
+_ROUNDING = 1e-9
+PRIOR, LIBRARY_LEAD = 0.2, 0.05
+"""Weight of a vote beside the library's confidences, which sum to 1; and the lead that its winner needs."""
+LIBRARY_CHARACTERS = 500
+LIBRARY_LANGUAGES = (
+    "en de fr es it pt nl sv da nb fi pl cs sk ro hu tr id vi ru uk bg sr el ar fa he hi ur bn ta te th ja zh ko ka hy"
+)
 
 
 def _weigh() -> dict[str, tuple[tuple[str, float], ...]]:
@@ -30,12 +41,6 @@ def _weigh() -> dict[str, tuple[tuple[str, float], ...]]:
 
 
 _WEIGHTS = _weigh()
-
-ENGLISH_VOTES: dict[str, tuple[float, float]] = {
-    word: (dict(votes).get("en", 0.0), max((weight for language, weight in votes if language != "en"), default=0.0))
-    for word, votes in _WEIGHTS.items()
-}
-"""Votes of a word for English, and the most that it has for any other language."""
 
 
 def script_of(letter: str) -> str | None:
@@ -63,50 +68,60 @@ def main_script(letters: Mapping[str, int]) -> str | None:
     return max(sorted(counts), key=counts.__getitem__)
 
 
-def surely_english(votes: float, others: float) -> bool:
-    """Whether `language_of` says English of a text with so many votes for it, at most so many for another, and no telling
-    letter.
+def language_of(text: str, words: Mapping[str, int], letters: Mapping[str, int], script: str | None) -> str:
+    """ISO 639-1 code of the language of a text, given its lower-case words with their counts; or `und`.
 
-    False when it is close, too: there, rounding decides, and with it the order of the words.
-
-    >>> surely_english(1.5, 0.5), surely_english(1.0, 0.0)
-    (True, False)
+    Where several languages share a script, function words vote, each shared one with the inverse of the number of languages
+    that share it, and telling letters vote once each. The winner needs `EVIDENCE` and a clear lead; else lingua's
+    trigrams decide, the votes beside them, where it is installed. Letters of ASCII tell nothing: they may stand in
+    `letters` as one.
     """
-    return votes > 1.0 + _ROUNDING * votes and votes > (1.2 + _ROUNDING) * others
-
-
-def language_of(words: Iterable[str], letters: Mapping[str, int], script: str | None) -> str:
-    """ISO 639-1 code of the language of lower-case `words`, or `und`.
-
-    Latin script: function words vote, each shared one with the inverse of the number of languages that share it, and
-    telling letters vote once each; the winner needs one full vote and a fifth more than the runner-up. Letters of ASCII
-    tell nothing: they may stand in `letters` as one.
-    """
-    if script == "Cyrillic":
-        return _cyrillic(letters)
-    if script == "Arabic":
-        return "fa" if any(letter in letters for letter in _PERSIAN) else "ar"
-    if script != "Latin":
+    if script not in _VOTED:
         return SCRIPT_LANGUAGE.get(script or "", UNDETERMINED)
     votes: dict[str, float] = {}
-    for word in words:
-        for language, weight in _WEIGHTS.get(word, ()):
-            votes[language] = votes.get(language, 0.0) + weight
-    for letter, language in TELLING_LETTERS.items():
-        if letter in letters:
-            votes[language] = votes.get(language, 0.0) + 1.0
-    if not votes:
+    evidence: dict[str, int] = {}
+    for word in words.keys() & _WEIGHTS.keys():
+        for language, weight in _WEIGHTS[word]:
+            votes[language] = votes.get(language, 0.0) + weight * words[word]
+            evidence[language] = evidence.get(language, 0) + 1
+    for letter in letters.keys() & TELLING_LETTERS.keys():
+        language = TELLING_LETTERS[letter]
+        votes[language] = votes.get(language, 0.0) + 1.0
+        evidence[language] = EVIDENCE
+    best, lead, second = _winner(votes)
+    sure = evidence.get(best, 0) >= EVIDENCE and votes[best] >= 1.0 - _ROUNDING
+    clear = any(lead >= max(least, (times - 1) * second) - _ROUNDING for times, least in LEADS)
+    return best if sure and clear else _library_language(text, votes)
+
+
+def _winner(scores: Mapping[str, float]) -> tuple[str, float, float]:
+    """The language of the highest score, its lead, and the next score."""
+    ranked = sorted(scores.items(), key=lambda score: (-score[1], score[0]))[:2]
+    if not ranked:
+        return UNDETERMINED, 0.0, 0.0
+    second = ranked[1][1] if len(ranked) > 1 else 0.0
+    return ranked[0][0], ranked[0][1] - second, second
+
+
+def _library_language(text: str, votes: Mapping[str, float]) -> str:
+    """By lingua's trigrams, of 30 MB; its longer models are a little better and take 500 MB and seconds to load."""
+    detector = _detector()
+    if detector is None:
         return UNDETERMINED
-    ranked = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))
-    best, second = ranked[0], ranked[1][1] if len(ranked) > 1 else 0.0
-    return best[0] if best[1] >= 1.0 and best[1] >= 1.2 * second else UNDETERMINED
+    scores: dict[str, float] = {}
+    for found in detector.compute_language_confidence_values(text[:LIBRARY_CHARACTERS]):
+        code = found.language.iso_code_639_1.name.lower()
+        code = "no" if code == "nb" else code
+        scores[code] = found.value + PRIOR * votes.get(code, 0.0)
+    best, lead, _ = _winner(scores)
+    return best if lead > LIBRARY_LEAD else UNDETERMINED
 
 
-def _cyrillic(letters: Mapping[str, int]) -> str:
-    for language, telling in _CYRILLIC:
-        if any(letter in letters for letter in telling):
-            return language
-    # Bulgarian alone does without these two letters, and uses the hard sign as a vowel.
-    if "ы" not in letters and "э" not in letters and "ъ" in letters:
-        return "bg"
-    return "ru"
+@functools.cache
+def _detector() -> Any:
+    try:
+        import lingua
+    except ImportError:
+        return None
+    codes = (getattr(lingua.IsoCode639_1, code.upper()) for code in LIBRARY_LANGUAGES.split())
+    return lingua.LanguageDetectorBuilder.from_iso_codes_639_1(*codes).with_low_accuracy_mode().build()

@@ -52,8 +52,22 @@ FUNCTION_WORDS: dict[str, str] = {
     "ya diye şey ki biz siz onlar nasıl neden hem veya ancak şu teşekkür",
     "id": "yang dan di itu dengan untuk tidak ini dari dalam akan pada juga saya ke karena tersebut bisa ada mereka "
     "lebih telah sudah atau sebagai oleh kami kita adalah anda dia seperti kepada hanya banyak terima kasih",
+    "ru": "и в не на что он с как это по но они мы вы из у за то так же от меня мне его её был была было быть для когда "
+    "где если или только уже ещё очень нет да сегодня вчера привет спасибо пожалуйста к я ты",
+    "uk": "і в не на що він з як це по але вони ми ви із у за то так та від мене мені його її був була було бути для коли "
+    "де якщо або тільки вже ще дуже ні сьогодні вчора привіт дякую будь ласка до я ти є",
+    "bg": "и в не на че той с как това по но те ние вие от за то така мен ми го я беше са съм е да се ще когато къде ако "
+    "или само вече още много днес вчера здравей благодаря моля аз ти до",
+    "sr": "и у не на да он са како то по али они ми ви из за тако од мене ми га је био била било бити када где ако или "
+    "само већ још врло данас јуче здраво хвала молим ја ти до се су што",
+    "ar": "في من على إلى أن هذا هذه التي الذي ما لا هو هي كان مع عن ثم أو كل بعد هل أين كيف شكرا مرحبا",
+    "fa": "در از به که این را با است برای آن یک خود تا بر هم شد ما می من چه کجا سلام ممنون",
+    "ur": "میں کے کی ہے اور سے کا کو نے یہ ہیں پر اس کہ تھا ایک بھی کہاں شکریہ آپ",
+    "hi": "है में का की के और को से यह नहीं मैं पर हैं ने एक भी कहाँ मेरा मेरी मेरे गया था थी हो आज कल आप क्या धन्यवाद दो",
+    "mr": "आहे आणि मी नाही ते या हे ची चे चा मध्ये आहेत होते एक कुठे काय माझा माझी धन्यवाद",
+    "ne": "छ र को मा हो छन् लाई यो म भने पनि कहाँ मेरो धन्यवाद",
 }
-"""The commonest words of languages in Latin script."""
+"""The commonest words of languages that share their script with others."""
 
 TELLING_LETTERS: dict[str, str] = {
     "ß": "de",
@@ -79,14 +93,36 @@ TELLING_LETTERS: dict[str, str] = {
     "ă": "ro",
     "ș": "ro",
     "œ": "fr",
+    "ї": "uk",
+    "є": "uk",
+    "ґ": "uk",
+    "і": "uk",
+    "ў": "be",
+    "ђ": "sr",
+    "ћ": "sr",
+    "ј": "sr",
+    "ы": "ru",
+    "э": "ru",
+    "ё": "ru",
+    "پ": "fa",
+    "چ": "fa",
+    "ژ": "fa",
+    "گ": "fa",
+    "ة": "ar",
+    "أ": "ar",
+    "إ": "ar",
+    "ي": "ar",
+    "ك": "ar",
+    "ٹ": "ur",
+    "ڈ": "ur",
+    "ڑ": "ur",
+    "ے": "ur",
 }
 """Letters that, among these languages, one alone uses (or nearly so)."""
 
 SCRIPT_LANGUAGE: dict[str, str] = {
     "Greek": "el",
     "Hebrew": "he",
-    "Arabic": "ar",
-    "Devanagari": "hi",
     "Bengali": "bn",
     "Tamil": "ta",
     "Telugu": "te",
@@ -97,7 +133,7 @@ SCRIPT_LANGUAGE: dict[str, str] = {
     "Kana": "ja",
     "Han": "zh",
 }
-"""The commonest language of a script; Cyrillic and Arabic are told apart by letters."""
+"""The language of a script that one language mostly has to itself."""
 
 SCRIPTS: tuple[tuple[int, int, str], ...] = (
     (0x0041, 0x024F, "Latin"),
@@ -144,21 +180,26 @@ POSITIVE = frozenset(
     "good great excellent amazing wonderful best love loved loves lovely happy glad nice perfect fantastic awesome "
     "beautiful brilliant enjoy enjoyed pleased pleasant delighted delightful superb thank thanks helpful friendly kind "
     "easy fast reliable recommend recommended impressive satisfied win won success successful positive better improved "
-    "fun safe clean fresh cute smiling smile cheerful favorite comfortable generous honest calm proud grateful".split()
+    "fun safe clean fresh cute smiling smile cheerful favorite comfortable generous honest calm proud grateful "
+    "recommends pleasure outstanding".split()
 )
 NEGATIVE = frozenset(
     "bad terrible awful horrible worst hate hated hates sad angry poor disappointing disappointed disappointment wrong "
     "broken useless waste boring ugly slow difficult annoying annoyed rude dirty unsafe fail failed failure fails error "
     "problem problems pain painful worse negative unhappy unreliable complaint complain refund scam fraud dangerous "
-    "hurt sick cry crying lost damage damaged delay delayed never unacceptable nasty cruel afraid fear scared "
-    "worried".split()
+    "hurt sick cry crying lost damage damaged delay delayed unacceptable nasty cruel afraid fear scared "
+    "worried complaints nightmare mess dreadful rotten regret ruined".split()
 )
 TOXIC = frozenset(
-    "idiot idiots idiotic stupid moron morons moronic dumb dumbass imbecile loser losers scum trash garbage pathetic "
-    "worthless disgusting filthy ugly freak shut bitch bitches bastard bastards asshole assholes ass damn fuck fucking "
-    "fucked fucker fuckers shit shitty bullshit crap cunt dick prick slut whore retard retarded kill die hang rape "
-    "vermin subhuman parasite parasites hate".split()
+    "idiot idiots idiotic stupid moron morons moronic dumb dumbass imbecile imbeciles loser losers scum scumbag scumbags "
+    "pathetic worthless wtf stfu bitch bitches bastard bastards asshole assholes arsehole ass damn fuck fucking fucked "
+    "fucker fuckers motherfucker shit shitty bullshit crap cunt cunts prick pricks slut sluts whore whores retard retards "
+    "retarded vermin subhuman subhumans dickhead douchebag jackass".split()
 )
+"""Words that are hardly used but as insults; phrases and disguised spellings are found by patterns."""
+
+NAMES = frozenset(("dick", "dicks"))
+"""Insults that are people's names, too."""
 
 COMMON_ENGLISH = frozenset(
     """

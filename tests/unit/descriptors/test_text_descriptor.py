@@ -1,13 +1,22 @@
-"""Text figures counted by hand; languages; personal data with valid and invalid check digits; texts made to be slow."""
+"""Text figures counted by hand; words, languages, tone and personal data of labelled texts; texts made to be slow."""
 
+import random
 import time
+import tomllib
+import unicodedata
+from pathlib import Path
 
 import pytest
 
 from auditor.core.errors import DescribeError
+from auditor.descriptors import _language
+from auditor.descriptors._common import with_libraries
 from auditor.descriptors._language import FUNCTION_WORDS
 from auditor.descriptors._personal import iban, luhn
 from auditor.descriptors.text import MAX_CHARACTERS, PLUGIN
+
+LABELLED = tomllib.loads((Path(__file__).parents[2] / "data/labelled_texts.toml").read_text(encoding="utf-8"))
+PERSONAL_KINDS = ("email_count", "phone_count", "iban_count", "card_count", "ip_count")
 
 
 def describe(text):
@@ -91,21 +100,133 @@ SENTENCES = {
 }
 
 
+@pytest.fixture
+def without_lingua(monkeypatch):
+    monkeypatch.setattr(_language, "_detector", lambda: None)
+
+
 @pytest.mark.parametrize("language", SENTENCES)
-def test_language(language):
+def test_language(language, without_lingua):
     assert describe(SENTENCES[language])["language"] == language
 
 
-def test_what_does_not_tell_is_undetermined():
-    for text in ("ok", "Xq zzt", "JSON HTTP"):
+def test_what_does_not_tell_is_undetermined(without_lingua):
+    for text in ("ok", "Xq zzt", "JSON HTTP", "bom dia", "vi ses", "доброе утро"):
         assert describe(text)["language"] == "und"
     assert describe("12345")["language"] is None
+
+
+def languages_of_short_texts():
+    """(right, wrong) of the labelled texts; the rest is undetermined."""
+    found = [
+        (language, describe(text)["language"]) for language, texts in LABELLED["language"].items() for text in texts
+    ]
+    assert len(found) == 84
+    right = sum(one == other for one, other in found)
+    return right, len(found) - right - sum(other == "und" for _, other in found)
+
+
+def test_short_texts_without_the_library_are_right_or_undetermined(without_lingua):
+    right, wrong = languages_of_short_texts()
+    assert right >= 40
+    assert wrong <= 3
+
+
+def test_short_texts_with_the_library():
+    pytest.importorskip("lingua", reason="lingua is not installed: pip install 'auditor[language]'")
+    right, wrong = languages_of_short_texts()
+    assert right >= 70
+    assert wrong <= 8
+
+
+def test_the_version_names_the_libraries_that_change_figures():
+    assert with_libraries("3", "json", "no_such_library") == "3+json"
+    assert PLUGIN.version.split("+")[0] == "2"
 
 
 def test_function_words_are_lower_case_words():
     for language, words in FUNCTION_WORDS.items():
         assert words == words.lower(), language
-        assert all(word.isalpha() for word in words.split()), language
+        for word in words.split():
+            assert all(letter.isalpha() or unicodedata.category(letter)[0] == "M" for letter in word), language
+
+
+WORDS = {
+    "मेरा छाता कल स्टेशन पर खो गया था और मुझे वह नहीं मिला": 13,
+    "குடை நேற்று தொலைந்து விட்டது": 4,
+    "the naïve café": 3,
+    "Die Straße führt über die Brücke": 6,
+    "می‌دود و می‌رود": 3,
+    "co­operate with them": 3,
+    "col·lecció d’art": 2,
+    "صه״ל": 1,
+    "狗在街上": 4,
+    "カメラ テスト": 2,
+    "❤️ love ❤️‍🔥": 1,
+    "snake_case_name": 3,
+    "don't O’Neill's rock'n'roll": 3,
+}
+
+
+@pytest.mark.parametrize("text", WORDS)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_words_follow_letters_and_their_marks_in_any_normal_form(text, form):
+    figures = describe(unicodedata.normalize(form, text))
+    assert figures["words"] == WORDS[text]
+    assert figures["word_length"] == describe(text)["word_length"]
+
+
+def test_marks_are_no_punctuation():
+    assert describe("कुत्ता सड़क पर दौड़ता है")["punctuation_share"] == 0
+
+
+def test_ascii_words_are_those_of_any_text():
+    """Texts of ASCII letters take a shorter way to the same words."""
+    chance = random.Random(0)
+    pieces = ["don't", "don’t", "''a'b'", "x", " ", ".", "—", "’", "'", "3", "_", "B2B", "\n", "-", "…", "O'Neill’s"]
+    for _ in range(2000):
+        text = "".join(chance.choice(pieces) for _ in range(chance.randrange(1, 12)))
+        short, long = describe(text), describe(text + " 中")
+        assert long["words"] == short["words"] + 1, text
+
+
+def test_the_language_does_not_depend_on_the_order_of_the_words(without_lingua):
+    chance = random.Random(1)
+    shared = sorted(word for words in FUNCTION_WORDS.values() for word in words.split() if word.isascii())
+    for _ in range(500):
+        words = [chance.choice(shared) for _ in range(chance.randrange(1, 9))]
+        found = describe(" ".join(words))["language"]
+        chance.shuffle(words)
+        assert describe(" ".join(words))["language"] == found, words
+
+
+def test_tone_of_labelled_texts():
+    found = [(label, (describe(text)["toxic_share"] or 0) > 0, text) for label, text in LABELLED["toxic"]["texts"]]
+    assert [text for label, toxic, text in found if toxic and not label] == []
+    assert sum(toxic for label, toxic, _ in found if label) >= 0.95 * sum(label for label, _, _ in found)
+    signs = [(label, describe(text)["sentiment"], text) for label, text in LABELLED["sentiment"]["texts"]]
+    assert [text for _, mood, text in signs if mood is None] == []
+    assert [text for label, mood, text in signs if (mood > 0) - (mood < 0) != label] == []
+
+
+def test_tone_of_short_texts_that_are_not_english_is_absent(without_lingua):
+    for text in ("tschüss", "hyvää yötä", "привет", "zażółć gęślą"):
+        assert describe(text)["toxic_share"] is None
+
+
+@pytest.mark.parametrize("kind", ["email", "phone", "iban", "card", "ip"])
+def test_personal_data_of_labelled_texts(kind):
+    rows = LABELLED["personal"][kind]
+    assert [text for count, text in rows if describe(text)[f"{kind}_count"] != count] == []
+    for _, text in rows:  # the same inside a text, where it is found once
+        inside = describe(f"Please note: {text}\nThank you.")[f"{kind}_count"]
+        assert inside == describe(text)[f"{kind}_count"], text
+
+
+def test_random_numbers_are_seldom_cards():
+    chance = random.Random(2)
+    found = sum(describe(f"no. {chance.randrange(10**15, 10**16)}")["card_count"] for _ in range(4000))
+    assert found / 4000 < 0.035  # 27 % of the leading digits are issued, one in ten passes the check digit
 
 
 def test_script_is_that_of_most_letters():
@@ -129,6 +250,8 @@ PERSONAL = {
     "card 4111 1111 1111 1111, also 5500-0000-0000-0004": {"card_count": 2},
     "card 4111 1111 1111 1112": {"card_count": 0},
     "from 192.168.0.1 and 2001:db8::ff00:42:8329": {"ip_count": 2},
+    "face::dead and std::beef": {"ip_count": 0},
+    "id 123e4567-e89b-12d3-a456-426614174000": {},
     "version 1.2.3.4.5 at 300.1.1.1 at 12:30:45": {"ip_count": 0},
     "on 2024-01-02 and 02.01.2024 and 12/31/2024": {"phone_count": 0},
     "order 123456789012 of 10.000 units, pi 3.14159265358979": {"phone_count": 0, "card_count": 0},
@@ -138,10 +261,9 @@ PERSONAL = {
 
 @pytest.mark.parametrize("text", PERSONAL)
 def test_personal_data(text):
-    kinds = ("email_count", "phone_count", "iban_count", "card_count", "ip_count")
-    expected = {**dict.fromkeys(kinds, 0), **PERSONAL[text]}
+    expected = {**dict.fromkeys(PERSONAL_KINDS, 0), **PERSONAL[text]}
     figures = describe(text)
-    assert {kind: figures[kind] for kind in kinds} == expected
+    assert {kind: figures[kind] for kind in PERSONAL_KINDS} == expected
 
 
 def test_check_digits():
@@ -177,6 +299,12 @@ NASTY = [
     "\u0301",
     "12:",
     "😀",
+    "DE89 ",
+    "+49 1",
+    "f*",
+    "idiot ",
+    "ü@ü.",
+    "क्",
 ]
 
 

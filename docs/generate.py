@@ -42,7 +42,9 @@ def descriptors_page() -> str:
     for modality in registry.modalities():
         plugin = registry.load("descriptors", modality)
         summary = " ".join((type(plugin).__doc__ or "").split())
-        parts.append(f"\n## {modality}\n\n{plugin.title}; version `{modality}/{plugin.version.split('+')[0]}`. {summary}\n")
+        parts.append(
+            f"\n## {modality}\n\n{plugin.title}; version `{modality}/{plugin.version.split('+')[0]}`. {summary}\n"
+        )
         parts.append(f"\nAlert: {plugin.headline}. Advice: {plugin.advice}\n")
         parts.append("\n| column | kind | unit | meaning |\n|---|---|---|---|\n")
         parts.extend(

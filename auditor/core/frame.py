@@ -53,9 +53,14 @@ class ColumnSpec:
 
     @property
     def detail(self) -> bool:
-        """Whether it is one of many parts of a vector (a class, a component): tested with its view, never by itself."""
+        """Whether it is one of many parts of a vector (a class, a component)."""
         parts = (".scores.", ".embedding.")
         return self.kind == "numeric" and ".descriptors." not in self.name and any(part in self.name for part in parts)
+
+    @property
+    def component(self) -> bool:
+        """Whether it is a component of an embedding, or what those leave out: all that is known of what a payload means."""
+        return self.detail and ".embedding." in self.name
 
     @property
     def short(self) -> str:

@@ -45,11 +45,17 @@ class Column:
 
 
 def compared(
-    kind: str, current: WindowState, baseline: WindowState, frame: Frame, *, details: bool = False
+    kind: str,
+    current: WindowState,
+    baseline: WindowState,
+    frame: Frame,
+    *,
+    components: bool = False,
+    details: bool = False,
 ) -> Iterator[Column]:
     """Columns of a kind (`numeric`, `categorical`, `vector`) that describe inputs or answers, by name.
 
-    `details` brings the parts of vectors (classes, components) as well, which only make sense together.
+    `components` brings those of embeddings as well, `details` the classes of heads too, which only make sense together.
     """
     now, then = _sizes(kind, current), _sizes(kind, baseline)
     for name in sorted({*now, *then}):
@@ -58,7 +64,7 @@ def compared(
         spec = frame.columns.get(name)
         if spec is None or spec.kind != kind:  # not in the frame, or there as the other kind
             spec = column_spec(name, kind, {**baseline.modality, **current.modality})
-        if spec.view in NOT_DRIFT or (spec.detail and not details):
+        if spec.view in NOT_DRIFT or (spec.detail and not details and not (components and spec.component)):
             continue
         n, n_baseline = now.get(name, 0), then.get(name, 0)
         reason = frame.untested.get(name) or _reason(spec, n, n_baseline, current, frame)

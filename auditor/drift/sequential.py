@@ -153,7 +153,7 @@ class Sequential:
 
 
 def _monitored(current: WindowState, baseline: WindowState, frame: Frame) -> Iterator[Column]:
-    yield from compared("numeric", current, baseline, frame)
+    yield from compared("numeric", current, baseline, frame, components=True)
     yield from compared("categorical", current, baseline, frame)
     yield from pairs(current, baseline, frame)
 

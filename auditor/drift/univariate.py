@@ -148,7 +148,7 @@ class Univariate:
         """Readings by column, then metric."""
         if baseline is None:
             return
-        for column in compared("numeric", current, baseline, frame):
+        for column in compared("numeric", current, baseline, frame, components=True):
             grid = frame.grids.get(column.spec.name)
             if column.reason or grid is None:
                 yield from _without(column, NUMERIC)

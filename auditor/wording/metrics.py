@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -17,6 +18,7 @@ _SUFFIXES = {
     "_p99": " (99th percentile)",
 }
 """Of columns without a title of their own."""
+_COMPONENT = re.compile(r"(output\.text\.)?embedding\.(?:c(\d+)|residual)")
 
 
 def metric_name(metric: str) -> str:
@@ -38,6 +40,8 @@ def column(name: str, modality: str = "") -> str:
     ('signal-to-noise ratio (dB)', 'brightness (99th percentile)', 'entropy of the answer')
     >>> column("head.entropy", "audio"), column("head.scores.6")
     ("entropy of the model's audio head", "score 6 of the model's head")
+    >>> column("embedding.c04"), column("embedding.residual")
+    ('component 5 of the embedding', 'part of the embedding outside its components')
     """
     if title := _titles(modality).get(name):
         return title
@@ -45,6 +49,9 @@ def column(name: str, modality: str = "") -> str:
         kind = f"{modality.replace('_', ' ')} head".lstrip()
         inner = name.removeprefix(HEAD).replace("scores.", "score ").replace("_", " ")
         return f"{inner} of the model's {kind}"
+    if match := _COMPONENT.fullmatch(name):
+        of = "the answer's embedding" if match[1] else "the embedding"
+        return f"component {int(match[2]) + 1} of {of}" if match[2] else f"part of {of} outside its components"
     for suffix, said in _SUFFIXES.items():
         if name.endswith(suffix):
             return name.removesuffix(suffix).replace("_", " ") + said

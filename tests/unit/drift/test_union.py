@@ -126,9 +126,10 @@ def test_a_column_that_never_varies_takes_no_share(clean: Window) -> None:
     assert (found.value, found.status) == (1.0, Status.OK)
 
 
-def test_parts_of_vectors_are_no_series_of_their_own(clean: Window) -> None:
+def test_components_of_embeddings_are_series_and_classes_of_heads_are_none(clean: Window) -> None:
     columns = {r.attributes["column"] for r in univariate.PLUGIN.measure(*clean)}
-    assert not {name for name in columns if "scores." in name or "embedding." in name}
+    assert not {name for name in columns if "scores." in name}
+    assert "embedding.c00" in columns
     assert "inputs.photo.embedding.c00" in clean[0].numeric
     assert "inputs.photo.scores.9" in clean[0].numeric
 

@@ -33,6 +33,7 @@ from auditor.core.state import (
     VectorState,
     WindowState,
 )
+from auditor.core.values import spelled_like
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
 from auditor.statistics.framing import fit_frame
@@ -191,6 +192,9 @@ class _Batch:
             return None
         if len(inside) < rows.n:
             rows, place = rows.take(inside), place[inside]
+        if "output.label" in rows.categorical and _given(rows.truth).any():
+            truth = spelled_like(rows.truth.tolist(), set(rows.categorical["output.label"].tolist()))
+            rows = replace(rows, truth=np.array(truth, object))
         versions = rows.version.tolist()
         words = sorted(set(versions))
         group = place * len(words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -154,3 +154,19 @@ def class_name(value: Any, missing: Collection[str] = MISSING) -> str | None:
     """
     found = text(value, missing)
     return found.partition(".")[0] if found is not None and _WHOLE.fullmatch(found) else found
+
+
+def spelled_like(labels: Sequence[str | None], answers: Collection[str | None]) -> list[str | None]:
+    """Labels in the spelling of the answers that they are about: `1` and `true` are one class where a model knows two.
+
+    >>> spelled_like(["1", "0", None], {"true", "false"}), spelled_like(["true"], {"0", "1"}), spelled_like(["1"], {"a"})
+    (['true', 'false', None], ['1'], ['1'])
+    """
+    known = {answer for answer in answers if answer is not None}
+    for own, spelling in ((_WORDS, {"1": "true", "0": "false"}), (_DIGITS, {"true": "1", "false": "0"})):
+        if known and known <= own:
+            return [spelling.get(label, label) if label is not None else None for label in labels]
+    return list(labels)
+
+
+_WORDS, _DIGITS = {"true", "false"}, {"1", "0"}

@@ -179,7 +179,8 @@ def _readings(
     )
     if kind == "vector":
         return
-    unseen = _unseen_words(now, then) if kind == "categorical" else _unseen_numbers(name, current, baseline)
+    unseen: _Unseen | str = frame.untested.get(name, "")
+    unseen = unseen or (_unseen_words(now, then) if kind == "categorical" else _unseen_numbers(name, current, baseline))
     if isinstance(unseen, str):
         yield _no_reading(UNSEEN, unseen, now, attributes)
     else:

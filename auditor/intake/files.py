@@ -114,7 +114,14 @@ def ingest_labels(
     """Labels from a file with `id`, `label` (or `value`) and, if it likes, `time`; `now` stands where there is none."""
     report = FileReport()
     tables.checked(file)
-    tables.columns(file)
+    present = tables.columns(file)
+    if present is not None and ("id" not in present or not present & {"label", "value"}):
+        raise ConfigurationError(
+            "unknown_column",
+            "a file of labels has the columns id and label (or value)",
+            where=str(file),
+            fix=f"name them so; its columns are: {', '.join(sorted(present))[:200]}",
+        )
     with _Beside(file, report, without_sensitive) as beside:
         chunk: list[tuple[str, bytes]] = []
         for index, row in enumerate(_plain_rows(file), 1):

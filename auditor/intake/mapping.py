@@ -337,11 +337,20 @@ class RowMapping:
             path = beside(self._folder, str(given), key)
             if opens:
                 return path
-            if path.stat().st_size > MAX_TEXT:
+            try:
+                with path.open("rb") as stream:
+                    found = stream.read(MAX_TEXT + 1)
+            except FileNotFoundError:
+                return path  # described as missing bytes
+            except OSError as error:
+                raise RecordError(
+                    "bad_path", f"{str(given)[:80]!r} does not read: {error.strerror}", where=key, fix="check the file"
+                ) from error
+            if len(found) > MAX_TEXT:
                 raise RecordError(
                     "file_too_large", f"the file has more than {MAX_TEXT} bytes", where=key, fix="shorten the file"
                 )
-            return path.read_bytes()
+            return found
 
         return file
 

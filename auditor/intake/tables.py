@@ -84,7 +84,7 @@ def columns(file: Path) -> set[str] | None:
         return None
     if kind == "csv":
         with _csv(file) as stream:
-            names = next(csv.reader(stream), [])
+            names = next(csv.reader(stream, strict=True), [])
     else:
         names = _parquet(file).schema_arrow.names
     (name, count), *_ = Counter(names).most_common(1) or [("", 0)]
@@ -117,7 +117,7 @@ def lines(file: Path) -> Iterator[bytes]:
 def csv_rows(file: Path) -> Iterator[Mapping[str, Any]]:
     """Rows of a CSV file as texts; cells beyond the header stand under None."""
     with _csv(file) as stream:
-        yield from csv.DictReader(stream)
+        yield from csv.DictReader(stream, strict=True)
 
 
 def parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:

@@ -103,7 +103,8 @@ def audit(built: Pipeline, number: int, **options: Any) -> Any:
 
 
 def wealth(found: Any) -> dict[str, Any]:
-    return {m.series: m.value for m in found.measurements if m.metric == "drift.e_value"}
+    said = [m for m in found.measurements if m.metric == "drift.e_value" and m.value is not None]
+    return {m.series: m.value for m in said}
 
 
 def bet(built: Pipeline) -> Any:

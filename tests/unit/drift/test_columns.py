@@ -127,7 +127,7 @@ def test_a_column_of_ids_has_no_unseen_values() -> None:
     week, day = _form(2100, 1), _form(300, 2)
     found = _read(_form(300, 2, kind=day.ids), _form(2100, 1, kind=week.ids))
     reading = found["input.unseen_rate", "kind"]
-    assert (reading.status, reading.reason) == (Status.NOT_APPLICABLE, "open_vocabulary")
+    assert (reading.status, reading.reason) == (Status.NOT_APPLICABLE, "identifier")
 
 
 def test_many_categories_are_told_apart_by_those_that_both_states_keep() -> None:
@@ -223,3 +223,15 @@ def test_clean_windows_are_quiet() -> None:
     assert len(values) > 400
     assert (values <= 0.05).mean() <= 0.05
     assert values.min() > ALARM
+
+
+@pytest.mark.parametrize("step", [1.0, -0.5, 1e6])
+def test_a_counter_has_no_range_to_leave(step: float) -> None:
+    """A row number or a time of day is new in every window; it is recognised, and not judged."""
+    week, day = _form(700, 1), _form(100, 2)
+    place = np.argsort(np.argsort(week.time_us, kind="stable"), kind="stable")
+    week = _form(700, 1, pay=place * step)
+    found = _read(_form(100, 2, pay=(700.0 + np.arange(100)) * step), week)["input.unseen_rate", "pay"]
+    assert (found.status, found.reason) == (Status.NOT_APPLICABLE, "counter")
+    moved = _read(replace(day, numeric={PAY: day.numeric[PAY] + 50}), _form(700, 1))["input.unseen_rate", "pay"]
+    assert moved.value == 1.0

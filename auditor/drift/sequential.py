@@ -12,9 +12,7 @@ chance at most once in c windows on average.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,28 +23,14 @@ from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.monitor import Bets, MonitorState
-from auditor.core.rows import Floats, Ints
-from auditor.core.spread import Spread
+from auditor.core.rows import Floats
 from auditor.core.state import WindowState
 from auditor.core.window import Span
+from auditor.drift.bets import RankedRows, bet_mean, bet_rows, bet_window, first_bets
 from auditor.drift.compared import MIN_SAMPLES, Column, change_facts, compared, pairs
-from auditor.statistics.evalues import (
-    FRACTIONS,
-    SLOPES,
-    bernstein_lower,
-    conformal_ranks,
-    jumper_gains,
-    lower_mean_gains,
-    share_gain,
-    t_log_e,
-)
-from auditor.statistics.groups import COARSE, FINE, Groups, column_groups
-from auditor.statistics.spread import MIN_ROWS, season_of, window_means
+from auditor.statistics.groups import FINE, Groups, column_groups
+from auditor.statistics.spread import MIN_ROWS
 
-SUSPECT = math.log(1e3)
-"""A window that ends with more capital than this does not join the bag: what changed must not become what is normal."""
-CALM = 5.0
-"""A rise is over when a window wins nothing and a change that goes on would have won this (log) since the peak."""
 _BETTABLE = ("", "below_min_samples")
 
 
@@ -97,7 +81,7 @@ class Sequential:
         bets: dict[str, Bets] = {}
         for column in _monitored(baseline, baseline, frame):
             known = column.reason in (*_BETTABLE, "constant") and column.n_baseline >= MIN_SAMPLES
-            first = _first(column.spec, baseline, frame) if known else None
+            first = first_bets(column.spec, baseline, frame) if known else None
             if first is not None:
                 bets[column.spec.name] = first
         return MonitorState(model=frame.model, baseline=pinned, frame=frame.digest, start=at, until=at, bets=bets)
@@ -126,19 +110,23 @@ class Sequential:
             for column in _monitored(current, baseline, frame)
             if column.spec.name in monitor.bets and column.reason in _BETTABLE
         ]
-        ranked: list[_Ranked] = []
+        ranked: list[RankedRows] = []
         for spec in taken:
             bets = monitor.bets[spec.name]
-            if bets.spread is not None:
-                if known < MIN_ROWS:
-                    found[spec.name] = _bet_window(spec, bets, current, baseline, frame, span, late)
-            elif bets.limit is not None:
+            if bets.limit is not None:
                 values = current.sample.numeric.get(spec.name)
                 if values is not None:
-                    found[spec.name] = _bet_mean(spec, bets, values, span, late)
-            else:
-                ranked += _ranked(spec, bets, current, baseline, frame)
-        found.update(_bet_ranked(ranked, span, late))
+                    found[spec.name] = bet_mean(spec, bets, values, span, late)
+                continue
+            groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
+            if groups is None:
+                continue
+            if bets.spread is None:
+                ranked += _ranked(spec, bets, groups, current, frame)
+            elif known < MIN_ROWS:
+                counts = groups.of(current, spec.name)
+                found[spec.name] = bet_window(bets, groups, counts, span.duration / frame.step, span, late)
+        found.update(bet_rows(ranked, span, late))
         return monitor.logged(span, sequence, current.n, found)
 
     def read(
@@ -158,107 +146,18 @@ def _monitored(current: WindowState, baseline: WindowState, frame: Frame) -> Ite
     yield from pairs(current, baseline, frame)
 
 
-def _first(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Bets | None:
-    spread = frame.spreads.get(spec.name)
-    if frame.seasonal or (spread is not None and spread.dependent):
-        own = _own_spread(spec, spread, baseline, frame)
-        return None if own is None else Bets(capital=np.full(1, -math.inf), spread=own)
-    if spec.pair:
-        return _first_mean(spec, baseline)
-    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
-    if groups is None:
-        return None
-    coarse = _coarse(groups)
-    return Bets(capital=np.full(len(_stakes(spec)), -math.inf), bag=groups.counts, ranks=np.zeros(int(coarse[-1]) + 1))
-
-
-def _own_spread(spec: ColumnSpec, spread: Spread | None, baseline: WindowState, frame: Frame) -> Spread | None:
-    """The spread around this baseline's mean, which may be that of one slice; None where it cannot be had."""
-    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
-    if spread is None or groups is None:
-        return None
-    counts = groups.of(baseline, spec.name)
-    means, n = window_means(groups, counts), int(counts.sum())
-    if len(means) != len(spread.within):
-        return None  # a slice with other categories
-    if frame.seasonal:
-        return spread if n >= 0.9 * int(spread.rows.sum()) else None
-    return spread.around(means, n)
-
-
-def _first_mean(spec: ColumnSpec, baseline: WindowState) -> Bets | None:
-    column = baseline.numeric[spec.name]
-    shift, scale = _unit(spec)
-    moments = column.moments
-    if (moments.low + shift) * scale < -1e-9 or (moments.high + shift) * scale > 1 + 1e-9:
-        return None
-    limit = bernstein_lower(column.n, (moments.mean + shift) * scale, moments.variance * scale**2)
-    return Bets(capital=np.full(len(FRACTIONS), -math.inf), limit=limit) if 0 < limit < 1 else None
-
-
-def _unit(spec: ColumnSpec) -> tuple[float, float]:
-    """What maps a pair's column to [0, 1]: add, then multiply. Concordance is there; a cosine is in [-1, 1]."""
-    return (0.0, 1.0) if spec.short == "concordance" else (1.0, 0.5)
-
-
-# -- bets row by row ------------------------------------------------------------------------------------------------------
-
-
-def _stakes(spec: ColumnSpec) -> Floats:
-    """Shares of a new unit: on the slopes of ranks (numbers only), on shares learned anew and on those remembered."""
+def _ranked(spec: ColumnSpec, bets: Bets, groups: Groups, current: WindowState, frame: Frame) -> Iterator[RankedRows]:
+    sample = current.sample
     if spec.kind == "categorical":
-        return np.array([0.5, 0.5])
-    return np.array([*np.full(len(SLOPES), 0.5 / len(SLOPES)), 0.25, 0.25])
-
-
-def _coarse(groups: Groups) -> Ints:
-    """The coarse group of each group: about `COARSE` of them, and each frequent value by itself."""
-    if not len(groups.bins):
-        return np.arange(len(groups.counts))
-    total = int(groups.counts.sum())
-    middle = np.minimum((groups.mid_ranks() * COARSE).astype(np.int64), COARSE - 1)
-    alone = groups.counts * 2 * COARSE >= total
-    # Empty groups lie between two frequent values, or beyond the outermost.
-    alone |= groups.counts == 0
-    starts = np.concatenate([[False], (np.diff(middle) > 0) | alone[1:] | alone[:-1]])
-    return np.cumsum(starts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """A column's groups in one batch, by row; conformal p-values of numbers, 0.5 in the rows that lack it."""
-
-    spec: ColumnSpec
-    bets: Bets
-    coarse: Ints
-    own: Ints
-    bag: Ints
-    p: Floats
-
-
-def _ranked(
-    spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame
-) -> Iterator[_Ranked]:
-    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
-    if groups is None:
-        return
-    coarse = _coarse(groups)
-    if spec.kind == "categorical":
-        words = current.sample.categorical.get(spec.name)
-        own = np.array([groups.of_code(word) for word in words if word is not None] if words is not None else [], int)
-        if len(own):
-            bag = bets.bag + np.bincount(own, minlength=len(bets.bag))
-            yield _Ranked(spec, bets, coarse, own, bag, np.empty(0))
-        return
-    values = current.sample.numeric.get(spec.name)
-    if values is None or not np.isfinite(values).any():
-        return
-    there = np.isfinite(values)
-    own = groups.bins[frame.grids[spec.name].index(values[there])]
-    known, bag = conformal_ranks(bets.bag, own, _uniforms(current, spec.name)[there])
-    p = np.full(len(values), 0.5)
-    p[there] = known
-    yield _Ranked(spec, bets, coarse, own, bag, p)
+        words = sample.categorical.get(spec.name)
+        there = np.array([word is not None for word in words] if words is not None else [], bool)
+        own = np.array([groups.of_code(word) for word in words[there]] if words is not None else [], np.int64)
+    else:
+        values = sample.numeric.get(spec.name)
+        there = np.isfinite(values) if values is not None else np.zeros(0, bool)
+        own = groups.bins[frame.grids[spec.name].index(values[there])] if values is not None else np.empty(0, np.int64)
+    if len(own):
+        yield RankedRows.of(spec, bets, groups, own, _uniforms(current, spec.name), there)
 
 
 def _uniforms(current: WindowState, column: str) -> Floats:
@@ -269,126 +168,6 @@ def _uniforms(current: WindowState, column: str) -> Floats:
     x = x ^ (x >> np.uint64(31))
     found: Floats = ((x >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
     return found
-
-
-def _bet_ranked(ranked: list[_Ranked], span: Span, late: bool) -> Iterator[tuple[str, Bets]]:
-    slopes = len(SLOPES)
-    numbers = [one for one in ranked if one.spec.kind == "numeric"]
-    moves: dict[str, tuple[Floats, Floats, float, Floats]] = {}
-    if numbers:
-        # What the capital from before is laid on, and below it the unit that begins with this window.
-        before = np.array([_shares(one.bets.capital[:slopes]) for one in numbers])
-        weights = np.concatenate([before, np.full_like(before, 1 / slopes)])
-        gains, after = jumper_gains(weights, np.tile(np.column_stack([one.p for one in numbers]), 2))
-        k = len(numbers)
-        for i, one in enumerate(numbers):
-            moves[one.spec.name] = (np.log(after[i]), np.log(after[k + i]), float(gains[i]), gains[k + i])
-    for one in ranked:
-        bag = np.bincount(one.coarse, one.bets.bag, len(one.bets.ranks)).astype(np.int64)
-        anew, _ = share_gain(bag, one.coarse[one.own], np.zeros(len(bag)))
-        learned, ranks = share_gain(bag, one.coarse[one.own], one.bets.ranks)
-        on_shares = np.array([anew, learned])
-        stakes = np.log(_stakes(one.spec))
-        if one.spec.name in moves:
-            old_shares, new_shares, gain, gain_new = moves[one.spec.name]
-            held = _log_sum(one.bets.capital[:slopes])
-            old = np.concatenate([held + gain + old_shares, one.bets.capital[slopes:] + on_shares])
-            new = np.concatenate([gain_new + new_shares + math.log(0.5), stakes[slopes:] + on_shares])
-        else:
-            old, new = one.bets.capital + on_shares, stakes + on_shares
-        bets = _settle(replace(one.bets, ranks=ranks), old, new, len(one.own), span, late)
-        yield one.spec.name, replace(bets, bag=one.bag) if bets.log_wealth < SUSPECT else bets
-
-
-def _shares(logs: Floats) -> Floats:
-    most = float(logs.max())
-    if math.isinf(most):
-        return np.full(len(logs), 1 / len(logs))
-    found: Floats = np.exp(logs - most)
-    return np.asarray(found / found.sum(), np.float64)
-
-
-# -- bets on means --------------------------------------------------------------------------------------------------------
-
-
-def _bet_window(
-    spec: ColumnSpec, bets: Bets, current: WindowState, baseline: WindowState, frame: Frame, span: Span, late: bool
-) -> Bets:
-    """One bet on the window's means, in its first batch with `MIN_ROWS` rows; where neighbouring windows are alike, on the share of a window that is new."""
-    groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
-    assert bets.spread is not None
-    if groups is None:
-        return bets
-    counts = groups.of(current, spec.name)
-    n, means = int(counts.sum()), window_means(groups, counts)
-    if n < MIN_ROWS:
-        return bets
-    season = season_of(bets.spread, span)
-    t = bets.spread.t(season, means, n, span.duration / frame.step)
-    if t is None:
-        return bets
-    gain = np.array([t_log_e(t, bets.spread.degrees) / bets.spread.lag])
-    after = _settle(bets, bets.capital + gain, gain, n, span, late)
-    if after.log_wealth >= SUSPECT or late:
-        return after
-    return replace(after, spread=bets.spread.with_window(season, means, n))
-
-
-def _bet_mean(spec: ColumnSpec, bets: Bets, values: Floats, span: Span, late: bool) -> Bets:
-    shift, scale = _unit(spec)
-    own = np.clip((values[np.isfinite(values)] + shift) * scale, 0.0, 1.0)
-    if not len(own) or bets.limit is None:
-        return bets
-    gains = lower_mean_gains(bets.limit, own)
-    return _settle(bets, bets.capital + gains, gains - math.log(len(gains)), len(own), span, late)
-
-
-# -- all of them ----------------------------------------------------------------------------------------------------------
-
-
-def _settle(bets: Bets, old: Floats, new: Floats, n: int, span: Span, late: bool) -> Bets:
-    """Capital after a batch: what was there, and the unit that began with it; the rise's beginning; a rise that is over.
-
-    The unit of a late batch began with its window.
-    """
-    late = late and not math.isinf(bets.log_wealth)
-    fresh = _log_sum(new)
-    capital = old if late else np.logaddexp(old, new)
-    grown = _log_sum(capital) - (bets.log_wealth if late else float(np.logaddexp(bets.log_wealth, 0.0)))
-    # A first unit of luck (log 1) is no rise yet: it would date most changes too early.
-    rising = bets.score > 1
-    rows = (bets.rows if rising else 0) + n
-    # Since the peak, a change that goes on at the pace of its rise would have won this much.
-    due = bets.peak / bets.peak_rows * (rows - bets.peak_rows) if rising else 0.0
-    over = fresh <= 0 and due >= CALM and not late
-    score = bets.score + grown
-    if over or score <= 0:
-        return replace(
-            bets,
-            capital=new if over else capital,
-            n=bets.n + n,
-            score=0.0,
-            since=None,
-            rows=0,
-            peak=0.0,
-            peak_rows=0,
-        )
-    higher = not rising or score > bets.peak
-    return replace(
-        bets,
-        capital=capital,
-        n=bets.n + n,
-        score=score,
-        since=bets.since if rising else span.start,
-        rows=rows,
-        peak=score if higher else bets.peak,
-        peak_rows=rows if higher else bets.peak_rows,
-    )
-
-
-def _log_sum(logs: Floats) -> float:
-    most = float(logs.max())
-    return most if math.isinf(most) else most + math.log(float(np.exp(logs - most).sum()))
 
 
 def _reading(column: Column, bets: Bets | None, current: WindowState, baseline: WindowState) -> Reading:

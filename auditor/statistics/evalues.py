@@ -40,6 +40,7 @@ SHARE_SEED = 0.1
 """Weight of all groups that the bag has next to no value of, together."""
 SHARE_MEMORY = 500.0
 """Values that shares are remembered by from one block to the next."""
+_BLOCK = 256
 
 
 def conformal_ranks(
@@ -70,16 +71,16 @@ def conformal_ranks(
     >>> p.round(3).tolist(), bag.tolist()
     ([0.333, 0.75], [2, 2])
     """
-    n = len(groups)
-    seen = np.zeros((n + 1, len(bag)), np.int64)
-    seen[np.arange(1, n + 1), groups] = 1
-    np.cumsum(seen, axis=0, out=seen)
-    seen += bag
-    before = seen[:-1]
-    upto = np.cumsum(before, axis=1)[np.arange(n), groups]
-    total = before.sum(axis=1)
-    p: Floats = (total - upto + uniforms * (before[np.arange(n), groups] + 1)) / (total + 1)
-    return p, seen[-1]
+    found = np.empty(len(groups))
+    for start in range(0, len(groups), _BLOCK):  # a row's earlier ones in its block are compared one by one
+        own = groups[start : start + _BLOCK]
+        earlier = np.tri(len(own), k=-1, dtype=bool)
+        same = bag[own] + ((own == own[:, None]) & earlier).sum(axis=1)
+        upto = np.cumsum(bag)[own] + ((own <= own[:, None]) & earlier).sum(axis=1)
+        total = int(bag.sum()) + np.arange(len(own))
+        found[start : start + _BLOCK] = (total - upto + uniforms[start : start + _BLOCK] * (same + 1)) / (total + 1)
+        bag = bag + np.bincount(own, minlength=len(bag))
+    return found, bag
 
 
 def jumper_gains(weights: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -141,16 +142,16 @@ def share_gain(bag: Ints, groups: Ints, known: Floats) -> tuple[float, Floats]:
     100
     """
     known = known * min(1.0, SHARE_MEMORY / max(float(known.sum()), 1.0))
-    hits = np.zeros((len(groups) + 1, len(bag)))
-    hits[np.arange(1, len(groups) + 1), groups] = 1
-    counts = np.cumsum(hits, axis=0)
-    before, row = counts[:-1][np.arange(len(groups)), groups], np.arange(len(groups))
+    row, counts = np.arange(len(groups)), np.bincount(groups, minlength=len(bag))
+    order = np.argsort(groups, kind="stable")
+    before = np.empty(len(groups))  # how many of the earlier values had the same group
+    before[order] = row - np.repeat(np.cumsum(counts) - counts, counts)
     total = float(bag.sum())
     rare = bag * SHARE_PRIOR < total
     stake = SHARE_PRIOR * bag / total + np.where(rare, SHARE_SEED / max(int(rare.sum()), 1), 0.0) + known
     share = (stake[groups] + before) / (float(stake.sum()) + row)
     gain = np.log(share * (total + row + 1) / (bag[groups] + before + 1)).sum()
-    return float(gain), counts[-1] + known
+    return float(gain), counts + known
 
 
 def lower_mean_gains(limit: float, values: Floats) -> Floats:

@@ -29,7 +29,7 @@ from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
 from auditor.intake import compaction, parts, schema
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
-from auditor.intake.dotted import nest
+from auditor.intake.dotted import rows_of, tree_of
 from auditor.intake.ledger import Ledger
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_struct
@@ -45,6 +45,8 @@ WITHDRAWN = "withdrawn"
 _TRIES = 10
 _ALTERED = "it is not the file that was written: its SHA-256 is another one"
 _READ = 1 << 20
+_TOGETHER = 1000
+"""Rows that become records together."""
 
 
 class ParquetArchive:
@@ -305,7 +307,7 @@ class ParquetArchive:
             place = -1 if ids is None else pc.index(ids["id"], record_id).as_py()
             table = self._table(path) if place >= 0 else None
             if table is not None:
-                return _record(table.slice(place, 1))
+                return next(_records(table.slice(place, 1)))
         return None
 
     def times(self, model: str, day: str, segment: str, ids: Sequence[str]) -> dict[str, datetime]:
@@ -333,7 +335,7 @@ class ParquetArchive:
         """The records of one file, in its order; none when it does not read, and then it is in quarantine."""
         table = self._table(path)
         if table is not None:
-            yield from (_record(table.slice(row, 1)) for row in range(table.num_rows))
+            yield from _records(table)
 
     def remember(self, path: str) -> None:
         """Keep the checksum of a file as it is now."""
@@ -586,7 +588,16 @@ def _day(moment: datetime) -> str:
     return f"{floor_to(moment, DAY):%Y-%m-%d}"
 
 
-def _record(row: pa.Table) -> core.Record:
-    """The record of a one-row table; vectors come back as the float32 they are kept in, null figures as absent."""
-    flat = row.drop_columns("time").to_pylist()[0]
-    return gate.parse_record({**nest(flat), "time": from_us(row["time"].cast(pa.int64())[0].as_py())})
+def _records(table: pa.Table) -> Iterator[core.Record]:
+    """The records of a table; vectors come back as the float32 they are kept in, null figures as absent."""
+    for begin in range(0, table.num_rows, _TOGETHER):
+        part = table.slice(begin, _TOGETHER)
+        columns: dict[str, Sequence[Any]] = {}
+        for field, column in zip(part.schema, part.columns, strict=True):
+            if field.name == "time":
+                columns["time"] = [from_us(us) for us in column.cast(pa.int64()).to_pylist()]
+                continue
+            columns[field.name] = column.to_pylist()
+            if pa.types.is_nested(field.type):
+                columns[field.name] = [cell if cell and None not in cell else None for cell in columns[field.name]]
+        yield from map(gate.parse_record, rows_of(tree_of(columns), part.num_rows))

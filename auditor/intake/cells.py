@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import types
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
+from auditor.core import record as core
 from auditor.core import values
 from auditor.core.errors import AuditorError, RecordError
 from auditor.core.window import EPOCH, parse_time
+from auditor.intake.dotted import bare, locate
 
 FORMATS = ("iso8601", "unix_s", "unix_ms")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -103,6 +106,28 @@ class Cells:
         if word not in _TRUTH:
             raise RecordError("bad_type", f"{str(value)[:80]!r} is neither true nor false", where=where)
         return _TRUTH[word]
+
+    def reader(self, path: str) -> tuple[Callable[[Any], Any], bool]:
+        """What reads the cells of a column called like a field of a record, and whether it leaves finite floats alone."""
+        hint = locate(path)[1]
+        kind = bare(hint)
+        if kind is float:
+            return lambda cell: self.number(cell, path), True
+        if kind is int:
+            return lambda cell: self._whole(cell, path), False
+        if kind is bool:
+            return lambda cell: self.truth(cell, path), False
+        if get_origin(kind) is tuple and bare(get_args(kind)[0]) is float:
+            return lambda cell: None if isinstance(cell, list) and None in cell else self.vector(cell, path), False
+        if kind is str:
+            return (self.class_name if core.ClassName in get_args(hint) else self.text), False
+        if get_origin(kind) in (Union, types.UnionType):
+            return self.figure, True
+        return lambda cell: cell if isinstance(cell, (datetime, dict, list)) else self.text(cell), False
+
+    def _whole(self, value: Any, where: str) -> float | None:
+        found = self.number(value, where)
+        return int(found) if found is not None and found.is_integer() else found
 
     def moment(self, value: Any, form: str, zone: tzinfo, where: str) -> datetime:
         """A cell as a time in UTC; one without an offset is in `zone`."""

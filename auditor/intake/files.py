@@ -7,43 +7,34 @@ was cut short, adds nothing twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from auditor.core.errors import AuditorError, ConfigurationError, RecordError
 from auditor.core.identity import canonical_json, digest
-from auditor.core.record import Label
 from auditor.core.window import Span, format_time
 from auditor.intake import tables
 from auditor.intake.cells import Cells
 from auditor.intake.clock import ALWAYS, check_time
-from auditor.intake.dotted import INPUT_PATH, nest
-from auditor.intake.mapping import RowMapping
-from auditor.intake.records import (
-    content_digest,
-    decode,
-    encode_record,
-    label_from,
-    read_record,
-    record_from,
-    without_sensitive,
-)
+from auditor.intake.dotted import objects_of, rows_of, tree_of
+from auditor.intake.mapping import TableMapping
+from auditor.intake.records import decode, digest_of, encode_record, label_from, read_record, without_sensitive, written
+from auditor.intake.schema import Record
+from auditor.intake.tables import Chunk
 from auditor.ports import Descriptor, IndexEntry
 from auditor.segments import SegmentWriter
 
 Known = Callable[[Sequence[str]], Mapping[str, IndexEntry]]
-CHUNK = 500
-"""Rows that become durable together."""
 SETTLE = 50_000
 """Rows after which `settle` is called."""
-_WHOLE = ("output.tokens.input", "output.tokens.output", "source.fork", "source.seq")
-_NUMBERS = frozenset(
-    ["output.value", "sampling", "latency_s", "first_token_s", "energy.joules", "energy.lower", "energy.upper", *_WHOLE]
-)
-_VECTORS = ("embedding", "scores")
+BODY = 1 << 20
+"""Bytes of records that are written as one frame: what damage to a frame may cost."""
 _CELLS = Cells()
 
 
@@ -96,10 +87,10 @@ def ingest(
     SegmentError
         The disk refused; what was accepted before is durable, and running it again goes on from there.
     """
-    rows = _Rows(file, mapping, descriptors or {})
+    source = _Source(file, mapping, descriptors or {})
     report = FileReport()
-    with _Beside(file, report, rows.redact) as beside:
-        _Ingest(rows, writer, report, beside, known, settle, progress, times).run()
+    with _Beside(file, report, source.redact) as beside:
+        _Ingest(source, writer, report, beside, known, times).run(settle, progress)
     return report
 
 
@@ -123,23 +114,34 @@ def ingest_labels(
             fix=f"name them so; its columns are: {', '.join(sorted(present))[:200]}",
         )
     with _Beside(file, report, without_sensitive) as beside:
-        chunk: list[tuple[str, bytes]] = []
-        for index, row in enumerate(_plain_rows(file), 1):
-            try:
-                label = _label(row, now)
-                check_time(label.time, times, label.id)
-                chunk.append(("label", canonical_json(label.as_json())))
-                report.labels += 1
-            except AuditorError as error:
-                beside.refuse(index, error, row)
-            if index % CHUNK == 0:
-                writer.append(chunk)
-                chunk = []
-                if progress:
-                    progress(index)
-        writer.append(chunk)
+        for chunk in tables.chunks(file):
+            frames: list[tuple[str, bytes]] = []
+            for place, row in enumerate(_label_rows(chunk)):
+                try:
+                    if place in chunk.faults:
+                        raise chunk.faults[place]
+                    label = label_from(row, now=now)
+                    check_time(label.time, times, label.id)
+                    frames.append(("label", canonical_json(label.as_json())))
+                    report.labels += 1
+                except AuditorError as error:
+                    beside.refuse(chunk, place, error)
+            writer.append(frames)
+            if progress:
+                progress(chunk.numbers[-1])
     writer.seal()
     return report
+
+
+def _label_rows(chunk: Chunk) -> list[Any]:
+    readers = {
+        "id": _CELLS.text,
+        "label": _CELLS.class_name,
+        "value": lambda cell: _CELLS.number(cell, "value"),
+    }
+    whole: Callable[[Any], Any] = lambda cell: None if _CELLS.blank(cell) else cell  # noqa: E731
+    tree = {name: chunk.each(readers.get(name, whole), cells) for name, cells in chunk.columns.items()}
+    return [row or {} for row in objects_of(tree)] if tree else [{}] * len(chunk)
 
 
 class _Ingest:
@@ -147,125 +149,147 @@ class _Ingest:
 
     def __init__(
         self,
-        rows: _Rows,
+        source: _Source,
         writer: SegmentWriter,
         report: FileReport,
         beside: _Beside,
         known: Known | None,
-        settle: Callable[[], None] | None,
-        progress: Callable[[int], None] | None,
         times: Span,
     ) -> None:
-        self.times = times
-        self.rows, self.writer, self.report, self.beside = rows, writer, report, beside
-        self.known, self.settle, self.progress = known, settle, progress
+        self.source, self.writer, self.report, self.beside = source, writer, report, beside
+        self.known, self.times = known, times
         self.seen: dict[str, str] = {}
 
-    def run(self) -> None:
-        chunk: list[tuple[int, Any, str]] = []
-        done = 0
-        for index, row in self.rows:
-            chunk.append((index, row, self.rows.identifier(index, row)))
-            done = index
-            if len(chunk) == CHUNK:
-                self._take(chunk)
-                chunk = []
-                if self.progress:
-                    self.progress(done)
-                if self.settle and len(self.seen) >= SETTLE:
-                    self.writer.seal()
-                    self.settle()
-                    self.seen = {}
-        self._take(chunk)
-        if self.progress and done:
-            self.progress(done)
+    def run(self, settle: Callable[[], None] | None, progress: Callable[[int], None] | None) -> None:
+        for chunk in self.source.chunks():
+            self._take(chunk)
+            if progress:
+                progress(chunk.numbers[-1])
+            if settle and len(self.seen) >= SETTLE:
+                self.writer.seal()
+                settle()
+                self.seen = {}
         self.writer.seal()
 
-    def _take(self, chunk: list[tuple[int, Any, str]]) -> None:
-        there = self.known([identifier for _, _, identifier in chunk]) if self.known else {}
-        frames: list[tuple[str, bytes]] = []
-        for index, row, identifier in chunk:
-            if identifier in there and self.rows.is_own(identifier, index):
-                self.report.duplicates += 1  # this row of this file: no need to describe it again
-                continue
+    def _take(self, chunk: Chunk) -> None:
+        ids = self.source.identifiers(chunk)
+        there = self.known(ids) if self.known else {}
+        # Rows of this very file that are there: no need to describe them again.
+        own = {place for place, name in enumerate(ids) if name in there and self.source.is_own(name, chunk, place)}
+        self.report.duplicates += len(own)
+        places = [place for place in range(len(chunk)) if place not in own]
+        chunk, ids = chunk.only(places), [ids[place] for place in places]
+        labels: list[tuple[str, bytes]] = []
+        records: list[bytes] = []
+        for place, (row, label) in enumerate(self.source.rows(chunk, ids)):
             try:
-                record, label = self.rows.parse(index, row, identifier)
+                if place in chunk.faults:
+                    raise chunk.faults[place]
+                record, payload = (
+                    self._decoded(row, ids[place]) if isinstance(row, bytes) else written(row, default_id=ids[place])
+                )
                 check_time(record.time, self.times, record.id)
                 if label is not None:
-                    check_time(label.time, self.times, label.id)
-                earlier = there[record.id].digest if record.id in there else self.seen.get(record.id)
-                mine = content_digest(record)
-                if earlier not in (None, mine):
-                    raise RecordError(
-                        "id_conflict",
-                        "the same id stands for a record with other content",
-                        where=record.id,
-                        fix="give the record an id of its own",
-                    )
-                if label is not None:  # before its record: where the record got through, its label did
-                    frames.append(("label", canonical_json(label.as_json())))
-                    self.report.labels += 1
-                if earlier is None:
-                    self.seen[record.id] = mine
-                    frames.append(("record", encode_record(record)))
-                    self.report.accepted += 1
-                else:
-                    self.report.duplicates += 1
+                    labels.append(self._label(label))
+                if self._is_new(record.id, payload, there):
+                    records.append(payload)
             except AuditorError as error:
-                self.beside.refuse(index, error, row)
-        self.writer.append(frames)
+                self.beside.refuse(chunk, place, error)
+        # Labels before their records: where a record got through, its label did.
+        self.report.labels += len(labels)
+        self.report.accepted += len(records)
+        self.writer.append([*labels, *_bodies(records)])
+
+    def _decoded(self, line: bytes, identifier: str) -> tuple[Record, bytes]:
+        record = read_record(line, default_id=identifier)
+        return record, encode_record(record)
+
+    def _label(self, data: Mapping[str, Any]) -> tuple[str, bytes]:
+        label = label_from(data)
+        check_time(label.time, self.times, label.id)
+        return "label", canonical_json(label.as_json())
+
+    def _is_new(self, identifier: str, payload: bytes, there: Mapping[str, IndexEntry]) -> bool:
+        mine = digest_of(payload)
+        earlier = there[identifier].digest if identifier in there else self.seen.setdefault(identifier, mine)
+        if earlier is mine:
+            return True
+        if earlier != mine:
+            raise RecordError(
+                "id_conflict",
+                "the same id stands for a record with other content",
+                where=identifier,
+                fix="give the record an id of its own",
+            )
+        self.report.duplicates += 1
+        return False
 
 
-class _Rows:
+def _bodies(records: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Frames of records together."""
+    begin = size = 0
+    for end, record in enumerate([*records, b""], 1):
+        size += len(record)
+        if begin < end - 1 and (size > BODY or end > len(records)):
+            yield "records", b'{"records":[' + b",".join(records[begin : end - 1]) + b"]}"
+            begin, size = end - 1, len(record)
+
+
+class _Source:
     """A file's rows and how each becomes a record."""
 
     def __init__(self, file: Path, mapping: Path | None, descriptors: Mapping[str, Descriptor]) -> None:
         self._file = file
-        self._format = tables.format_of(file)
         self._digest = tables.checked(file)
         present = tables.columns(file)
-        self._mapping: RowMapping | None = None
+        self._lines = present is None and mapping is None
+        self._mapping: TableMapping | None = None
         if mapping is not None:
-            self._mapping = RowMapping.load(mapping, folder=file.parent, descriptors=descriptors, present=present)
-
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        """(number from 1, row); a row of JSON lines without a mapping is still bytes."""
-        if self._format == "jsonl" and self._mapping is None:
-            return ((index, line) for index, line in enumerate(tables.lines(self._file), 1) if line)
-        return enumerate(_plain_rows(self._file), 1)
-
-    def identifier(self, index: int, row: Any) -> str:
-        """The row's own id, or the one that its place in the file gives it."""
-        own: Any = None
-        if self._mapping is not None:
-            own = self._mapping.identifier(row) if isinstance(row, Mapping) else None
-        elif isinstance(row, Mapping):
-            own = _CELLS.text(row.get("id"))
-        else:
+            self._mapping = TableMapping.load(mapping, folder=file.parent, descriptors=descriptors, present=present)
+        elif present is not None:
             try:
-                data = decode(row)
-                own = data.get("id") if isinstance(data, dict) else None
-            except RecordError:
-                own = None
-        return own if isinstance(own, str) and own else self._place(index)
+                tree_of({path: [] for path in present})
+            except ValueError as error:
+                raise ConfigurationError(
+                    "duplicate_column",
+                    f"{error} lies below the value of another column",
+                    where=str(file),
+                    fix="leave one out",
+                ) from error
+            self._readers = {path: _CELLS.reader(path) for path in present}
 
-    def is_own(self, identifier: str, index: int) -> bool:
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows; those of JSON lines without a mapping are still bytes."""
+        return tables.line_chunks(self._file) if self._lines else tables.chunks(self._file)
+
+    def identifiers(self, chunk: Chunk) -> list[str]:
+        """Each row's own id, or the one that its place in the file gives it."""
+        own: Sequence[Any]
+        if self._lines:
+            own = [_id_of(line) for line in chunk.raw.values()]
+        elif self._mapping is not None:
+            own = self._mapping.identifiers(chunk)
+        else:
+            own = chunk.each(_CELLS.text, chunk.cells("id"))
+        return [name or self._place(number) for name, number in zip(own, chunk.numbers, strict=True)]
+
+    def is_own(self, identifier: str, chunk: Chunk, place: int) -> bool:
         """Whether an id came from the file's digest and the row's number."""
-        return identifier == self._place(index)
+        return identifier == self._place(chunk.numbers[place])
 
-    def parse(self, index: int, row: Any, identifier: str) -> tuple[Any, Label | None]:
-        """The record and its label."""
-        if isinstance(row, bytes):
-            return read_record(row, default_id=identifier), None
-        if not isinstance(row, Mapping):
-            raise RecordError("bad_type", "the row is not an object", where=f"row {index}")
-        if None in row:
-            raise RecordError("ragged_row", "the row has more cells than the header", where=f"row {index}")
-        if self._mapping is None:
-            return record_from({**nest(_dotted(row)), "id": identifier}), None
-        mapped = self._mapping.apply(row, identifier)
-        record = record_from(mapped.record)
-        return record, None if mapped.label is None else label_from(mapped.label)
+    def rows(self, chunk: Chunk, ids: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+        """Each row's record, decoded or in bytes, and its label; both are yet to be checked."""
+        if self._lines:
+            return zip(chunk.raw.values(), repeat(None))
+        if self._mapping is not None:
+            records = self._mapping.apply(chunk, ids)
+            times = [record.get("time") for record in records]
+            return zip(records, self._mapping.labels(chunk, ids, times), strict=True)
+        columns: dict[str, Sequence[Any]] = {}
+        for path, cells in chunk.columns.items():
+            convert, numbers = self._readers[path]
+            columns[path] = chunk.each(convert, cells, numbers=numbers)
+        return zip(rows_of(tree_of({**columns, "id": ids}), len(chunk)), repeat(None))
 
     def redact(self, row: Any) -> Any:
         """What of a refused row may be written beside the file."""
@@ -286,6 +310,21 @@ class _Rows:
         return digest([self._digest, index])[:32]
 
 
+class _Identified(msgspec.Struct, gc=False):
+    id: Any = None
+
+
+_decode_id = msgspec.json.Decoder(_Identified).decode
+
+
+def _id_of(line: bytes) -> str | None:
+    try:
+        found = _decode_id(line).id
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 class _Beside:
     """`FILE.refused.jsonl`: made with the first refused row; one of an earlier run is removed."""
 
@@ -303,7 +342,7 @@ class _Beside:
         if self._stream is not None:
             self._stream.close()
 
-    def refuse(self, index: int, error: AuditorError, row: Any) -> None:
+    def refuse(self, chunk: Chunk, place: int, error: AuditorError) -> None:
         if self._stream is None:
             try:
                 self._stream = self._path.open("w", encoding="utf-8", errors="backslashreplace")
@@ -315,67 +354,10 @@ class _Beside:
                     fix="copy the file to a folder that can be written",
                 ) from failure
             self._report.refused_file = self._path
-        line = {"row": index, **error.as_json()["error"], "data": self._redact(row)}
+        data = self._redact(chunk.row(place))
+        line = {"row": chunk.numbers[place], **error.as_json()["error"], "data": data}
         self._stream.write(json.dumps(line, ensure_ascii=False, default=_shown) + "\n")
         self._report.refused += 1
-
-
-def _plain_rows(file: Path) -> Iterator[Any]:
-    """Rows as mappings; a line of JSON that does not decode comes as its bytes."""
-    kind = tables.format_of(file)
-    if kind == "jsonl":
-        return _json_rows(file)
-    return tables.csv_rows(file) if kind == "csv" else tables.parquet_rows(file)
-
-
-def _json_rows(file: Path) -> Iterator[Any]:
-    for line in tables.lines(file):
-        if not line:
-            continue
-        try:
-            yield decode(line)
-        except RecordError:
-            yield line
-
-
-def _dotted(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Cells by dotted path, each in the type that its path asks for."""
-    found: dict[str, Any] = {}
-    for path, cell in row.items():
-        if not _CELLS.blank(cell):
-            found[path] = _cell(path, cell)
-    return found
-
-
-def _cell(path: str, cell: Any) -> Any:
-    if path in _NUMBERS or path.startswith("energy.by."):
-        value = _CELLS.number(cell, path)
-        return int(value) if value is not None and path in _WHOLE and value.is_integer() else value
-    match = INPUT_PATH.fullmatch(path)
-    field = match["field"] if match else path.rpartition(".")[2]
-    if field in _VECTORS and (match or path.startswith("output.")):
-        return None if isinstance(cell, list) and None in cell else _CELLS.vector(cell, path)
-    if path.startswith("output.text.descriptors.") or field.startswith("descriptors."):
-        return _CELLS.figure(cell)
-    if field in ("missing", "refused"):
-        return _CELLS.truth(cell, path)
-    if isinstance(cell, (datetime, dict)):
-        return cell
-    return _CELLS.class_name(cell) if path == "output.label" else _CELLS.text(cell)
-
-
-def _label(row: Any, now: datetime) -> Label:
-    if isinstance(row, bytes):
-        return label_from(decode(row), now=now)
-    if not isinstance(row, Mapping):
-        raise RecordError("bad_type", "the row is not an object", where="row")
-    data = {key: value for key, value in row.items() if not _CELLS.blank(value)}
-    data["id"] = _CELLS.text(data.get("id"))
-    if "label" in data:
-        data["label"] = _CELLS.class_name(data["label"])
-    if "value" in data:
-        data["value"] = _CELLS.number(data["value"], "value")
-    return label_from(data, now=now)
 
 
 def _shown(value: Any) -> Any:

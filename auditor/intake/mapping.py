@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,11 +14,13 @@ from auditor.core.errors import ConfigurationError, RecordError
 from auditor.descriptors.describe import Payload, describe_input, describe_text
 from auditor.encoders import is_named, open_encoder, ways
 from auditor.intake.cells import FORMATS, Cells
+from auditor.intake.dotted import Tree, objects_of, rows_of
 from auditor.intake.records import modalities
+from auditor.intake.tables import Chunk, Convert
 from auditor.ports import Descriptor, Encoder
 
-Row = Mapping[str, Any]
-Read = Callable[[Row], Any]
+Read = Callable[[Chunk], Sequence[Any]]
+"""Reads one value for each row of a chunk."""
 _RECORD_NUMBERS = ("sampling", "latency_s", "first_token_s")
 _KEYS = frozenset(
     [
@@ -59,15 +61,7 @@ MAX_TEXT = 16 << 20
 """Bytes of a file whose content a row names, where its modality has no reader of its own."""
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """A row, mapped: the record's data, its label if it has one, and the row without what is sensitive."""
-
-    record: dict[str, Any]
-    label: dict[str, Any] | None
-
-
-class RowMapping:
+class TableMapping:
     """A mapping file, checked and ready to be applied to rows.
 
     Parameters
@@ -106,25 +100,35 @@ class RowMapping:
                 raise self._wrong(key, f"{key!r} is missing", f"give {key!r}")
         self._cells = self._spelling(document)
         self._present = present
-        self._model = self._texts(document["model"], "model", {"name", "version", "encoder"})
-        if "name" not in self._model:
+        self._parts = {"model": self._texts(document["model"], "model", {"name", "version", "encoder"})}
+        if "name" not in self._parts["model"]:
             raise self._wrong("model", "'name' is missing", "give the model's name")
-        self._id = self._value(document["id"], "id") if "id" in document else None
+        self._id = self._each(self._cells.text, document["id"], "id") if "id" in document else None
         self._time = self._moment(document["time"], "time")
         if not isinstance(document["inputs"], list):
             raise self._wrong("inputs", "expected a list", "give a list of inputs")
-        self._inputs = [self._input(entry, f"inputs[{index}]") for index, entry in enumerate(document["inputs"])]
-        self._output = self._outputs(document.get("output"))
-        self._groups = self._texts(document.get("groups", {}), "groups")
+        self._inputs: dict[str, Read] = {}
+        for index, entry in enumerate(document["inputs"]):
+            name, read = self._input(entry, f"inputs[{index}]")
+            if name in self._inputs:
+                raise self._wrong(f"inputs[{index}]", f"a second input is called {name!r}", "name each input once")
+            self._inputs[name] = read
+        output = document.get("output") or {}
+        self._parts["output"] = self._outputs(output)
+        self._parts["groups"] = self._texts(document.get("groups", {}), "groups")
         before = set(self.columns)
-        self._sensitive = self._texts(document.get("sensitive", {}), "sensitive")
+        self._parts["sensitive"] = self._texts(document.get("sensitive", {}), "sensitive")
         self.sensitive_columns = self.columns - before
-        self._subject = self._value(document["subject"], "subject") if "subject" in document else None
-        self._numbers = {key: self._value(document[key], key) for key in _RECORD_NUMBERS if key in document}
-        self._label = self._value(document["label"], "label") if "label" in document else None
+        self._others = {key: self._number(document[key], key) for key in _RECORD_NUMBERS if key in document}
+        if "subject" in document:
+            self._others["subject"] = self._each(self._cells.text, document["subject"], "subject")
+        self._label_is_value = "value" in output and "label" not in output
+        self._label: Read | None = None
+        if "label" in document:
+            label = document["label"]
+            as_class = self._each(self._cells.class_name, label, "label")
+            self._label = self._number(label, "label") if self._label_is_value else as_class
         self._label_time = self._moment(document["label_time"], "label_time") if "label_time" in document else None
-        self._label_is_value = "value" in (document.get("output") or {}) and "label" not in document["output"]
-
         if present is not None and (unknown := sorted(self.columns - present)):
             raise ConfigurationError(
                 "unknown_column",
@@ -136,7 +140,7 @@ class RowMapping:
     @classmethod
     def load(
         cls, file: Path, *, folder: Path, descriptors: Mapping[str, Descriptor], present: set[str] | None = None
-    ) -> RowMapping:
+    ) -> TableMapping:
         """The mapping in a YAML file.
 
         Raises
@@ -154,49 +158,38 @@ class RowMapping:
             ) from error
         return cls(data, where=str(file), folder=folder, descriptors=descriptors, present=present)
 
-    def identifier(self, row: Row) -> str | None:
-        """The row's own id, when the mapping names one."""
-        return None if self._id is None else self._cells.text(self._id(row))
+    def identifiers(self, chunk: Chunk) -> Sequence[str | None]:
+        """The rows' own ids, where the mapping names them."""
+        return [None] * len(chunk) if self._id is None else self._id(chunk)
 
-    def apply(self, row: Row, identifier: str) -> Mapped:
-        """The row as a record with that id, its raw inputs described; RecordError with the place of the first fault."""
-        time = self._time(row)
-        record: dict[str, Any] = {
-            "id": identifier,
-            "time": time,
-            "model": {
-                key: text for key, read in self._model.items() if (text := self._cells.text(read(row))) is not None
-            },
-            "inputs": [read(row) for read in self._inputs],
-            "groups": {key: self._cells.text(read(row)) for key, read in self._groups.items()},
+    def apply(self, chunk: Chunk, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows as records with these ids, their raw inputs described; faults of rows are noted in the chunk."""
+        tree: Tree = {
+            "id": ids,
+            "time": self._time(chunk),
+            **{key: read(chunk) for key, read in self._others.items()},
+            "inputs": {name: read(chunk) for name, read in self._inputs.items()},
         }
-        output = {key: value for key, read in self._output.items() if (value := read(row)) not in (None, {})}
-        if output:
-            record["output"] = output
-        sensitive = {
-            key: text for key, read in self._sensitive.items() if (text := self._cells.text(read(row))) is not None
-        }
-        if sensitive:
-            record["sensitive"] = sensitive
-        if self._subject is not None and (subject := self._cells.text(self._subject(row))) is not None:
-            record["subject"] = subject
-        for key, read in self._numbers.items():
-            if (value := self._cells.number(read(row), key)) is not None:
-                record[key] = value
-        return Mapped(record, self._labelled(row, identifier, time))
+        for field in ("model", "output", "sensitive"):
+            tree[field] = {key: read(chunk) for key, read in self._parts[field].items()}
+        groups = self._parts["groups"]
+        if groups:  # a group without a value is one of its own
+            cells = zip(*[read(chunk) for read in groups.values()], strict=True)
+            tree["groups"] = [dict(zip(groups, row, strict=True)) for row in cells]
+        return rows_of({key: cells for key, cells in tree.items() if cells}, len(chunk))
+
+    def labels(self, chunk: Chunk, ids: Sequence[str], times: Sequence[Any]) -> Sequence[dict[str, Any] | None]:
+        """Labels of the rows that have one; `times` of the records stand in for their own."""
+        if self._label is None:
+            return [None] * len(chunk)
+        key = "value" if self._label_is_value else "label"
+        when = self._label_time(chunk) if self._label_time else times
+        return [
+            None if value is None else {"id": name, "time": moment, key: value}
+            for name, moment, value in zip(ids, when, self._label(chunk), strict=True)
+        ]
 
     # -- the parts of a mapping ----------------------------------------------------------------------------------------
-
-    def _labelled(self, row: Row, identifier: str, time: datetime) -> dict[str, Any] | None:
-        if self._label is None:
-            return None
-        given = self._label(row)
-        if self._cells.blank(given):
-            return None
-        when = self._label_time(row) if self._label_time else time
-        if self._label_is_value:
-            return {"id": identifier, "time": when, "value": self._cells.number(given, "label")}
-        return {"id": identifier, "time": when, "label": self._cells.class_name(given)}
 
     def _spelling(self, document: Mapping[str, Any]) -> Cells:
         missing, decimal = document.get("missing", list(values.MISSING)), document.get("decimal", ".")
@@ -215,29 +208,36 @@ class RowMapping:
             if not isinstance(name, str):
                 raise self._wrong(key, "a column is named by a text", "write {column: NAME}")
             self.columns.add(name)
-            return lambda row: row.get(name)
+            return lambda chunk: chunk.cells(name)
         if isinstance(data, list):
             raise self._wrong(key, "a list is no value", "give a constant or {column: NAME}")
-        return lambda row: data
+        return lambda chunk: [data] * len(chunk)
+
+    def _each(self, convert: Convert, data: Any, key: str, *, numbers: bool = False) -> Read:
+        """A constant, or the cells of a column, converted."""
+        value = self._value(data, key)
+        return lambda chunk: chunk.each(convert, value(chunk), numbers=numbers)
+
+    def _number(self, data: Any, key: str) -> Read:
+        return self._each(lambda cell: self._cells.number(cell, key), data, key, numbers=True)
 
     def _texts(self, data: Any, key: str, allowed: set[str] | None = None) -> dict[str, Read]:
         document = self._object(data, key, allowed)
-        return {str(name): self._value(value, f"{key}.{name}") for name, value in document.items()}
+        return {str(name): self._each(self._cells.text, value, f"{key}.{name}") for name, value in document.items()}
 
     def _vectors(self, data: Any, key: str) -> Read:
         """A vector from one column, or from a number in each of several."""
         if isinstance(data, dict) and "columns" in data:
             names = self._names(self._object(data, key, {"columns"})["columns"], key)
+            numbers = [self._number({"column": name}, name) for name in names]
 
-            def read(row: Row) -> list[float] | None:
-                numbers = [self._cells.number(row.get(name), name) for name in names]
-                if all(entry is None for entry in numbers):
-                    return None
-                return self._cells.vector(numbers, key)
+            def read(chunk: Chunk) -> Sequence[Any]:
+                rows = zip(*[column(chunk) for column in numbers], strict=True)
+                given = [row if row.count(None) < len(row) else None for row in rows]
+                return chunk.each(lambda row: self._cells.vector(row, key), given)
 
             return read
-        value = self._value(data, key)
-        return lambda row: self._cells.vector(value(row), key)
+        return self._each(lambda cell: self._cells.vector(cell, key), data, key)
 
     def _names(self, data: Any, key: str) -> list[str]:
         if not isinstance(data, list) or not data or not all(isinstance(name, str) for name in data):
@@ -245,7 +245,7 @@ class RowMapping:
         self.columns.update(data)
         return data
 
-    def _moment(self, data: Any, key: str) -> Callable[[Row], datetime]:
+    def _moment(self, data: Any, key: str) -> Read:
         form, zone = "iso8601", None
         if isinstance(data, dict):
             document = self._object(data, key, {"column", "format", "zone"})
@@ -258,10 +258,10 @@ class RowMapping:
             local: tzinfo = UTC if zone in (None, "UTC") else ZoneInfo(str(zone))
         except (KeyError, ValueError, OSError) as error:
             raise self._wrong(key, f"{zone!r} is not a time zone", "use a name like Europe/Berlin") from error
-        value = self._value(data, key)
-        return lambda row: self._cells.moment(value(row), form, local, key)
+        return self._each(lambda cell: self._cells.moment(cell, form, local, key), data, key)
 
-    def _input(self, data: Any, key: str) -> Read:
+    def _input(self, data: Any, key: str) -> tuple[str, Read]:
+        """Its name, and what reads its entries, None where a row has nothing of it."""
         document = self._object(data, key, _INPUT_KEYS)
         name, modality = document.get("name"), document.get("modality")
         if not isinstance(name, str) or modality not in modalities():
@@ -276,65 +276,62 @@ class RowMapping:
             sources = ["columns"]
         if len(sources) > 1 or (sources and "descriptors" in document):
             raise self._wrong(key, "an input has one source", "give path, value, columns or descriptors")
-        embedding = self._vectors(document["embedding"], f"{key}.embedding") if "embedding" in document else None
-        scores = self._vectors(document["scores"], f"{key}.scores") if "scores" in document else None
-        encoder = self._value(document["encoder"], f"{key}.encoder") if "encoder" in document else None
-        rate = self._value(document["rate"], f"{key}.rate") if "rate" in document else None
-        given = {
-            str(column): self._value(value, f"{key}.descriptors.{column}")
-            for column, value in self._object(document.get("descriptors", {}), f"{key}.descriptors").items()
+        about = {
+            field: read(document[field], f"{key}.{field}")
+            for field, read in (
+                ("embedding", self._vectors),
+                ("scores", self._vectors),
+                ("encoder", partial(self._each, self._cells.text)),
+            )
+            if field in document
         }
-        source = self._source(document, sources[0], modality, key) if sources else None
-        own = self._encoder(document["encode"], sources, f"{key}.encode") if "encode" in document else None
-
-        def read(row: Row) -> dict[str, Any]:
-            vectors = (embedding(row) if embedding else None, scores(row) if scores else None)
-            words = self._cells.text(encoder(row)) if encoder else None
-            if source is not None:
-                payload = Payload(
-                    name=name,
-                    modality=modality,
-                    value=source(row),
-                    rate=self._cells.number(rate(row), key) if rate else None,
-                    embedding=vectors[0],
-                    scores=vectors[1],
-                    encoder=words,
-                )
-                return _plain_input(describe_input(payload, self._descriptors, encoder=own))
-            figures = {
-                column: value for column, get in given.items() if (value := self._cells.figure(get(row))) is not None
-            }
-            entry = {"name": name, "modality": modality, "descriptors": figures, "encoder": words}
-            entry.update(embedding=vectors[0], scores=vectors[1])
-            found = {field: value for field, value in entry.items() if value not in (None, {})}
-            return found if figures or any(vectors) else {"name": name, "modality": modality, "missing": True}
-
-        return read
-
-    def _encoder(self, named: Any, sources: Sequence[str], key: str) -> Encoder:
-        """What makes the embeddings of an input that is described here; a file's name may be relative to the table's folder."""
         if not sources:
-            raise self._wrong(key, "there is no payload to encode", "give path, value or columns")
+            given = self._object(document.get("descriptors", {}), f"{key}.descriptors")
+            figures = {
+                str(column): self._each(self._cells.figure, value, f"{key}.descriptors.{column}", numbers=True)
+                for column, value in given.items()
+            }
+            if "encode" in document:
+                raise self._wrong(f"{key}.encode", "there is no payload to encode", "give path, value or columns")
+            return name, partial(_figures, modality, figures, about)
+        if "rate" in document:
+            about["rate"] = self._number(document["rate"], f"{key}.rate")
+        cells, payload = self._source(document, sources[0], modality, key)
+        own = self._encoder(document["encode"], f"{key}.encode") if "encode" in document else None
+
+        def described(row: tuple[Any, ...]) -> dict[str, Any]:
+            cell, *more = row
+            given = Payload(name=name, modality=modality, value=payload(cell), **dict(zip(about, more, strict=True)))
+            return _plain_input(describe_input(given, self._descriptors, encoder=own))
+
+        def read(chunk: Chunk) -> Sequence[Any]:
+            columns = [cells(chunk), *(column(chunk) for column in about.values())]
+            return chunk.each(described, list(zip(*columns, strict=True)))
+
+        return name, read
+
+    def _encoder(self, named: Any, key: str) -> Encoder:
+        """What makes the embeddings of an input that is described here; a file's name may be relative to the table's folder."""
         if not isinstance(named, str) or not is_named(named):
             raise self._wrong(key, f"{named!r} is not an encoder", f"give {ways()}")
         scheme, _, name = named.partition(":")
         beside = self._folder / name
         return open_encoder(f"{scheme}:{beside}" if beside.exists() else named)
 
-    def _source(self, document: Mapping[str, Any], word: str, modality: str, key: str) -> Read:
+    def _source(self, document: Mapping[str, Any], word: str, modality: str, key: str) -> tuple[Read, Convert]:
+        """The cells of an input's payloads, and what makes a payload of a cell, one at a time: it may be large."""
         if word == "columns":
-            return self._features(document, key)
+            return self._features(document, key), lambda row: row
         value = self._value(document[word], f"{key}.{word}")
         if word == "value":
             arrays = self._takes(modality, "arrays")
-            return lambda row: self._payload(value(row), arrays, key)
+            return value, lambda cell: self._payload(cell, arrays, key)
         opens = self._takes(modality, "files")
 
-        def file(row: Row) -> Any:
-            given = value(row)
-            if self._cells.blank(given):
+        def file(cell: Any) -> Any:
+            if self._cells.blank(cell):
                 return None
-            path = beside(self._folder, str(given), key)
+            path = beside(self._folder, str(cell), key)
             if opens:
                 return path
             try:
@@ -344,7 +341,7 @@ class RowMapping:
                 return path  # described as missing bytes
             except OSError as error:
                 raise RecordError(
-                    "bad_path", f"{str(given)[:80]!r} does not read: {error.strerror}", where=key, fix="check the file"
+                    "bad_path", f"{str(cell)[:80]!r} does not read: {error.strerror}", where=key, fix="check the file"
                 ) from error
             if len(found) > MAX_TEXT:
                 raise RecordError(
@@ -352,7 +349,7 @@ class RowMapping:
                 )
             return found
 
-        return file
+        return value, file
 
     def _features(self, document: Mapping[str, Any], key: str) -> Read:
         """A row of features: listed ones, or every column of the table that nothing else of the mapping names."""
@@ -369,26 +366,22 @@ class RowMapping:
         else:
             # Other parts of the mapping may still name columns: they are left out when rows are read.
             names = sorted(self._present)
-        every = "columns" not in listed
         wanted = [name for name in dict.fromkeys(names) if name not in excluded]
         readers = {
             **dict.fromkeys(listed.get("categorical", ()), self._cells.text),
             **dict.fromkeys(listed.get("numeric", ()), self._cells.numeric),
         }
-        own = set(listed.get("categorical", ())) | set(listed.get("numeric", ()))
-        others = self.columns if every else set()
+        every = "columns" not in listed
 
-        def features(row: Row) -> dict[str, Any] | None:
-            found: dict[str, Any] = {}
+        def features(chunk: Chunk) -> list[dict[str, Any] | None]:
+            found = {}
             for name in wanted:
-                if every and name in others and name not in own:
+                if every and name in self.columns and name not in readers:
                     continue
-                cell = row.get(name)
-                if isinstance(cell, (list, dict, bytes)):
-                    found[name] = cell  # the descriptor counts it as unusable
-                else:
-                    found[name] = readers.get(name, self._cells.figure)(cell)
-            return None if all(value is None for value in found.values()) else found
+                convert = readers.get(name, self._cells.figure)
+                found[name] = chunk.each(_unless_unusable(convert), chunk.cells(name), numbers=name not in readers)
+            rows = zip(*found.values(), strict=True) if found else [()] * len(chunk)
+            return [None if row.count(None) == len(row) else dict(zip(found, row, strict=True)) for row in rows]
 
         return features
 
@@ -408,32 +401,29 @@ class RowMapping:
         return value
 
     def _outputs(self, data: Any) -> dict[str, Read]:
-        allowed = {"label", "value", "text", "scores", "finish", "refused", "error", "tokens"}
-        document = self._object(data or {}, "output", allowed)
-        found: dict[str, Read] = {}
-        for key in document.keys() & {"label", "finish", "error"}:
-            found[key] = _then(
-                self._cells.class_name if key == "label" else self._cells.text,
-                self._value(document[key], f"output.{key}"),
-            )
-        if "value" in document:
-            value = self._value(document["value"], "output.value")
-            found["value"] = lambda row: self._cells.number(value(row), "output.value")
-        if "scores" in document:
-            found["scores"] = self._vectors(document["scores"], "output.scores")
-        if "refused" in document:
-            found["refused"] = _then(self._cells.truth, self._value(document["refused"], "output.refused"))
-        if "tokens" in document:
-            counts = self._texts(document["tokens"], "output.tokens", {"input", "output"})
-            found["tokens"] = lambda row: {
-                key: int(count)
-                for key, read in counts.items()
-                if (count := self._cells.number(read(row), f"output.tokens.{key}")) is not None
-            }
-        if "text" in document:
-            answer = self._value(document["text"], "output.text")
-            found["text"] = lambda row: self._text(answer(row))
-        return found
+        cells = self._cells
+        readers: dict[str, Callable[[Any, str], Read]] = {
+            "label": partial(self._each, cells.class_name),
+            "finish": partial(self._each, cells.text),
+            "error": partial(self._each, cells.text),
+            "value": self._number,
+            "scores": self._vectors,
+            "refused": partial(self._each, cells.truth),
+            "tokens": self._tokens,
+            "text": partial(self._each, self._text),
+        }
+        document = self._object(data, "output", set(readers))
+        return {key: readers[key](value, f"output.{key}") for key, value in document.items()}
+
+    def _tokens(self, data: Any, key: str) -> Read:
+        document = self._object(data, key, {"input", "output"})
+        counts = {name: self._number(value, f"{key}.{name}") for name, value in document.items()}
+        if not counts:
+            raise self._wrong(key, "no count is named", "write tokens: {input: {column: NAME}}")
+        return lambda chunk: [
+            {name: int(count) for name, count in zip(counts, row, strict=True) if count is not None} or None
+            for row in zip(*[read(chunk) for read in counts.values()], strict=True)
+        ]
 
     def _text(self, value: Any) -> dict[str, Any] | None:
         if self._cells.blank(value):
@@ -478,8 +468,23 @@ def beside(folder: Path, name: str, where: str) -> Path:
     return path
 
 
-def _then(convert: Callable[[Any], Any], read: Read) -> Read:
-    return lambda row: convert(read(row))
+def _unless_unusable(convert: Convert) -> Convert:
+    """Lists, structs and bytes are left to the descriptor, which counts them."""
+    return lambda cell: cell if isinstance(cell, (list, dict, bytes)) else convert(cell)
+
+
+def _figures(
+    modality: str, figures: Mapping[str, Read], about: Mapping[str, Read], chunk: Chunk
+) -> list[dict[str, Any]]:
+    """Entries of an input that the table has described."""
+    tree: Tree = {field: read(chunk) for field, read in about.items()}
+    if figures:
+        tree["descriptors"] = {column: read(chunk) for column, read in figures.items()}
+    rows = objects_of(tree) if tree else [None] * len(chunk)
+    return [
+        {**row, "modality": modality} if row and row.keys() - {"encoder"} else {"modality": modality, "missing": True}
+        for row in rows
+    ]
 
 
 def _plain_input(found: Any) -> dict[str, Any]:

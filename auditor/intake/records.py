@@ -117,15 +117,20 @@ def record_from(data: Any, *, default_id: str | None = None) -> schema.Record:
     RecordError
         The first fault; the limits are those of `core.record`.
     """
+    return written(data, default_id=default_id)[0]
+
+
+def written(data: Any, *, default_id: str | None = None) -> tuple[schema.Record, bytes]:
+    """The record that a decoded document describes, and its canonical JSON; see `record_from`."""
     try:
         record = msgspec.convert(data if default_id is None else {"id": default_id, **data}, schema.Record)
-        CANONICAL.encode(record)  # a text may be no Unicode
-    except (msgspec.ValidationError, TypeError, UnicodeEncodeError):
-        pass
-    else:
         if names_hold(record):
-            return settled(record)
-    return to_struct(gate.parse_record(data, default_id=default_id))
+            record = settled(record)
+            return record, CANONICAL.encode(record)
+    except (msgspec.ValidationError, TypeError, UnicodeEncodeError):  # a text may be no Unicode
+        pass
+    record = to_struct(gate.parse_record(data, default_id=default_id))
+    return record, CANONICAL.encode(record)
 
 
 def to_struct(record: core.Record) -> schema.Record:
@@ -166,9 +171,14 @@ def content_digest(record: schema.Record, buffer: bytearray | None = None) -> st
     A `buffer` to write it into saves time where there are many.
     """
     if buffer is None:
-        return hashlib.sha256(CANONICAL.encode(record)).hexdigest()[:32]
+        return digest_of(CANONICAL.encode(record))
     CANONICAL.encode_into(record, buffer)
-    return hashlib.sha256(buffer).hexdigest()[:32]
+    return digest_of(buffer)
+
+
+def digest_of(canonical: bytes | bytearray) -> str:
+    """The digest of a record's canonical JSON."""
+    return hashlib.sha256(canonical).hexdigest()[:32]
 
 
 def encode_record(record: schema.Record) -> bytes:

@@ -1,21 +1,98 @@
-"""Rows of a file: Parquet, CSV or JSON lines, one mapping of column to value each."""
+"""Rows of a file, some at a time and column by column: Parquet, CSV or JSON lines."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from auditor.core.errors import ConfigurationError
+from auditor.core.errors import ConfigurationError, RecordError
+from auditor.intake.records import decode
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_BATCH = 1000
+CHUNK = 1000
+"""Rows that are read together, and become durable together."""
 _READ = 1 << 20
+_FLOATS, _TEXTS = frozenset({float, type(None)}), frozenset({str, type(None)})
+Convert = Callable[[Any], Any]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some rows of a file.
+
+    Attributes
+    ----------
+    numbers : sequence of int
+        Of the rows in the file, from 1.
+    columns : mapping of str to sequence
+        Cells by name; None where a row has none.
+    faults : dict of int to RecordError
+        By place in the chunk: the first reason to refuse the row.
+    raw : dict of int to object
+        By place: rows that are no mapping of column to cell, or have more cells than columns.
+    """
+
+    numbers: Sequence[int]
+    columns: Mapping[str, Sequence[Any]]
+    faults: dict[int, RecordError] = field(default_factory=dict)
+    raw: dict[int, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def cells(self, name: str) -> Sequence[Any]:
+        """A column; of one that the chunk lacks every cell is absent."""
+        found = self.columns.get(name)
+        return [None] * len(self) if found is None else found
+
+    def row(self, place: int) -> Any:
+        """A row as the file has it."""
+        if place in self.raw:
+            return self.raw[place]
+        return {name: cells[place] for name, cells in self.columns.items()}
+
+    def each(self, convert: Convert, cells: Sequence[Any], *, numbers: bool = False) -> Sequence[Any]:
+        """Converted cells of a column; a cell for which `convert` raises RecordError is None, and a fault of its row.
+
+        `numbers` says that `convert` leaves finite floats and None as they are.
+        """
+        kinds = set(map(type, cells))
+        if numbers and kinds <= _FLOATS and math.inf not in cells and -math.inf not in cells:
+            return cells
+        try:
+            if kinds <= _TEXTS and len(different := set(cells)) < len(cells) / 2:
+                known = {cell: convert(cell) for cell in different}
+                return [known[cell] for cell in cells]
+            return list(map(convert, cells))
+        except RecordError:
+            return [self._tried(convert, place, cell) for place, cell in enumerate(cells)]
+
+    def _tried(self, convert: Convert, place: int, cell: Any) -> Any:
+        try:
+            return convert(cell)
+        except RecordError as error:
+            self.faults.setdefault(place, error)
+            return None
+
+    def only(self, places: Sequence[int]) -> Chunk:
+        """Some of the rows."""
+        if len(places) == len(self):
+            return self
+        return Chunk(
+            [self.numbers[place] for place in places],
+            {name: [cells[place] for place in places] for name, cells in self.columns.items()},
+            {new: self.faults[old] for new, old in enumerate(places) if old in self.faults},
+            {new: self.raw[old] for new, old in enumerate(places) if old in self.raw},
+        )
 
 
 def format_of(file: Path) -> str:
@@ -95,6 +172,37 @@ def columns(file: Path) -> set[str] | None:
     return set(names)
 
 
+def chunks(file: Path) -> Iterator[Chunk]:
+    """The rows of a file, in its order."""
+    return {"jsonl": json_chunks, "csv": _csv_chunks, "parquet": _parquet_chunks}[format_of(file)](file)
+
+
+def line_chunks(file: Path) -> Iterator[Chunk]:
+    """Lines of a JSON lines file that are not blank, as they are (`raw`)."""
+    with file.open("rb") as stream:
+        lines = ((number, line) for number, text in enumerate(stream, 1) if (line := text.strip()))
+        for found in iter(lambda: list(islice(lines, CHUNK)), []):
+            yield Chunk([number for number, _ in found], {}, raw=dict(enumerate(line for _, line in found)))
+
+
+def json_chunks(file: Path) -> Iterator[Chunk]:
+    """Objects of a JSON lines file; what is no object is a fault."""
+    for chunk in line_chunks(file):
+        rows: list[Mapping[str, Any]] = []
+        for place, line in chunk.raw.items():
+            row: Any = line
+            try:
+                row = chunk.raw[place] = decode(line)
+                if not isinstance(row, dict):
+                    raise RecordError("bad_type", "the row is not an object", where=f"row {chunk.numbers[place]}")
+            except RecordError as error:
+                chunk.faults[place] = error
+            rows.append(row if isinstance(row, dict) else {})
+        names = dict.fromkeys(name for row in rows for name in row)
+        chunk.columns = {name: [row.get(name) for row in rows] for name in names}
+        yield chunk
+
+
 @contextmanager
 def _csv(file: Path) -> Iterator[TextIO]:
     csv.field_size_limit(16 << 20)
@@ -107,29 +215,56 @@ def _csv(file: Path) -> Iterator[TextIO]:
             ) from error
 
 
-def lines(file: Path) -> Iterator[bytes]:
-    """Lines of a JSON lines file, blank ones included so that their numbers hold."""
-    with file.open("rb") as stream:
-        for line in stream:
-            yield line.strip()
-
-
-def csv_rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows of a CSV file as texts; cells beyond the header stand under None."""
+def _csv_chunks(file: Path) -> Iterator[Chunk]:
+    """Cells as texts; cells that a row lacks at its end are None."""
     with _csv(file) as stream:
-        yield from csv.DictReader(stream, strict=True)
+        rows = filter(None, csv.reader(stream, strict=True))
+        names = next(rows, [])
+        first = 1
+        for found in iter(lambda: list(islice(rows, CHUNK)), []):
+            chunk = Chunk(range(first, first + len(found)), {})
+            for place, row in enumerate(found):
+                if len(row) > len(names):
+                    where = f"row {first + place}"
+                    chunk.faults[place] = RecordError(
+                        "ragged_row", "the row has more cells than the header", where=where
+                    )
+                    chunk.raw[place] = {**dict(zip(names, row, strict=False)), "": row[len(names) :]}
+                row[len(names) :] = []
+                row.extend([None] * (len(names) - len(row)))  # type: ignore[list-item]
+            chunk.columns = dict(zip(names, zip(*found, strict=True), strict=True))
+            first += len(found)
+            yield chunk
 
 
-def parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows of a Parquet file; times have microseconds."""
+def _parquet_chunks(file: Path) -> Iterator[Chunk]:
+    """Cells as Python values, times with microseconds; NaN is None."""
     import pyarrow as pa
 
     source = _parquet(file)
+    first = 1
     try:
-        for batch in source.iter_batches(_BATCH):
-            yield from _microseconds(pa.Table.from_batches([batch])).to_pylist()
+        for batch in source.iter_batches(CHUNK):
+            columns = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            yield Chunk(range(first, first + batch.num_rows), columns)
+            first += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _bad_parquet(file, error) from error
+
+
+def _values(column: Any) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    elif getattr(kind, "unit", None) == "ns":
+        to = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else None
+        to = to or (pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"))
+        column = column.cast(to, safe=False)
+    found: list[Any] = column.to_pylist()
+    return found
 
 
 def _parquet(file: Path) -> Any:
@@ -145,18 +280,3 @@ def _parquet(file: Path) -> Any:
 def _bad_parquet(file: Path, error: Exception) -> ConfigurationError:
     reason = str(error).splitlines()[0][:200]
     return ConfigurationError("bad_file", f"not Parquet: {reason}", where=str(file), fix="write the file again")
-
-
-def _microseconds(table: Any) -> Any:
-    import pyarrow as pa
-
-    for index, field in enumerate(table.schema):
-        kind = field.type
-        if getattr(kind, "unit", None) != "ns":
-            continue
-        if pa.types.is_timestamp(kind):
-            kind = pa.timestamp("us", kind.tz)
-        else:
-            kind = pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")
-        table = table.set_column(index, field.name, table.columns[index].cast(kind, safe=False))
-    return table

@@ -2,9 +2,10 @@
 
     python benchmarks/attacks.py [--only TEXT]
 
-Each attack meets an `auditor serve` process of its own that has answered one good request of every route. The peak of the
-resident memory is read from the kernel, which is told to begin anew before the attack; CPU time is that of the whole
-process until it rests again: refusing, writing, and a drain of what was taken in. Wanted: at most 1 s and 64 MiB each.
+Each attack meets an `auditor serve` process that has answered one good request of every route. Memory is the peak of the
+resident set during the attack, beyond what the process held at rest when it was new; one that holds more than 8 MiB
+beyond that after an attack makes room for another. CPU time is that of the whole process until it rests again: refusing,
+writing, and a drain of what was taken in. Wanted: at most 1 s and 64 MiB each.
 
 A body that is taken because it keeps within every limit is work like any other, in proportion to its rows; such rows are
 marked `taken`.
@@ -37,26 +38,32 @@ JSON = "application/json"
 MEDIA = {"packed": ("records", MSGPACK), "protobuf": ("traces", "application/x-protobuf"), "otlp": ("traces", JSON)}
 QUESTION = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TICK = os.sysconf("SC_CLK_TCK")
+KEPT_MIB = 8.0
+RUN = [sys.executable, "-m", "auditor"]
+ENVIRONMENT = {
+    **os.environ,
+    "AUDITOR_MLFLOW_ENABLED": "false",
+    "AUDITOR_AUDIT_EVIDENTLY": "false",
+    "AUDITOR_SERVICE_DRAIN_S": "0.5",
+}
 
 
 class Victim:
     """One served process and its key."""
 
-    def __init__(self, home: Path) -> None:
-        run = [sys.executable, "-m", "auditor"]
-        where = ["--home", str(home), "--json"]
-        settings = {"AUDITOR_MLFLOW_ENABLED": "false", "AUDITOR_AUDIT_EVIDENTLY": "false"}
-        environment = {**os.environ, **settings, "AUDITOR_SERVICE_DRAIN_S": "0.5"}
-        subprocess.run([*run, "init", str(home), "--json"], check=True, capture_output=True, env=environment)
-        made = subprocess.run(
-            [*run, "key", "create", "--role", "admin", *where], check=True, capture_output=True, env=environment
-        )
-        self.key = json.loads(made.stdout)["key"]
+    def __init__(self, home: Path, key: str) -> None:
+        self.key = key
         self.process = subprocess.Popen(
-            [*run, "serve", "--port", "0", *where], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            [*RUN, "serve", "--port", "0", "--home", str(home), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
         )
         assert self.process.stdout is not None
         self.port = int(json.loads(self.process.stdout.readline())["url"].rpartition(":")[2])
+        self.warm()
+        self.rest()
+        self.new_mib = self.memory_mib("VmRSS")
 
     def post(self, route: str, media: str, body: bytes, *, packed: bool = False) -> str:
         """The status and the error's code, or how many rows were refused."""
@@ -121,10 +128,18 @@ class Victim:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def make_home(home: Path) -> tuple[Path, str]:
+    """A new home, and a key to it."""
+    subprocess.run([*RUN, "init", str(home), "--json"], check=True, capture_output=True, env=ENVIRONMENT)
+    create = [*RUN, "key", "create", "--role", "admin", "--home", str(home), "--json"]
+    return home, json.loads(subprocess.run(create, check=True, capture_output=True, env=ENVIRONMENT).stdout)["key"]
 
 
 def attacks() -> Iterator[tuple[str, Callable[[Victim], str]]]:
@@ -274,22 +289,24 @@ def main() -> int:
     options = parser.parse_args()
     rows: dict[str, dict[str, Any]] = {}
     print(f"{'':40} {'CPU s':>7} {'MiB':>7}  answer")
-    for name, act in attacks():
-        if options.only not in name:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            victim = Victim(Path(folder) / "home")
-            try:
-                victim.warm()
-                victim.forget_peak()
-                cpu, memory = victim.rest(), victim.memory_mib("VmRSS")
-                said = act(victim)
-                cpu_s, mib = victim.rest() - cpu, victim.memory_mib("VmHWM") - memory
-            finally:
+    victim: Victim | None = None
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
+        for name, act in attacks():
+            if options.only not in name:
+                continue
+            if victim is not None and victim.memory_mib("VmRSS") - victim.new_mib > KEPT_MIB:
                 victim.close()
-        within = cpu_s <= MOST_CPU_S and mib <= MOST_MIB
-        rows[name] = {"cpu_s": round(cpu_s, 2), "peak_mib": round(mib, 1), "answer": said, "within": within}
-        print(f"{name:40} {cpu_s:7.2f} {mib:7.1f}  {said}{'' if within else '  BEYOND'}", flush=True)
+                victim = None
+            if victim is None:
+                victim = Victim(*make_home(Path(tempfile.mkdtemp(dir=folder)) / "home"))
+                end.callback(victim.close)
+            victim.forget_peak()
+            cpu = victim.cpu_s()
+            answer = act(victim)
+            cpu_s, mib = victim.rest() - cpu, victim.memory_mib("VmHWM") - victim.new_mib
+            within = cpu_s <= MOST_CPU_S and mib <= MOST_MIB
+            rows[name] = {"cpu_s": round(cpu_s, 2), "peak_mib": round(mib, 1), "answer": answer, "within": within}
+            print(f"{name:40} {cpu_s:7.2f} {mib:7.1f}  {answer}{'' if within else '  BEYOND'}", flush=True)
     beyond = [name for name, row in rows.items() if not row["within"]]
     print(f"{len(rows) - len(beyond)} of {len(rows)} within {MOST_CPU_S:.0f} s of CPU and {MOST_MIB:.0f} MiB")
     if not options.only:

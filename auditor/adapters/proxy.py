@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _OWN = frozenset(
-    {
+    [
         "__class__",
         "__class_getitem__",
         "__del__",
@@ -38,8 +38,9 @@ _OWN = frozenset(
         "__name__",
         "__static_attributes__",
         "__firstlineno__",
-    }
+    ]
 )
+"""Attributes that belong to the machinery of classes: the stand-in has its own."""
 _original = object.__getattribute__
 
 

@@ -70,11 +70,10 @@ def bodies() -> dict[str, tuple[str, bytes]]:
         "labels of long ids": ("labels", filled(b'{"labels":[', b'{"id":"%b"},' % (b"i" * 60_000), b'{"id":"a"}]}')),
         "groups without end": (
             "records",
-            filled(
-                b'{"records":[{"id":"a","time":"2026-01-05T09:00:00Z","model":{"name":"m"},"inputs":[],"groups":{',
-                b'"%b":"x",' % (b"g" * 50),
-                b'"a":"x"}}]}',
-            ),
+            one.join([b'{"records":[', b""])[:-1]
+            + b',"groups":{'
+            + b",".join(b'"%040d":"x"' % number for number in range(300_000))
+            + b"}}]}",
         ),
         "losses": (
             "records",

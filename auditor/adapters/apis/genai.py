@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._request_parts import MOST_PARTS
-from auditor.adapters.apis._request_site import RequestSite
+from auditor.adapters.apis.request_site import RequestSite
+from auditor.adapters.parts import MOST_PARTS
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web.callable import wrap
 from auditor.agent.site import Site

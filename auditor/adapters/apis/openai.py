@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
 from typing import Any
 
-from auditor.adapters.apis._openai_endpoints import ENDPOINTS, Endpoint
-from auditor.adapters.apis._request_site import RequestSite
+from auditor.adapters.apis.openai_endpoints import ENDPOINTS, Endpoint
+from auditor.adapters.apis.request_site import RequestSite
 from auditor.agent.shield import nothing, sheltered
 from auditor.agent.site import Site
 from auditor.agent.stream import Steps, Watch, awaited

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.adapters._rows import Answers, Column, Flight, begin
-from auditor.adapters._tensors import Lazy, is_array, length
-from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._hooks import Open, encoder_of, tap_modules
-from auditor.adapters.neural._processors import model_name
-from auditor.adapters.neural._wrapped_methods import OF_MODULES, Session, around, giving_itself
-from auditor.adapters.proxy import make_proxy
+from auditor.adapters.neural.answers import Reader
+from auditor.adapters.neural.hooks import encoder_of, tap_modules
+from auditor.adapters.neural.processors import model_name
+from auditor.adapters.rows import Answers, Column, Flight
+from auditor.adapters.tensors import Lazy, is_array, length
+from auditor.adapters.watching import OF_MODULES, Session, Watching
 from auditor.agent.site import Binder, InputSpec, Site
-from auditor.core.errors import ConfigurationError
 
 INPUTS = {
     "prompt": "text",
@@ -33,34 +31,22 @@ PRODUCED = "generated"
 
 def watch(model: Any, site: Site) -> Any:
     """A stand-in for the pipeline, which passes for it; its text encoder is listened to for the prompt's embedding."""
-    return Watching(model, site).proxy
+    return DiffusionWatching(model, site).proxy
 
 
-class Watching:
+class DiffusionWatching(Watching):
     """One watched pipeline."""
 
     def __init__(self, model: Any, site: Site) -> None:
-        self.site = site
-        self.open = Open()
         self.reader = Reader(site.answer)
         self.binder = Binder(model.__call__)
-        known = [name for name in INPUTS if self.binder.knows(name)] + [PRODUCED]
-        for name in site.inputs or ():
-            if name not in known:
-                raise ConfigurationError(
-                    "unknown_input",
-                    f"a {type(model).__name__} has no input {name!r}",
-                    where="inputs",
-                    fix=f"name one of {', '.join(known)}",
-                )
+        super().__init__(model, site, [*filter(self.binder.knows, INPUTS), PRODUCED])
         self.encoder: str | None = None
         encoder: Any = getattr(model, "text_encoder", None)
         if hasattr(encoder, "register_forward_hook"):
             self.encoder = encoder_of(site, encoder, encoder.named_parameters(), model_name(encoder))
             tap_modules(site, self.open, {("prompt", "embedding"): encoder})
-        methods = {"__call__": around(model, site, self.enter, self.open)}
-        methods |= giving_itself(model, lambda: self.proxy, OF_MODULES)
-        self.proxy = make_proxy(model, methods, site)
+        self.stand_in({"__call__": self.enter}, OF_MODULES)
 
     def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Session:
         inputs = self.binder.bind(args, kwargs)
@@ -74,7 +60,7 @@ class Watching:
         def read(flight: Flight, result: Any) -> Answers:
             return self.read(flight, result, produced, each)
 
-        return Session(args, kwargs, begin(self.site, prompts * each, columns, args, kwargs), read)
+        return self.session(args, kwargs, prompts * each, columns, read)
 
     def _given(self, inputs: Mapping[str, Any], prompts: int, each: int) -> list[Column]:
         """What goes in, once for each picture that is to come out of it."""

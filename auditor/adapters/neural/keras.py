@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from auditor.adapters._rows import Answers, Flight, begin
-from auditor.adapters._tensors import is_array, length, pooled, take
-from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._columns import Columns, pixel_scales
-from auditor.adapters.neural._hooks import Open, branch_layers, encoder_of, tap_modules
-from auditor.adapters.neural._wrapped_methods import OF_MODULES, Session, around, giving_itself
-from auditor.adapters.proxy import make_proxy
+from auditor.adapters.neural.answers import Reader
+from auditor.adapters.neural.columns import Columns, pixel_scales
+from auditor.adapters.neural.hooks import branch_layers, encoder_of, tap_modules
+from auditor.adapters.rows import Answers, Flight, begin
+from auditor.adapters.tensors import is_array, length, pooled, take
+from auditor.adapters.watching import OF_MODULES, Session, Watching
 from auditor.agent.site import Binder, Site
 from auditor.core.errors import ConfigurationError
 
@@ -40,19 +39,16 @@ def watch(model: Any, site: Site) -> Any:
     pixels : mapping of str to (mean, std)
         How an image input was normalised: undone before it is described.
     """
-    return Watching(model, site).proxy
+    return KerasWatching(model, site).proxy
 
 
-class Watching:
+class KerasWatching(Watching):
     """One watched model."""
 
     def __init__(self, model: Any, site: Site) -> None:
-        self.model = model
-        self.site = site
         self.names = input_names(model)
+        super().__init__(model, site, self.names)
         self.binder = Binder(model.call)
-        self._check_inputs()
-        self.open = Open()
         layers = {
             (name, field): _layer(model, path) for name, field, path in branch_layers(site.options.get("branches"))
         }
@@ -65,19 +61,7 @@ class Watching:
         self.probe: Any = None
         if layers:
             self._see(layers)
-        methods = {name: around(getattr(model, name), site, self._enter(name), self.open) for name in METHODS}
-        methods |= giving_itself(model, lambda: self.proxy, tuple(name for name in OF_MODULES if name != "compile"))
-        self.proxy = make_proxy(model, methods, site)
-
-    def _check_inputs(self) -> None:
-        for name in self.site.inputs or ():
-            if self.names and name not in self.names:
-                raise ConfigurationError(
-                    "unknown_input",
-                    f"the model has no input {name!r}",
-                    where="inputs",
-                    fix=f"name one of {', '.join(self.names)}",
-                )
+        self.stand_in({name: self._enter(name) for name in METHODS}, set(OF_MODULES) - {"compile"})
 
     def _see(self, layers: Mapping[tuple[str, str], Any]) -> None:
         import keras
@@ -96,8 +80,13 @@ class Watching:
             if inputs is None:
                 return _Unread(self, args, kwargs)
             count = self.columns.count(inputs)
-            flight = begin(self.site, count, lambda: self.columns.of(inputs, count), args, kwargs)
-            return Session(args, kwargs, flight, lambda flight, result: self.read(flight, result, inputs))
+            return self.session(
+                args,
+                kwargs,
+                count,
+                lambda: self.columns.of(inputs, count),
+                lambda flight, result: self.read(flight, result, inputs),
+            )
 
         return enter
 
@@ -134,7 +123,7 @@ class Watching:
 class _Unread(Session):
     """A call whose inputs cannot be seen: its rows are known when it returns, and are recorded as not read."""
 
-    def __init__(self, watching: Watching, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, watching: KerasWatching, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(args, kwargs, None, watching.reader.read)
         self._watching = watching
         self._began = perf_counter()

@@ -13,13 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditor.adapters import sites_in_hooks
-from auditor.adapters._rows import begin
-from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._columns import Columns, pixel_scales
-from auditor.adapters.neural._hooks import (
-    Entry,
+from auditor.adapters.neural.answers import Reader
+from auditor.adapters.neural.columns import Columns, pixel_scales
+from auditor.adapters.neural.hooks import (
     Hook,
-    Open,
     branch_layers,
     capturing,
     encoder_of,
@@ -27,6 +24,8 @@ from auditor.adapters.neural._hooks import (
     module_at,
     tap_modules,
 )
+from auditor.adapters.rows import begin
+from auditor.adapters.watching import Entry, Watching
 from auditor.agent.site import Binder, Site
 from auditor.core.errors import ConfigurationError
 
@@ -48,17 +47,15 @@ def watch(model: Any, site: Site) -> Any:
     pixels : mapping of str to (mean, std)
         How an image input was normalised, a channel or a number each: undone before it is described.
     """
-    Watching(model, site).hook()
+    TorchWatching(model, site).hook()
     return model
 
 
-class Watching:
+class TorchWatching(Watching):
     """The hooks of one watch."""
 
     def __init__(self, model: Any, site: Site) -> None:
-        self.model = model
-        self.site = site
-        self.open = Open()
+        super().__init__(model, site)
         batch = bool(site.options.get("batch", True))
         self.reader = Reader(site.answer, each=batch, classes=site.options.get("classes"))
         layers = branch_layers(site.options.get("branches"))

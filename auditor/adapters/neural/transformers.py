@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.adapters._rows import Answers, Column, Flight, begin
-from auditor.adapters._tensors import Lazy, is_array, length, take
-from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._columns import unscaled
-from auditor.adapters.neural._embedding_taps import EMBEDDINGS, tap_branches
-from auditor.adapters.neural._generation import Generation
-from auditor.adapters.neural._hooks import Entry, Hook, Open, encoder_of, hook
-from auditor.adapters.neural._processors import Processors, model_name
-from auditor.adapters.neural._wrapped_methods import OF_MODULES, Enter, Session, around, giving_itself
-from auditor.adapters.proxy import make_proxy
+from auditor.adapters.neural.answers import Reader
+from auditor.adapters.neural.columns import unscaled
+from auditor.adapters.neural.embedding_taps import EMBEDDINGS, tap_branches
+from auditor.adapters.neural.generation import Generation
+from auditor.adapters.neural.hooks import Hook, encoder_of, hook
+from auditor.adapters.neural.processors import Processors, model_name
+from auditor.adapters.rows import Answers, Column, Flight, begin
+from auditor.adapters.tensors import Lazy, is_array, length, take
+from auditor.adapters.watching import OF_MODULES, Enter, Entry, Open, Session, Watching
 from auditor.agent.site import Binder, InputSpec, Site
 from auditor.core.errors import ConfigurationError
 
@@ -55,47 +54,29 @@ def watch(model: Any, site: Site) -> Any:
         Of a dual encoder: whether the i-th text belongs to the i-th image (default: when there are as many of both).
         Otherwise the texts are candidates for every image.
     """
-    from auditor.adapters.neural import _pipelines
+    from auditor.adapters.neural import pipelines
 
     if hasattr(model, "postprocess") and hasattr(model, "task"):
         for option in sorted(set(site.options) - {"branches"}):
             raise ConfigurationError(
                 "unknown_option", f"{option!r} is not an option of a pipeline", where="watch", fix="leave it out"
             )
-        return _pipelines.watch(model, site)
-    return Watching(model, site).proxy
+        return pipelines.watch(model, site)
+    return ModelWatching(model, site).proxy
 
 
-class Watching:
+class ModelWatching(Watching):
     """One watched model."""
 
     def __init__(self, model: Any, site: Site) -> None:
-        self.model = model
-        self.site = site
-        self.open = Open()
+        super().__init__(model, site, sorted({name for name, _ in ROLES.values()}))
         self.generating = Open()
         self.processors = Processors(site.options.get("processor"))
         self.encoder = encoder_of(site, model, model.named_parameters(), model_name(model))
         self.reader = Reader(site.answer)
         self.generation = Generation(model, self.processors)
-        self._check_inputs()
         tap_branches(site, self.open, model)
-        methods = {
-            name: around(getattr(model, name), site, enter, self.open) for name, enter in self._entries().items()
-        }
-        methods |= giving_itself(model, lambda: self.proxy, OF_MODULES)
-        self.proxy = make_proxy(model, methods, site)
-
-    def _check_inputs(self) -> None:
-        known = sorted({name for name, _ in ROLES.values()})
-        for name in self.site.inputs or ():
-            if name not in known:
-                raise ConfigurationError(
-                    "unknown_input",
-                    f"there is no input {name!r}",
-                    where="inputs",
-                    fix=f"name one of {', '.join(known)}",
-                )
+        self.stand_in(self._entries(), OF_MODULES)
 
     def _entries(self) -> dict[str, Enter]:
         """Watched methods of the model, each with what happens before it."""
@@ -114,13 +95,17 @@ class Watching:
         binder: Binder,
         count_of: Callable[[Mapping[str, Any]], int],
         answer: Callable[[Flight, Any, Mapping[str, Any]], Answers],
-        first: Open | None = None,
     ) -> Enter:
         def enter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Session:
             inputs = binder.bind(args, kwargs)
             count = count_of(inputs)
-            flight = begin(self.site, count, lambda: self.columns(inputs, count), args, kwargs)
-            return Session(args, kwargs, flight, lambda flight, result: answer(flight, result, inputs))
+            return self.session(
+                args,
+                kwargs,
+                count,
+                lambda: self.columns(inputs, count),
+                lambda flight, result: answer(flight, result, inputs),
+            )
 
         return enter
 
@@ -284,7 +269,7 @@ class _Generating(Session):
     """A call of `generate`: the model's first forward pass in it gives the first token."""
 
     def __init__(
-        self, watching: Watching, args: tuple[Any, ...], kwargs: dict[str, Any], flight: Flight | None, inputs: Any
+        self, watching: ModelWatching, args: tuple[Any, ...], kwargs: dict[str, Any], flight: Flight | None, inputs: Any
     ) -> None:
         def read(flight: Flight, result: Any) -> Answers:
             if watching.site.answer.extract is not None:

@@ -6,21 +6,16 @@ changed; what it calls of itself is not recorded a second time.
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter, thread_time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._request_parts import MOST_PARTS, hold, payloads
-from auditor.adapters._rows import finish_rows, of_row, row_ids
-from auditor.adapters.apis._openai_endpoints import CHAT
-from auditor.adapters.proxy import make_proxy
+from auditor.adapters.apis.openai_endpoints import CHAT
+from auditor.adapters.parts import MOST_PARTS, PartsSite, hold, payloads
+from auditor.adapters.rows import Answers, Flight
+from auditor.adapters.watching import Session, Watching
 from auditor.adapters.web.callable import wrap
-from auditor.agent.call import Call, call_context
-from auditor.agent.ids import new_id
-from auditor.agent.shield import shield
-from auditor.agent.site import ANSWER, OFF, InputSpec, Site, answer_kind
+from auditor.agent.site import ANSWER, InputSpec, Site, answer_kind
 from auditor.agent.snapshot import freeze
 from auditor.core.messages import Part, get, messages_of, name_parts
 
@@ -34,57 +29,33 @@ ANSWERS = ("prediction", "predictions", "pred", "output", "answer", "0")
 
 def watch(model: Any, site: Site) -> Any:
     """The stand-in of a `PyFuncModel`."""
-    methods: dict[str, Callable[..., Any]] = {"predict": _rowwise(model, site)}
-    if callable(getattr(model, "predict_stream", None)):
-        methods["predict_stream"] = wrap(model.predict_stream, _StreamSite(site))
-    return make_proxy(model, methods, site)
+    return PyfuncWatching(model, site).proxy
 
 
-def _rowwise(model: Any, site: Site) -> Callable[..., Any]:
-    recorder = site.recorder
+class PyfuncWatching(Watching):
+    """One watched model."""
 
-    @functools.wraps(model.predict)
-    def predict(*args: Any, **kwargs: Any) -> Any:
-        try:
-            call = _begin(site, args, kwargs)
-            began = perf_counter()
-        except Exception:
-            call, began = None, 0.0
-        try:
-            result = model.predict(*args, **kwargs)
-        except BaseException as error:
-            try:
-                _finish(site, call, began, None, error)
-            except Exception:
-                recorder.fail()
-            raise
-        try:
-            _finish(site, call, began, result, None)
-        except Exception:
-            recorder.fail()
-        return result
+    def __init__(self, model: Any, site: Site) -> None:
+        super().__init__(model, site)
+        self.stand_in({"predict": self._predict})
+        if callable(getattr(model, "predict_stream", None)):
+            self.methods["predict_stream"] = wrap(model.predict_stream, _StreamSite(site))
 
-    return predict
+    def _predict(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Session:
+        table = Table(args[0] if args else kwargs.get("data"), self.site.inputs)
+
+        def read(flight: Flight, result: Any) -> Answers:
+            rows = answers(self.site, result, flight.count, flight.rows)
+            return {name: [row.get(name) for row in rows] for name in ANSWER if any(name in row for row in rows)}
+
+        return self.session(args, kwargs, table.count, lambda: [table], read)
 
 
-class _StreamSite(Site):
+class _StreamSite(PartsSite):
     """A stream is one call: its first row is the request."""
 
-    def __init__(self, given: Site) -> None:
-        self.__dict__.update(given.__dict__)
-        self.given = given
-
-    @property
-    def live(self) -> bool:  # type: ignore[override]
-        """Until the model is no longer watched."""
-        return self.given.live
-
-    def take_inputs(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        table = Table(args[0] if args else kwargs.get("data"))
-        parts, size = table.rows([0], self.inputs)
-        call.split = Rows([call.id], [0], parts, self.inputs)
-        call.size += size
-        _take_groups(self, call, args, kwargs)
+    def find(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
+        return Table(args[0] if args else kwargs.get("data"), self.inputs).parts([0])[0], 0
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -98,8 +69,10 @@ class Table:
     count : int
     """
 
-    def __init__(self, data: Any) -> None:
-        self._data = data
+    def __init__(self, data: Any, specs: Mapping[str, InputSpec] | None) -> None:
+        self.value = data
+        self.specs = specs
+        self._held: list[list[Part]] = []
         self._columns: list[str] | None = None
         self._chat = isinstance(data, Mapping) and isinstance(data.get("messages"), list)
         if hasattr(data, "iloc") and hasattr(data, "columns"):
@@ -114,14 +87,24 @@ class Table:
         else:
             self.count = len(data) if isinstance(data, (list, tuple)) else 1
 
-    def rows(self, chosen: Sequence[int], specs: Mapping[str, InputSpec] | None) -> tuple[list[list[Part]], int]:
-        """(the held inputs of each chosen row, their size in bytes)."""
-        held = [hold(self._parts(cells, specs)) for cells in self._cells(chosen)]
-        return [parts for parts, _ in held], sum(size + 64 for _, size in held)
+    def freeze(self, rows: Sequence[int]) -> int:
+        """Keep the inputs of these rows; the bytes they take."""
+        held = [hold(parts) for parts in self.parts(rows)]
+        self.value = None
+        self._held = [parts for parts, _ in held]
+        return sum(size + 64 for _, size in held)
+
+    def payloads(self, position: int, seen: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The payloads of one kept row."""
+        return payloads(self._held[position], self.specs)
+
+    def parts(self, rows: Sequence[int]) -> list[list[Part]]:
+        """The inputs of each of these rows."""
+        return [self._parts(cells, self.specs) for cells in self._cells(rows)]
 
     def _cells(self, chosen: Sequence[int]) -> list[Mapping[str, Any]]:
         """Name to value for each chosen row."""
-        data = self._data
+        data = self.value
         if self._columns is not None:
             taken = data.iloc[list(chosen)]
             columns = [taken.iloc[:, place].tolist() for place in range(len(self._columns))]
@@ -182,87 +165,6 @@ def _shaped(value: Any, spec: InputSpec) -> Any:
     import numpy as np
 
     return np.asarray(value).reshape(spec.shape)
-
-
-class Rows:
-    """The chosen rows of one call (`Call.split`)."""
-
-    __slots__ = ("answers", "chosen", "ids", "parts", "specs")
-
-    def __init__(
-        self,
-        ids: Sequence[str],
-        chosen: Sequence[int],
-        parts: list[list[Part]],
-        specs: Mapping[str, InputSpec] | None,
-    ) -> None:
-        self.ids = ids
-        self.chosen = chosen
-        self.parts = parts
-        self.specs = specs
-        self.answers: list[dict[str, Any]] = []
-
-    def __call__(self, call: Call) -> list[Call]:
-        if call.rows == 1 and not self.answers:  # a stream, whose answer was read already
-            call.payloads = self._payloads(0)
-            return [call]
-        return [self._row(call, place, index) for place, index in enumerate(self.chosen)]
-
-    def _row(self, call: Call, place: int, index: int) -> Call:
-        row = Call(self.ids[index], call.us, call.site, call.rate, call.process_token)
-        row.payloads = self._payloads(place)
-        row.groups = {name: of_row(value, index, call.rows) for name, value in (call.groups or {}).items()}
-        row.subject = call.subject
-        row.error = call.error
-        row.latency_s = None if call.latency_s is None else call.latency_s / call.rows
-        row.cpu = call.cpu / call.rows
-        row.found = self.answers[place] if place < len(self.answers) else {}
-        return row
-
-    def _payloads(self, place: int) -> list[tuple[Any, ...]]:
-        """The row's inputs; an empty modality is left to the value to tell."""
-        found = payloads(self.parts[place], self.specs)
-        return [(name, value, modality or None, *rest) for name, value, modality, *rest in found]
-
-
-def _begin(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    recorder = site.recorder
-    if not (recorder.live and site.live):
-        return OFF
-    with shield(recorder.faults, "begin_failed"):
-        table = Table(args[0] if args else kwargs.get("data"))
-        us = recorder.now_us()
-        said = call_context.get()
-        ids = row_ids(None if said is None else said.take_id(), us, table.count)
-        call = site.open(ids[0] if ids else new_id(us // 1000), us)
-        call.rows = table.count
-        chosen = (
-            [] if not recorder.has_destination else [index for index, name in enumerate(ids) if recorder.chooses(name)]
-        )
-        if chosen:
-            parts, size = table.rows(chosen, site.inputs)
-            call.split = Rows(ids, chosen, parts, site.inputs)
-            call.size += size
-            _take_groups(site, call, args, kwargs)
-        call.cpu = thread_time() if recorder.metered else 0.0
-        return call
-    return None
-
-
-def _take_groups(site: Site, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    if site.groups is not None:
-        with shield(site.recorder.faults, "groups_unreadable"):
-            more = site.groups(*args, **kwargs) if callable(site.groups) else site.groups
-            call.groups = {**more, **(call.groups or {})}
-    if call.groups:
-        call.groups = {name: freeze(_plain_list(value))[0] for name, value in call.groups.items()}
-
-
-def _finish(site: Site, call: Any, began: float, result: Any, error: BaseException | None) -> None:
-    def read() -> None:
-        call.split.answers = answers(site, result, call.rows, call.split.chosen)
-
-    finish_rows(site, call, began, error, read)
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------

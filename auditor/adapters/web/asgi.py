@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from auditor.adapters._request_parts import generated, payload_of, payloads
+from auditor.adapters.parts import generated, payload_of, payloads
 from auditor.adapters.proxy import make_proxy
-from auditor.adapters.web._bodies import answer_of, is_read, request_parts
+from auditor.adapters.web.bodies import answer_of, is_read, request_parts
 from auditor.agent.call import Call
 from auditor.agent.shield import nothing, sheltered, shield
 from auditor.agent.site import Site

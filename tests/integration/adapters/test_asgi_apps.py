@@ -21,7 +21,7 @@ from starlette.background import BackgroundTask  # noqa: E402
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
-from auditor.adapters.web import _bodies, asgi  # noqa: E402
+from auditor.adapters.web import asgi, bodies  # noqa: E402
 from auditor.core.errors import ConfigurationError  # noqa: E402
 
 
@@ -450,20 +450,20 @@ def multipart(*sections: bytes) -> bytes:
     ],
 )
 def test_multipart_sections(body: bytes, expected: dict[str, Any]) -> None:
-    parts = _bodies.request_parts("multipart/form-data; boundary=xx", body, None, None)
+    parts = bodies.request_parts("multipart/form-data; boundary=xx", body, None, None)
     assert {part.name: part.value for part in parts} == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"text"', b"\xff", b"null", b"[" * 100_000])
 def test_json_that_is_none_or_no_mapping(body: bytes) -> None:
-    parts = _bodies.request_parts("application/json", body, None, None)
+    parts = bodies.request_parts("application/json", body, None, None)
     assert [part.value for part in parts] == (["text"] if body == b'"text"' else [])
 
 
 def test_bytes_that_a_binary_file_may_hold_survive_the_form() -> None:
     value = bytes(range(256)) * 40 + b"\r\n--x\r\n\r\n"
     section = b'Content-Disposition: form-data; name="f"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + value
-    (part,) = _bodies.request_parts("multipart/form-data; boundary=xx", multipart(section), None, None)
+    (part,) = bodies.request_parts("multipart/form-data; boundary=xx", multipart(section), None, None)
     assert part.value == value
 
 

@@ -584,14 +584,14 @@ def test_a_cancelled_call_is_recorded_and_stays_cancelled(agent, provider, recor
 
 @pytest.mark.parametrize("place", ["parts", "answer", "version", "model"])
 def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, monkeypatch, swallowed, records) -> None:
-    from auditor.adapters.apis import _openai_endpoints
+    from auditor.adapters.apis import openai_endpoints
 
     swallowed.expect()
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ValueError("broken")
 
-    monkeypatch.setattr(_openai_endpoints.CHAT, place, broken, raising=False)
+    monkeypatch.setattr(openai_endpoints.CHAT, place, broken, raising=False)
     assert ask(watched, "hello").choices[0].message.content == "two cats"
     assert len(list(ask(watched, "hello", stream=True))) == 4
     records(agent)  # the books balance
@@ -601,7 +601,7 @@ def test_a_failing_reader_never_reaches_the_caller(place: str, agent, watched, m
 
 def test_an_endpoint_that_imitates_sends_less(agent, provider, records) -> None:
     """A server that leaves out usage, finish reasons and ids is an endpoint, too."""
-    from auditor.adapters.apis._openai_endpoints import CHAT
+    from auditor.adapters.apis.openai_endpoints import CHAT
 
     assert CHAT.answer({"choices": []})["text"] is None
     assert CHAT.answer({"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]})["text"] == "a"

@@ -214,8 +214,8 @@ def test_the_original_and_unwatched_models_are_not_seen(agent, load, records) ->
 def rows(data: Any, specs: Any = None) -> list[dict[str, Any]]:
     from auditor.adapters.tables.pyfunc import Table
 
-    table = Table(data)
-    return [{part.name: part.value for part in parts} for parts in table.rows(range(table.count), specs)[0]]
+    table = Table(data, specs)
+    return [{part.name: part.value for part in parts} for parts in table.parts(range(table.count))]
 
 
 def test_a_table_of_columns_goes_by_rows() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditor.agent.call import Call
-from auditor.agent.site import InputSpec
+from auditor.agent.site import InputSpec, Site
 from auditor.agent.snapshot import MAX_PAYLOAD, TooLarge, freeze
 from auditor.core import messages
 from auditor.core.messages import Part, Raw, file_modality
@@ -67,8 +67,44 @@ def payload_of(part: Part, spec: InputSpec | None = None) -> tuple[Any, ...]:
     """The decoded payload, in the form that `Call.payloads` has."""
     value, error = messages.payload_of(part)
     rate = spec.rate if spec is not None and not isinstance(spec.rate, str) else None
-    modality = (spec.modality if spec is not None else None) or part.modality
+    modality = (spec.modality if spec is not None else None) or part.modality or None
     return part.name, value, modality, rate, None, None, None if spec is None else spec.encoder, error
+
+
+class PartsSite(Site):
+    """A site whose inputs are the parts of a request.
+
+    Parameters
+    ----------
+    given : Site
+        Of the watched thing: its options hold here, and its end is this one's.
+    """
+
+    def __init__(self, given: Site) -> None:
+        self.__dict__.update(given.__dict__)
+        self.given = given
+
+    @property
+    def live(self) -> bool:  # type: ignore[override]
+        """Until the thing is no longer watched."""
+        return self.given.live
+
+    def find(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
+        """(named parts, number left out) of a call."""
+        raise NotImplementedError
+
+    def asked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        """The model that a call asks for, where it may ask for several."""
+        return None
+
+    def take_inputs(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        found, left = self.find(args, kwargs)
+        if left:
+            self.recorder.notes.append("parts_left_out")
+        parts, size = hold(found)
+        call.size += size
+        call.split = Unread(parts, self.inputs, self.asked(args, kwargs))
+        self._take_groups(call, args, kwargs)
 
 
 class Unread:

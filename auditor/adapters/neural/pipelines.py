@@ -13,47 +13,37 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
-from auditor.adapters._rows import Column, Flight, begin
-from auditor.adapters.neural._answers import Reader
-from auditor.adapters.neural._embedding_taps import tap_branches, tap_outputs
-from auditor.adapters.neural._hooks import Open, encoder_of
-from auditor.adapters.neural._pipeline_tasks import Task, task_of
-from auditor.adapters.neural._processors import model_name
-from auditor.adapters.neural._wrapped_methods import Session, around, nothing_read
+from auditor.adapters.neural.answers import Reader
+from auditor.adapters.neural.embedding_taps import tap_branches, tap_outputs
+from auditor.adapters.neural.hooks import encoder_of
+from auditor.adapters.neural.pipeline_tasks import Task, task_of
+from auditor.adapters.neural.processors import model_name
 from auditor.adapters.proxy import make_proxy
+from auditor.adapters.rows import Answers, Column, Flight, begin
+from auditor.adapters.watching import Session, Watching
 from auditor.agent.shield import nothing, sheltered
 from auditor.agent.site import Binder, Site
-from auditor.core.errors import ConfigurationError
 
 
 def watch(pipeline: Any, site: Site) -> Any:
     """A stand-in for the pipeline, which passes for it."""
-    return Watching(pipeline, site).proxy
+    return PipelineWatching(pipeline, site).proxy
 
 
-class Watching:
+class PipelineWatching(Watching):
     """One watched pipeline."""
 
     def __init__(self, pipeline: Any, site: Site) -> None:
-        self.site = site
         self.task: Task = task_of(pipeline)
+        super().__init__(pipeline, site, self.task.names)
         self.binder = Binder(type(pipeline).__call__.__get__(pipeline))
-        for name in site.inputs or ():
-            if self.task.names and name not in self.task.names:
-                raise ConfigurationError(
-                    "unknown_input",
-                    f"a {pipeline.task} pipeline has no input {name!r}",
-                    where="inputs",
-                    fix=f"name one of {', '.join(self.task.names)}",
-                )
-        self.open = Open()
         self.encoder: str | None = None
         model = pipeline.model
         if hasattr(model, "register_forward_hook"):
             self.encoder = encoder_of(site, model, model.named_parameters(), model_name(model))
             tap_branches(site, self.open, model)
             tap_outputs(site, self.open, model)
-        self.proxy = make_proxy(pipeline, {"__call__": around(pipeline, site, self.enter, self.open)}, site)
+        self.stand_in({"__call__": self.enter})
 
     def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Session:
         data, said = self.task.data(self.binder.bind(args, kwargs))
@@ -61,10 +51,11 @@ class Watching:
             return _Lazily(self, data, said, args, kwargs)
         many = self.task.is_many(data)
         items = list(data) if many else [data]
-        flight = begin(self.site, len(items), lambda: self.columns(items, said), args, kwargs)
-        return Session(
-            args, kwargs, flight, lambda flight, result: self.read(flight, result if many else [result], said)
-        )
+
+        def read(flight: Flight, result: Any) -> Answers:
+            return self.read(flight, result if many else [result], said)
+
+        return self.session(args, kwargs, len(items), lambda: self.columns(items, said), read)
 
     def columns(self, items: list[Any], said: Mapping[str, Any]) -> list[Column]:
         """The inputs of the items, by name; one that only some items have is missing in the others."""
@@ -117,7 +108,12 @@ class _Lazily(Session):
     """A call that returns an iterator: inputs are noted as the pipeline takes them, answers as the host gets them."""
 
     def __init__(
-        self, watching: Watching, data: Any, said: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        watching: PipelineWatching,
+        data: Any,
+        said: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
         noted = self._noting(data) if isinstance(data, types.GeneratorType) else _noting_set(data, self.note)
         swapped = [noted if value is data else value for value in args]
@@ -125,7 +121,7 @@ class _Lazily(Session):
             tuple(swapped),
             {name: noted if value is data else value for name, value in kwargs.items()},
             None,
-            nothing_read,
+            lambda flight, result: {},
         )
         self.faults = watching.site.recorder.faults
         self._watching = watching

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from time import perf_counter, process_time, thread_time
 from types import NoneType
-from typing import Any
+from typing import Any, Protocol
 
-from auditor.adapters._tensors import Taken, length, take
+from auditor.adapters.tensors import Taken, length, take
 from auditor.agent.call import Call, Skipped, call_context
 from auditor.agent.ids import new_id
 from auditor.agent.shield import shield
@@ -25,6 +25,20 @@ MAX_ID = 64
 """Characters of a record's id."""
 _PIECE = 4 << 20
 """Bytes of chosen rows that stand in the queue as one."""
+
+
+class Described(Protocol):
+    """One or several inputs of a call."""
+
+    value: Any
+
+    def freeze(self, rows: Sequence[int]) -> int:
+        """Keep the chosen rows, let go of the host's values; the bytes they take."""
+
+    def payloads(self, position: int, seen: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The payloads of one chosen row; `seen` holds what the answer tells of inputs."""
+
+
 Answers = Mapping[str, Any]
 """Part of the answer to something with `at(position)`, or to a list with an entry for each chosen row."""
 
@@ -91,7 +105,7 @@ class Column:
             self.error = "unreadable"
         return 0 if self.taken is None else self.taken.size
 
-    def payload(self, position: int, seen: Mapping[str, Any]) -> tuple[Any, ...]:
+    def payloads(self, position: int, seen: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The fields of a `Payload`, for one chosen row; `seen` is what the answer tells of inputs."""
         value, error = None, self.error if isinstance(self.error, (str, NoneType)) else self.error[position]
         if self.embedded:
@@ -105,7 +119,7 @@ class Column:
             except Exception:
                 value, error = None, "unreadable"
         rate = self.rate[position] if isinstance(self.rate, list) else self.rate
-        return (self.name, value, self.modality, rate, None, None, self.encoder, error)
+        return [(self.name, value, self.modality, rate, None, None, self.encoder, error)]
 
 
 class _Single:
@@ -159,7 +173,7 @@ class Flight:
         self.site = site
         self.count = count
         self.rows: Sequence[int] = ()
-        self.columns: list[Column] = []
+        self.columns: list[Described] = []
         self.found: Answers = {}
         self.taps: dict[tuple[str, str], list[Taken]] = {}
         self.error: str | None = None
@@ -183,7 +197,7 @@ class Flight:
 
     def open(
         self,
-        columns: Callable[[], Iterable[Column]],
+        columns: Callable[[], Iterable[Described]],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         us: int,
@@ -365,7 +379,7 @@ class Piece:
         row = Call(flight.ids[index], call.us, call.site, call.rate, call.process_token)
         row.found = self._found(position)
         seen = row.found.get("inputs", {})
-        row.payloads = [column.payload(position, seen) for column in flight.columns]
+        row.payloads = [payload for column in flight.columns for payload in column.payloads(position, seen)]
         row.groups = {name: of_row(value, index, flight.count) for name, value in flight.groups.items()}
         row.subject = flight.subject
         row.error = flight.error
@@ -393,7 +407,7 @@ class Piece:
 def begin(
     site: Site,
     count: int,
-    columns: Callable[[], Iterable[Column]],
+    columns: Callable[[], Iterable[Described]],
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
 ) -> Flight | None:
@@ -429,9 +443,9 @@ def begin(
     return flight
 
 
-def _row_size(column: Column) -> int:
-    """Bytes of one row of an input, roughly: enough to say how many fit."""
-    rows = length(column.value) if column.each else 1
+def _row_size(column: Described) -> int:
+    """Bytes of one row of an input, roughly: enough to estimate how many fit."""
+    rows = length(column.value) if getattr(column, "each", True) else 1
     total = getattr(column.value, "nbytes", 0)
     return int(total or 0) // max(1, rows or 1)
 
@@ -466,46 +480,6 @@ def _listed(value: Any) -> Any:
 def of_row(value: Any, index: int, count: int) -> Any:
     """A slice of one row: its own where a list or an array of the call's length was given, else the one of all."""
     return value[index] if length(value) == count else value
-
-
-def finish_rows(site: Site, call: Any, began: float, error: BaseException | None, read: Callable[[], None]) -> None:
-    """Hand over the rows of a call that its `split` takes apart; none of it ever raises an Exception.
-
-    Parameters
-    ----------
-    call : object
-        What the beginning returned; a `Call` without `split` has no row to describe.
-    began : float
-        The performance clock at the call's beginning.
-    read : callable
-        Puts the answers into `call.split`; asked when rows are described and the call did not fail.
-    """
-    ended = perf_counter()
-    recorder = site.recorder
-    if type(call) is not Call:
-        site.finish(call, began)
-        return
-    with shield(recorder.faults, "finish_failed") as guard:
-        if not recorder.live:
-            recorder.after_close += call.rows
-            return
-        if recorder.metered:
-            call.cpu = thread_time() - call.cpu
-        if call.split is None:
-            if call.rows:
-                recorder.count(Skipped(call.us, call.cpu, site.ref, recorder.skip_reason, call.rows))
-            return
-        call.latency_s = ended - began
-        call.found = {}
-        if error is not None:
-            call.error = type(error).__name__
-        else:
-            with shield(recorder.faults, "answer_unreadable"):
-                read()
-        if call.process_token is recorder.process_token and call.rows:
-            recorder.push(call)
-    if guard.failed:
-        recorder.fail(call.rows)
 
 
 def _at(part: Any, position: int) -> Any:

@@ -8,8 +8,8 @@ from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
-from auditor.adapters._request_parts import MOST_PARTS
-from auditor.adapters.apis._openai_endpoints import CHAT
+from auditor.adapters.apis.openai_endpoints import CHAT
+from auditor.adapters.parts import MOST_PARTS
 from auditor.agent.site import Answer, InputSpec
 from auditor.core.messages import Part, Raw, file_modality, messages_of, name_parts
 

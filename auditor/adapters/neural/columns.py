@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from auditor.adapters._rows import Column
-from auditor.adapters._tensors import is_array, length
+from auditor.adapters.rows import Column
+from auditor.adapters.tensors import is_array, length
 from auditor.agent.site import InputSpec, Site
 from auditor.core.errors import ConfigurationError
 

@@ -6,81 +6,16 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from threading import get_ident
-from types import FrameType
 from typing import Any
 
-from auditor.adapters._rows import Flight
-from auditor.adapters._tensors import is_torch, length, pooled, take
+from auditor.adapters.tensors import is_torch, length, pooled, take
+from auditor.adapters.watching import Open
 from auditor.agent.shield import shield
 from auditor.agent.site import Site
 from auditor.core.errors import ConfigurationError
 
 FIELDS = ("embedding", "scores")
 """What a branch's output can be of its input."""
-
-
-class Entry:
-    """An open call of one thread.
-
-    Attributes
-    ----------
-    depth : int
-        Calls of the same thing inside it: they are part of it.
-    frame : frame
-        Of the host's call: an entry whose frame is no longer on the stack was left without its end being seen.
-    handled : exception or None
-        What the host was already handling when it called.
-    """
-
-    __slots__ = ("depth", "flight", "frame", "handled")
-
-    def __init__(self, flight: Flight | None, frame: FrameType | None) -> None:
-        self.flight = flight
-        self.frame = frame
-        self.depth = 0
-        self.handled = sys.exception()
-
-
-class Open:
-    """The open call of each thread."""
-
-    def __init__(self) -> None:
-        self._entries: dict[int, Entry] = {}
-
-    @property
-    def entry(self) -> Entry | None:
-        """The calling thread's."""
-        return self._entries.get(get_ident())
-
-    @entry.setter
-    def entry(self, entry: Entry | None) -> None:
-        if entry is None:
-            self._entries.pop(get_ident(), None)
-        else:
-            self._entries[get_ident()] = entry
-
-    def __bool__(self) -> bool:
-        """Whether any thread has one."""
-        return bool(self._entries)
-
-    def running(self) -> Entry | None:
-        """The entry, if its call still runs."""
-        entry = self.entry
-        if entry is None or entry.frame is None:
-            return entry
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            if frame is entry.frame:
-                return entry
-            frame = frame.f_back
-        return None
-
-    @property
-    def described(self) -> Flight | None:
-        """The open call, if any row of it is described."""
-        entry = self.entry
-        return entry.flight if entry is not None and entry.flight is not None and entry.flight.rows else None
 
 
 _STANDS_FOR = contextlib.nullcontext()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from auditor.adapters._tensors import is_array, take
-from auditor.adapters.neural._hooks import Hook, Open, branch_layers, capturing, hook, module_at, tap_modules
+from auditor.adapters.neural.hooks import Hook, branch_layers, capturing, hook, module_at, tap_modules
+from auditor.adapters.tensors import is_array, take
+from auditor.adapters.watching import Open
 from auditor.agent.site import Site
 
 BRANCHES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._rows import Flight
-from auditor.adapters._tensors import Lazy, Taken, is_array, length, take, vector
+from auditor.adapters.rows import Flight
+from auditor.adapters.tensors import Lazy, Taken, is_array, length, take, vector
 from auditor.agent.site import ANSWER, Answer
 
 _PLAIN = ANSWER[:-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from auditor.adapters._request_parts import MOST_PARTS, from_file
+from auditor.adapters.parts import MOST_PARTS, from_file
 from auditor.core.messages import Message, Part, Raw, from_address, get, messages_of, name_parts, number_parts
 
 Body = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from auditor.adapters._request_parts import Unread, hold
+from auditor.adapters.parts import PartsSite, Unread
 from auditor.agent.call import Call
 from auditor.agent.shield import shield
 from auditor.agent.site import Answer, Site
@@ -71,7 +71,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-class RequestSite(Site):
+class RequestSite(PartsSite):
     """A site for one kind of request of a client.
 
     The version of a record is the model that answered, in the provider's words (`gpt-4o-2024-08-06` where `gpt-4o` was
@@ -80,35 +80,26 @@ class RequestSite(Site):
     Parameters
     ----------
     given : Site
-        The client's: its options hold here, and its end is this one's.
+        The client's.
     reader : Reader
     """
 
     def __init__(self, given: Site, reader: Reader) -> None:
-        self.__dict__.update(given.__dict__)
-        self.given = given
+        super().__init__(given)
         self.reader = reader
         self.answer = RequestAnswer(given.answer, reader)
         self.pinned = given.ref.version != given.recorder.ref.version
         self._versions: dict[str, RequestSite] = {}
         self._answered: dict[str | None, str] = {}
 
-    @property
-    def live(self) -> bool:  # type: ignore[override]
-        """Until the client is no longer watched."""
-        return self.given.live
+    def find(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
+        return self.reader.parts(args, kwargs)
 
-    def take_inputs(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        found, left = self.reader.parts(args, kwargs)
-        if left:
-            self.recorder.notes.append("parts_left_out")
-        parts, size = hold(found)
-        call.size += size
-        call.split = Unread(parts, self.inputs, self.reader.model(args, kwargs))
-        if self.groups is not None:
-            with shield(self.recorder.faults, "groups_unreadable"):
-                said = self.groups(**self.reader.arguments(args, kwargs)) if callable(self.groups) else self.groups
-                call.groups = {**said, **(call.groups or {})}
+    def asked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        return self.reader.model(args, kwargs)
+
+    def _take_groups(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        super()._take_groups(call, (), self.reader.arguments(args, kwargs))
 
     def finish(
         self,

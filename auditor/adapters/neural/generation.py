@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from auditor.adapters._rows import Flight
-from auditor.adapters._tensors import Lazy, is_array, length, take
-from auditor.adapters.neural._processors import Processors
+from auditor.adapters.neural.processors import Processors
+from auditor.adapters.rows import Flight
+from auditor.adapters.tensors import Lazy, is_array, length, take
 
 
 class Generation:

@@ -1,7 +1,7 @@
 """Parts of a request to a model behind an API: found on the caller's thread, decoded in the worker.
 
 Finding is cheap whatever a part weighs: texts, encoded files and data URIs are immutable and kept by reference. Nothing
-is ever fetched: a part that is only an address is recorded with the error `remote`. `core.messages` names the inputs.
+is ever fetched: a part that is only an address is recorded with the error `remote`. `core.input_names` names the inputs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 from auditor.agent.call import Call
 from auditor.agent.site import InputSpec, Site
 from auditor.agent.snapshot import MAX_PAYLOAD, TooLarge, freeze
-from auditor.core import messages
-from auditor.core.messages import Part, Raw, file_modality
+from auditor.core import input_names
+from auditor.core.input_names import Part
+from auditor.core.messages import Raw, file_modality
 
 MOST_PARTS = 32
 """Inputs of one call that are read from a body without messages, and vectors of one answer."""
@@ -65,7 +66,7 @@ def hold(parts: Iterable[Part]) -> tuple[list[Part], int]:
 
 def payload_of(part: Part, spec: InputSpec | None = None) -> tuple[Any, ...]:
     """The decoded payload, in the form that `Call.payloads` has."""
-    value, error = messages.payload_of(part)
+    value, error = input_names.payload_of(part)
     rate = spec.rate if spec is not None and not isinstance(spec.rate, str) else None
     modality = (spec.modality if spec is not None else None) or part.modality or None
     return part.name, value, modality, rate, None, None, None if spec is None else spec.encoder, error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from auditor.agent.shield import Faults, sheltered
 from auditor.core.record import ModelRef
 
-if TYPE_CHECKING:
-    from auditor.agent.site import Site
+
+class CallSite(Protocol):
+    """What a call needs of its site: the model that it is a call of."""
+
+    ref: ModelRef
 
 
 class Call:
@@ -56,7 +59,7 @@ class Call:
         "us",
     )
 
-    def __init__(self, identifier: str, us: int, site: Site, rate: float, process_token: object) -> None:
+    def __init__(self, identifier: str, us: int, site: CallSite, rate: float, process_token: object) -> None:
         self.id = identifier
         self.us = us
         self.site = site

@@ -11,10 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from auditor.agent.agent import Agent
+from typing import Protocol
 
 EXIT_S = 1.75
 """What all agents together wait at the end of a process: two seconds, less what threads take to start and to end."""
@@ -29,7 +26,7 @@ _loading = threading.RLock()
 _turns = threading.Lock()
 _starting = 0
 _turn_before_s = 0.0
-_agents: dict[int, weakref.ref[Agent]] = {}
+_agents: dict[int, weakref.ref[Mortal]] = {}
 _installed = False
 _finalized_pid = 0
 _waited: list[bool] = []
@@ -37,7 +34,17 @@ _workers: set[int] = set()
 _half_loaded: list[str] = []
 
 
-def register(agent: Agent) -> None:
+class Mortal(Protocol):
+    """An agent, as forks and the end of the process see it."""
+
+    def _renew(self) -> None:
+        """A child was forked: begin anew."""
+
+    def _close(self, timeout: float, *, reason: str) -> bool:
+        """Close within `timeout` seconds."""
+
+
+def register(agent: Mortal) -> None:
     """Remember an agent, weakly."""
     global _installed
     key = id(agent)
@@ -152,7 +159,7 @@ def _load_again() -> None:
         _half_loaded.remove(name)
 
 
-def living() -> list[Agent]:
+def living() -> list[Mortal]:
     """The agents that still exist."""
     return [agent for agent in (reference() for reference in list(_agents.values())) if agent is not None]
 

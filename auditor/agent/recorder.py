@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from auditor.agent.call import Call, Skipped
 from auditor.agent.shield import Faults, shield
@@ -25,8 +25,29 @@ from auditor.core.window import to_us
 from auditor.segments.seen import COUNTERS, FIRST, LAST
 
 if TYPE_CHECKING:
-    from auditor.agent.worker import Worker
     from auditor.segments.seen import SeenPage
+
+
+class RecorderWorker(Protocol):
+    """The worker, as the caller's side sees it."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        ...
+
+    @property
+    def in_hand(self) -> int:
+        """Records that it took out of the queue and has not delivered."""
+        ...
+
+    def begin(self) -> None:
+        """Start its thread."""
+
+    def is_current_thread(self) -> bool:
+        """Whether the caller is the worker."""
+        ...
+
 
 _RELIEF = 50_000
 _BOUND = 200_000
@@ -85,7 +106,7 @@ class Recorder:
         self.has_destination = has_destination
         self.live = True
         self.fork = 0
-        self.make_worker: Callable[[Recorder], Worker] | None = None
+        self.make_worker: Callable[[Recorder], RecorderWorker] | None = None
         self.flush: Callable[[float], bool] | None = None
         self.open_page: Callable[[Recorder, int], SeenPage | None] | None = None
         self.renew()
@@ -109,7 +130,7 @@ class Recorder:
         self.worker_starved = 0
         self.after_close = 0
         self.stalled = False
-        self.worker: Worker | None = None
+        self.worker: RecorderWorker | None = None
         self._restart_at = 0.0
         self._starting = threading.Lock()
         self.page: SeenPage | None = None

@@ -5,7 +5,7 @@
 | `id` | trace id and span id: an export that is sent again is the same record |
 | `model.name` | attribute `auditor.model` of span or resource, else the model that was asked for, else `service.name` |
 | `model.version` | the model that answered |
-| `inputs` | those of `core.messages`; `documents` of a retriever |
+| `inputs` | those of `core.input_names`; `documents` of a retriever |
 | `output.text` | the answer, described |
 | `latency_s`, `first_token_s` | the span's duration; its first chunk |
 | `groups` | attributes `auditor.group.<feature>` |
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from auditor.core.errors import AuditorError, RecordError
-from auditor.core.messages import MOST_EACH, Part, name_parts, numbered, payload_of
+from auditor.core.input_names import MOST_EACH, Part, name_parts, numbered, payload_of
 from auditor.core.window import from_us
 from auditor.descriptors.describe import Payload, commitment, describe_input, describe_text
 from auditor.intake import dialects

@@ -14,7 +14,8 @@ from auditor.adapters.parts import MOST_PARTS
 from auditor.adapters.proxy import make_proxy
 from auditor.adapters.web.callable import wrap
 from auditor.agent.site import Site
-from auditor.core.messages import Message, Part, Raw, get, message_of, name_parts, number_parts, part_of, parts_of
+from auditor.core.input_names import Part, name_parts, number_parts
+from auditor.core.messages import Message, Raw, get, message_of, part_of, parts_of
 
 REFUSALS = frozenset(
     {

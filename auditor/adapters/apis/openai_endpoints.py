@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from auditor.adapters.parts import MOST_PARTS, from_file
-from auditor.core.messages import Message, Part, Raw, from_address, get, messages_of, name_parts, number_parts
+from auditor.core.input_names import Part, name_parts, number_parts
+from auditor.core.messages import Message, Raw, from_address, get, messages_of
 
 Body = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from auditor.agent.shield import shield
 from auditor.agent.site import Answer, Site
 from auditor.agent.snapshot import freeze
 from auditor.agent.stream import Watch
-from auditor.core.messages import Part
+from auditor.core.input_names import Part
 
 _MOST_VERSIONS = 64
 

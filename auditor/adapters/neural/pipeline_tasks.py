@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from auditor.core.messages import MEDIA, Raw, from_address, messages_of, name_parts, payload_of
+from auditor.core.input_names import name_parts, payload_of
+from auditor.core.messages import MEDIA, Raw, from_address, messages_of
 
 IMAGES = frozenset(
     {

@@ -17,7 +17,8 @@ from auditor.adapters.watching import Session, Watching
 from auditor.adapters.web.callable import wrap
 from auditor.agent.site import ANSWER, InputSpec, Site, answer_kind
 from auditor.agent.snapshot import freeze
-from auditor.core.messages import Part, get, messages_of, name_parts
+from auditor.core.input_names import Part, name_parts
+from auditor.core.messages import get, messages_of
 
 ONLY = "input"
 """The name of the input of data without columns."""

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from auditor.adapters.apis.openai_endpoints import CHAT
 from auditor.adapters.parts import MOST_PARTS
 from auditor.agent.site import Answer, InputSpec
-from auditor.core.messages import Part, Raw, file_modality, messages_of, name_parts
+from auditor.core.input_names import Part, name_parts
+from auditor.core.messages import Raw, file_modality, messages_of
 
 Specs = Mapping[str, InputSpec] | None
 READ = frozenset({"application/json", "multipart/form-data", "application/x-www-form-urlencoded"})

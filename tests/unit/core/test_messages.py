@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from auditor.core.messages import MOST_EACH, REDACTED, Raw, messages_of, name_parts, number_parts, part_of, payload_of
+from auditor.core.input_names import MOST_EACH, name_parts, number_parts, payload_of
+from auditor.core.messages import REDACTED, Raw, messages_of, part_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 B64 = base64.b64encode(PNG).decode()

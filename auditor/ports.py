@@ -521,8 +521,8 @@ class Queries(Protocol):
         """What the archive lost, by model and day; of one model, lost labels of any model included."""
         ...
 
-    def outbox(self) -> Sequence[Backlog]:
-        """By sink, deliveries that wait."""
+    def outbox(self, *, dead: bool = False) -> Sequence[Backlog]:
+        """By sink, deliveries that wait; with `dead` those that were refused for good."""
         ...
 
 

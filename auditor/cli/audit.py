@@ -15,7 +15,6 @@ from auditor.core.window import format_time, parse_time
 if TYPE_CHECKING:
     from auditor.audit.pipeline import AuditReport
     from auditor.audit.recompute import Exact
-    from auditor.core.delivery import Backlog
     from auditor.core.run import Audit
     from auditor.core.verdict import Alert
 
@@ -69,21 +68,14 @@ def run(args: argparse.Namespace) -> int:
     for sink, why in report.failed_sinks.items():
         note(f"sink {sink} failed: {why}")
     for backlog in report.waiting:
-        note(f"sink {backlog.sink}: {_backlog(backlog)} since {format_time(backlog.since)}; retried by the next audit")
+        note(f"{wording.backlogs.waiting(backlog)}; retried by the next audit")
     for backlog in report.dead:
-        note(
-            f"sink {backlog.sink}: {backlog.deliveries} refused for good since {format_time(backlog.since)}"
-            f" ({backlog.reason}); `auditor db redeliver` sends again what was refused"
-        )
+        note(f"{wording.backlogs.refused(backlog)}; `auditor db redeliver` sends again what was refused")
     refused = refused_records(report)
     if refused:
         note(f"{refused} record(s) refused; HOME/quarantine has each with its reason")
     amiss = report.damaged or report.failed or refused or report.waiting or report.failed_sinks
     return 1 if still_open or amiss else 0
-
-
-def _backlog(backlog: Backlog) -> str:
-    return f"{backlog.deliveries} {'delivery waits' if backlog.deliveries == 1 else 'deliveries wait'}"
 
 
 def losses(audit: Audit) -> dict[str, int]:

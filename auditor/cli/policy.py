@@ -233,7 +233,10 @@ def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles:
     )
     print("\nWhat is not known")
     for hole in holes:
-        print(f"  {hole.article or '-'}: {hole.reason}" + (f" ({hole.control})" if hole.control else ""))
+        print(
+            f"  {hole.article or '-'}: {hole.reason}"
+            + (f" ({hole.control or hole.policy})" if hole.control or hole.policy else "")
+        )
     print("\nBy control")
     for verdict in sorted(verdicts, key=lambda item: -ORDER.index(item.verdict)):
         if verdict.verdict not in (Word.NOT_APPLICABLE, Word.PASS):

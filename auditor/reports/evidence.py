@@ -9,6 +9,7 @@ from functools import cached_property
 
 from auditor.audit.alerting import has_fired, worst
 from auditor.core.artifact import Artifact
+from auditor.core.delivery import Backlog
 from auditor.core.errors import ConfigurationError
 from auditor.core.loss import Loss
 from auditor.core.measurement import Measurement, Status
@@ -63,6 +64,9 @@ class Evidence:
     before: tuple[Measurement, ...] = ()
     losses: tuple[Loss, ...] = ()
     """What the archive lost of the span, accepted or not."""
+    waiting: tuple[Backlog, ...] = ()
+    dead: tuple[Backlog, ...] = ()
+    """What sinks have not got yet, and what they refused for good; of all models."""
 
     @cached_property
     def by_id(self) -> dict[str, Measurement]:
@@ -253,6 +257,8 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
         losses=tuple(
             loss for loss in queries.losses(model) if loss.span.start < span.end and loss.span.end > span.start
         ),
+        waiting=tuple(queries.outbox()),
+        dead=tuple(queries.outbox(dead=True)),
     )
 
 

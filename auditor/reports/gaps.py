@@ -53,7 +53,7 @@ def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, 
     def about(*names: str) -> bool:
         return not families or any(name in families for name in names)
 
-    found: list[Gap] = [*_lost(evidence), *_time(evidence)]
+    found: list[Gap] = [*_lost(evidence), *_undelivered(evidence), *_time(evidence)]
     if evidence.runs:
         found += _rules(evidence, [v for v in evidence.current if about(_family(evidence, v))])
         if not families:
@@ -123,6 +123,21 @@ def _lost(evidence: Evidence) -> Iterable[Gap]:
             fix=""
             if loss.accepted
             else "Put the file back, ingest its records again, or put the loss on record: `auditor db accept-loss`.",
+        )
+
+
+def _undelivered(evidence: Evidence) -> Iterable[Gap]:
+    for backlog in evidence.waiting:
+        yield Gap(
+            code="deliveries_waiting",
+            text=f"{wording.backlogs.waiting(backlog)}: whoever reads there does not see them yet.",
+            fix="Bring the sink back: the next audit sends them, in order.",
+        )
+    for backlog in evidence.dead:
+        yield Gap(
+            code="deliveries_refused",
+            text=f"{wording.backlogs.refused(backlog)}.",
+            fix="Mend the cause, then run `auditor db redeliver`.",
         )
 
 

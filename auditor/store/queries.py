@@ -199,10 +199,10 @@ class SqlQueries(SqlLosses, SqlRecordIndex):
         query = select(table) if kind is None else select(table).where(table.c.kind == kind)
         return sorted(self._all(query, convert.command_from), key=rules.command_order)
 
-    def outbox(self) -> Sequence[Backlog]:
-        """By sink, deliveries that wait, whether the sink is in force or not."""
+    def outbox(self, *, dead: bool = False) -> Sequence[Backlog]:
+        """By sink, deliveries that wait (or, `dead`, were refused for good), whether the sink is in force or not."""
         with self._database.reading() as connection:
-            return backlog(connection, dead=False)
+            return backlog(connection, dead=dead)
 
     def all_keys(self) -> list[Key]:
         """Every key ever made, oldest first."""

@@ -1,5 +1,6 @@
 """Facts -> English: one room for terminal, alert, page and report alike. Nothing anywhere reads a sentence back."""
 
+from auditor.wording import backlogs
 from auditor.wording.details import detail, grid
 from auditor.wording.figures import (
     count_of,
@@ -34,6 +35,7 @@ from auditor.wording.verdicts import alone, body, brief
 
 __all__ = [
     "alone",
+    "backlogs",
     "body",
     "brief",
     "capital",

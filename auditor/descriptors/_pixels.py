@@ -1,11 +1,13 @@
 """Figures of decoded pixels, shared by images and the frames of a video.
 
-Work is bounded: tones and colours come from every s-th pixel, local structure (sharpness, noise, blockiness) from tiles at
-full resolution, so that a picture of any size costs about as much as one of 256 x 256.
+Work is bounded: tones and colours come from one pixel of each cell of a grid, local structure (sharpness, noise, blockiness)
+from many small tiles at full resolution, so that a picture of any size costs about as much as one of 256 x 256. The place of
+the pixel differs from cell to cell: an even stride would meet the same phase of a pattern (a dither, a grid) everywhere.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +18,15 @@ from auditor.core.errors import DescribeError
 from auditor.descriptors._common import array_of, share
 
 SIDE = 256
-"""Longest side that is looked at whole."""
-TILE = 80
-"""Side of a tile, a multiple of the 8 pixels of a JPEG block."""
-TILES = 3
-"""Tiles along each axis of a larger picture."""
+"""Longest side that is looked at whole, and cells along the longer side of a larger picture."""
+TILE = 16
+"""Side of a tile, in pixels."""
+TILES = 12
+"""Tiles along each axis of a larger picture: damage of a twelfth of its side is met."""
 FOREGROUND = 51
 """Levels (of 255) by which a pixel of the foreground differs from the border's median."""
+HIGHLIGHT, SHADOW = 254, 1
+"""Luma from which a pixel is blown out, and up to which it is crushed."""
 
 Bytes = NDArray[np.uint8]
 _LEVELS = np.arange(256.0)
@@ -44,10 +48,10 @@ class Pixels:
     """Shape (k, h, w), each starting at a multiple of 8."""
 
 
-def pixels_of(value: Any, what: str = "an image") -> Pixels:
+def pixels_of(value: Any, what: str = "an image", bits: int | None = None) -> Pixels:
     """Pixels of an array: (H, W), (H, W, C) or (C, H, W) with 1 to 4 channels; alpha is left out.
 
-    uint8 counts to 255, uint16 to 65535, booleans and floats from 0 to 1.
+    uint8 counts to 255, uint16 to 65535, booleans and floats from 0 to 1; integers of declared `bits` to 2^bits - 1.
     """
     image = array_of(value, what)
     if image.ndim == 3 and image.shape[2] > 4 and image.shape[0] <= 4:
@@ -60,11 +64,34 @@ def pixels_of(value: Any, what: str = "an image") -> Pixels:
         raise DescribeError("empty", f"{what} without pixels")
     height, width = image.shape[:2]
     channels = image.shape[2] if image.ndim == 3 else 1
-    step = -(-max(height, width) // SIDE)
-    sample = _split(_to_bytes(image[::step, ::step], what))
-    luma = _luma(sample)
-    pieces = [luma] if step == 1 else [_luma(_split(_to_bytes(tile, what))) for tile in _tiles(image)]
-    return Pixels(height, width, channels, luma, sample if len(sample) == 3 else None, np.stack(pieces))
+    whole = max(height, width) <= SIDE
+    sample = (
+        image if whole else _grid(image, *(_cells(side, -(-max(height, width) // SIDE)) for side in (height, width)))
+    )
+    planes = _split(_to_bytes(sample, what, bits))
+    luma = _luma(planes)
+    tiles = luma[None] if whole else _tiles(image, what, bits)
+    return Pixels(height, width, channels, luma, planes if len(planes) == 3 else None, tiles)
+
+
+def thumbnail(image: NDArray[Any], side: int) -> Bytes:
+    """Luma of at most `side` x `side` pixels of a frame, one of each cell of a grid."""
+    if image.ndim == 3 and image.shape[2] > 4 and image.shape[0] <= 4:
+        image = image.transpose(1, 2, 0)
+    rows, columns = (_cells(length, max(1, -(-length // side))) for length in image.shape[:2])
+    found: Bytes = _luma(_split(_to_bytes(_grid(image, rows, columns), "a frame")))
+    return found
+
+
+@functools.lru_cache(64)
+def _cells(length: int, step: int) -> NDArray[np.intp]:
+    """One place in each run of `step` places: multiples of the golden ratio spread evenly and repeat no period."""
+    start = np.arange(0, length, step)
+    return np.minimum(start + (np.arange(len(start)) * 0.6180339887 % 1 * step).astype(np.intp), length - 1)
+
+
+def _grid(image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
+    return image.take(rows, axis=0).take(columns, axis=1)
 
 
 def tones(pixels: Pixels) -> dict[str, float | None]:
@@ -85,6 +112,8 @@ def tones(pixels: Pixels) -> dict[str, float | None]:
         "brightness_p99": float(rising.searchsorted(0.99 * n)) / 255,
         "entropy": abs(float(present @ np.log2(present))),
         "foreground_share": 1 - near / n,
+        "highlight_share": (n - int(rising[HIGHLIGHT - 1])) / n,
+        "shadow_share": int(rising[SHADOW]) / n,
     }
 
 
@@ -126,14 +155,29 @@ def structure(pixels: Pixels) -> dict[str, float | None]:
 
 
 def _blockiness(tiles: NDArray[Any]) -> float | None:
-    """(b - w) / (b + w) for mean absolute steps b across and w inside the 8-pixel blocks, in [-1, 1]."""
+    """(b - w) / (b + w) for mean absolute steps b across and w inside blocks of 8 pixels, wherever their grid begins."""
     at_edges = inside = 0.0
     for axis in (1, 2):
         steps = np.abs(np.diff(tiles, axis=axis)).mean(axis=(0, 3 - axis), dtype=np.float64)
-        edges = float(steps[7::8].mean())
-        at_edges += edges
-        inside += (float(steps.sum()) - edges * len(steps[7::8])) / (len(steps) - len(steps[7::8]))
+        phases = np.bincount(np.arange(len(steps)) % 8, steps) / np.bincount(np.arange(len(steps)) % 8)
+        at_edges += float(phases.max())
+        inside += float(phases.sum() - phases.max()) / 7
     return share(at_edges - inside, at_edges + inside)
+
+
+def perceptual_hash(luma: Bytes) -> str | None:
+    """16 hex digits: whether each of 8 x 8 areas is darker than the next one to the right (dHash); None under 9 x 8 pixels.
+
+    Alike pictures differ in few bits; the same picture encoded anew mostly in none.
+    """
+    height, width = luma.shape
+    if height < 8 or width < 9:
+        return None
+    rows, columns = (np.arange(count) * side // count for count, side in ((8, height), (9, width)))
+    sums = np.add.reduceat(np.add.reduceat(luma, rows, axis=0, dtype=np.int64), columns, axis=1)
+    sizes = np.outer(np.diff(rows, append=height), np.diff(columns, append=width))
+    means = sums / sizes
+    return np.packbits(means[:, :-1] + 1 < means[:, 1:]).tobytes().hex()
 
 
 def _border_median(luma: Bytes) -> int:
@@ -142,18 +186,25 @@ def _border_median(luma: Bytes) -> int:
     return int(np.bincount(border, minlength=256).cumsum().searchsorted(len(border) / 2))
 
 
-def _tiles(image: NDArray[Any]) -> list[NDArray[Any]]:
-    """TILES x TILES pieces of equal size, spread evenly, each starting at a multiple of 8."""
-    height, width = (min(TILE, side) for side in image.shape[:2])
-    tops, lefts = (
-        [int(start) // 8 * 8 for start in np.linspace(0, side - size, TILES)]
-        for side, size in zip(image.shape[:2], (height, width))
-    )
-    return [image[top : top + height, left : left + width] for top in tops for left in lefts]
+def _tiles(image: NDArray[Any], what: str, bits: int | None) -> Bytes:
+    """Luma of tiles spread evenly, shape (k, h, w), each starting at a multiple of 8: of one phase of any JPEG grid."""
+    places, sizes = [], []
+    for side in image.shape[:2]:
+        size = min(TILE, side)
+        count = max(1, min(TILES, side // TILE))
+        starts = np.linspace(0, side - size, count).astype(np.intp) // 8 * 8
+        places.append((starts[:, None] + np.arange(size)).ravel())
+        sizes.append((count, size))
+    luma = _luma(_split(_to_bytes(_grid(image, *places), what, bits)))
+    (down, height), (across, width) = sizes
+    found: Bytes = luma.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, height, width)
+    return found
 
 
-def _to_bytes(image: NDArray[Any], what: str) -> Any:
+def _to_bytes(image: NDArray[Any], what: str, bits: int | None = None) -> Any:
     """The picture on 256 levels."""
+    if bits is not None and image.dtype.kind in "iu":
+        image = image / np.float32((1 << bits) - 1)
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16:
@@ -168,7 +219,9 @@ def _to_bytes(image: NDArray[Any], what: str) -> Any:
     if image.dtype.kind in "iu" and low >= 0 and high <= 255:
         return image.astype(np.uint8)
     raise DescribeError(
-        "bad_range", f"{what} of {image.dtype} from {low:g} to {high:g}", fix="give uint8, or floats from 0 to 1"
+        "bad_range",
+        f"{what} of {image.dtype} from {low:g} to {high:g}",
+        fix='give uint8, floats from 0 to 1, or {"array": x, "bits": n}',
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from auditor.core.errors import DescribeError
 from auditor.core.record import Scalar
 from auditor.descriptors._common import bytes_of, category, figure, is_encoded, number
-from auditor.descriptors._pixels import colours, pixels_of, structure, tones
+from auditor.descriptors._pixels import colours, perceptual_hash, pixels_of, structure, tones
 from auditor.ports import DescriptorColumn
 
 MAX_PIXELS = 64_000_000
@@ -25,7 +25,7 @@ _ORIENTATION = 0x0112
 class ImageDescriptor:
     """Describes a PIL image, an array (H, W[, C]) or (C, H, W), or the bytes or path of an encoded file.
 
-    Pixels are taken as they are stored: EXIF orientation is reported, not applied.
+    EXIF orientation is applied. `{"array": x, "bits": 12}` declares how many bits of wider integers are used.
     """
 
     modality = "image"
@@ -37,7 +37,7 @@ class ImageDescriptor:
         "whether the alert resolves."
     )
     files = True
-    version = "1"
+    version = "2"
     columns: tuple[DescriptorColumn, ...] = (
         number("brightness", "1", "Mean luma, share of full scale."),
         number("contrast", "1", "Standard deviation of the luma, share of full scale."),
@@ -47,6 +47,8 @@ class ImageDescriptor:
         number(
             "foreground_share", "1", "Share of pixels whose luma is more than 0.2 off the median of the image's border."
         ),
+        number("highlight_share", "1", "Share of pixels blown out: luma of at least 254 of 255."),
+        number("shadow_share", "1", "Share of pixels crushed to black: luma of at most 1 of 255."),
         number("saturation", "1", "Mean HSV saturation; none for a grey image."),
         number("colourfulness", "1", "Hasler and Suesstrunk's M3 on 8-bit values: 0 grey, 109 extremely colourful."),
         number("red_green", "1", "Mean of red minus green, share of full scale: a colour cast, or swapped channels."),
@@ -56,25 +58,27 @@ class ImageDescriptor:
         number(
             "blockiness",
             "1",
-            "Steps across the 8-pixel grid of JPEG against steps inside it, (b - w) / (b + w); 0 without blocks.",
+            "Steps across an 8-pixel grid, wherever it begins, against those inside, (b - w) / (b + w); near 0 without one.",
         ),
-        number("width", "{pixel}", "Pixels in a row, as stored."),
-        number("height", "{pixel}", "Rows of pixels, as stored."),
+        number("width", "{pixel}", "Pixels in a row, upright."),
+        number("height", "{pixel}", "Rows of pixels, upright."),
         number("aspect", "1", "Width by height."),
         number("channels", "{channel}", "Channels as stored, alpha included."),
-        category("exif_orientation", "EXIF orientation, 1 to 8; none when the file has no such tag."),
+        category("exif_orientation", "EXIF orientation, 1 to 8, as stored; none when the file has no such tag."),
+        category("perceptual_hash", "64 bits of light and dark areas (dHash): equal for repeats of a picture."),
     )
 
     def describe(self, value: Any, *, rate: float | None = None) -> Mapping[str, Scalar]:
         """Figures by column; DescribeError for what is no image, too large, truncated or not decodable."""
         orientation: str | None = None
         channels: int | None = None
-        if is_encoded(value) or _is_pil(value):
+        array, bits = value, None
+        if isinstance(value, Mapping):
+            array, bits = _declared(value)
+        elif is_encoded(value) or _is_pil(value):
             array, channels, orientation = _decode(value)
-        else:
-            array = value
         with np.errstate(all="ignore"):
-            pixels = pixels_of(array)
+            pixels = pixels_of(array, bits=bits)
             found = {**tones(pixels), **colours(pixels), **structure(pixels)}
         found.update(
             width=pixels.width,
@@ -84,7 +88,16 @@ class ImageDescriptor:
         )
         figures: dict[str, Scalar] = {name: figure(number) for name, number in found.items()}
         figures["exif_orientation"] = orientation
+        figures["perceptual_hash"] = perceptual_hash(pixels.luma)
         return figures
+
+
+def _declared(value: Mapping[Any, Any]) -> tuple[Any, int | None]:
+    """Pixels and the declared bits of their integers."""
+    bits = value.get("bits")
+    if "array" not in value or not (bits is None or (isinstance(bits, int) and 1 <= bits <= 32)):
+        raise DescribeError("wrong_type", "a mapping without pixels or depth", fix='give {"array": x, "bits": n}')
+    return value["array"], bits
 
 
 def _is_pil(value: Any) -> bool:
@@ -108,7 +121,7 @@ def _decode(value: Any) -> tuple[np.ndarray, int, str | None]:
             )
         orientation = _orientation(image)
         channels = len(image.getbands())
-        return np.asarray(_plain(image)), channels, orientation
+        return upright(np.asarray(_plain(image)), orientation), channels, orientation
     except DescribeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -116,6 +129,16 @@ def _decode(value: Any) -> tuple[np.ndarray, int, str | None]:
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
         code = "truncated" if "truncated" in str(error).lower() else "decode_failed"
         raise DescribeError(code, f"the image cannot be decoded ({type(error).__name__})") from error
+
+
+def upright(pixels: np.ndarray, orientation: str | None) -> np.ndarray:
+    """Pixels (h, w[, c]) as EXIF orientation `1` to `8` shows them."""
+    code = int(orientation or 1)
+    if code in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    if code in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    return pixels.swapaxes(0, 1) if code >= 5 else pixels
 
 
 def _plain(image: Any) -> Any:

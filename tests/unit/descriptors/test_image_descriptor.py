@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from auditor.core.errors import DescribeError
 from auditor.descriptors import image as image_file
@@ -164,15 +164,97 @@ def test_a_palette_with_transparency():
     assert describe(out.getvalue())["saturation"] is not None
 
 
-def test_orientation_is_reported_and_not_applied():
-    image = Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+@pytest.mark.parametrize("code", range(1, 9))
+def test_orientation_is_applied_and_reported(code):
+    shades = np.linspace(0, 255, 40 * 60).reshape(40, 60).astype(np.uint8)
+    image = Image.fromarray(np.stack([shades, shades, shades[::-1]], axis=2))
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = code
     out = io.BytesIO()
-    image.save(out, "JPEG", exif=exif)
+    image.save(out, "PNG", exif=exif)
     figures = describe(out.getvalue())
-    assert figures["exif_orientation"] == "6"
-    assert figures["width"] == 30
+    upright = describe(np.asarray(ImageOps.exif_transpose(Image.open(out))))
+    assert figures["exif_orientation"] == str(code)
+    numbers = [name for name in upright if isinstance(upright[name], float)]
+    assert {name: figures[name] for name in numbers} == pytest.approx(
+        {name: upright[name] for name in numbers}, rel=1e-5
+    )
+    assert figures["perceptual_hash"] == upright["perceptual_hash"]
+    assert figures["width"] == (60 if code < 5 else 40)
+
+
+DITHERS = {
+    "2 x 2": np.array([[0, 2], [3, 1]]) / 4 + 1 / 8,
+    "4 x 4": (np.arange(16).reshape(4, 4) * 7 % 16) / 16 + 1 / 32,
+    "8 x 8": (np.arange(64).reshape(8, 8) * 37 % 64) / 64 + 1 / 128,
+}
+
+
+@pytest.mark.parametrize("pattern", DITHERS)
+@pytest.mark.parametrize("side", [512, 1000, 1024, 2048])
+def test_patterns_do_not_alias(pattern, side):
+    tile = DITHERS[pattern]
+    cover = np.tile(tile, (side // len(tile) + 1,) * 2)[:side, :side]
+    assert describe(np.where(cover < 0.3, 255, 0).astype(np.uint8))["brightness"] == pytest.approx(
+        (tile < 0.3).mean(), abs=0.03
+    )
+    stripes = np.where(np.arange(side) % 8 < 2, 255, 0).astype(np.uint8)
+    assert describe(np.tile(stripes, (side, 1)))["brightness"] == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (1200, 900), (2600, 3600)])
+def test_local_noise_in_a_large_photo_shows(corner):
+    image = np.full((3000, 4000), 128, np.uint8)
+    top, left = corner
+    image[top : top + 400, left : left + 400] = np.random.default_rng(0).integers(64, 192, (400, 400))
+    assert describe(image)["noise"] > 1e-4
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_declared_bits_scale_the_pixels(bits):
+    image = RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    wide = np.round(image / 255 * (2**bits - 1)).astype(np.uint16)
+    figures, plain = describe({"array": wide, "bits": bits}), describe(image)
+    for name in ("brightness", "contrast", "saturation", "sharpness"):
+        assert figures[name] == pytest.approx(plain[name], rel=0.01)
+    assert code_of({"array": wide, "bits": "twelve"}) == "wrong_type"
+    assert code_of({"array": wide.astype(np.int32) + 2**bits, "bits": bits}) == "bad_range"
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (3, 0), (0, 5), (4, 7)])
+@pytest.mark.parametrize("side", [200, 700])
+def test_blocks_show_wherever_their_grid_begins(offset, side):
+    x, y = np.meshgrid(np.arange(side + 8), np.arange(side + 8))
+    noise = np.random.default_rng(3).normal(0, 2, x.shape)
+    smooth = (127 + 80 * np.sin(x / 17) * np.cos(y / 23) + noise).clip(0, 255).astype(np.uint8)
+    blocky = np.asarray(Image.open(io.BytesIO(encode(smooth, "JPEG", quality=8))))
+    down, right = offset
+    assert describe(blocky[down : down + side, right : right + side])["blockiness"] > 0.3
+    assert abs(describe(smooth[down : down + side, right : right + side])["blockiness"]) < 0.1
+
+
+def test_clipped_highlights_and_shadows_show():
+    ramp = np.tile(np.linspace(0, 1, 250), (100, 1))
+    assert describe(np.clip(ramp * 1.5, 0, 1))["highlight_share"] == pytest.approx(1 / 3, abs=0.01)
+    assert describe(np.clip(ramp * 1.5 - 0.5, 0, 1))["shadow_share"] == pytest.approx(1 / 3, abs=0.01)
+    assert (
+        describe(np.clip(ramp, 0.1, 0.9))["highlight_share"] == describe(np.clip(ramp, 0.1, 0.9))["shadow_share"] == 0
+    )
+
+
+def test_the_hash_is_that_of_the_picture():
+    x, y = np.meshgrid(np.arange(400), np.arange(300))
+    photo = (127 + 60 * np.sin(x / 40) * np.cos(y / 31) + 60 * np.sin(x / 90 + 1)).clip(0, 255).astype(np.uint8)
+
+    def distance(value):
+        return (int(describe(photo)["perceptual_hash"], 16) ^ int(describe(value)["perceptual_hash"], 16)).bit_count()
+
+    assert len(describe(photo)["perceptual_hash"]) == 16
+    assert distance(photo.copy()) == 0
+    assert distance(encode(photo, "JPEG", quality=40)) <= 4
+    assert distance(np.asarray(Image.fromarray(photo).resize((200, 150)))) <= 6
+    assert distance(photo[:, ::-1]) > 10
+    assert describe(np.zeros((5, 5), np.uint8))["perceptual_hash"] is None
 
 
 def test_a_large_image_is_sampled_with_its_local_structure():

@@ -110,7 +110,7 @@ def _composed(settings: Settings, engine: Engine | None = None, figures_only: bo
     store = SqlStore(settings.store_url)
     try:
         place = settings.archive.url or home.archive
-        archive = ParquetArchive(place, home.quarantine, index=store, checksums=store)
+        archive = ParquetArchive(place, home.quarantine, checksums=store)
         yield App(
             settings=settings,
             home=home,

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from auditor.core.record import CaptureTally, EnergyReading, Record, Scalar
+from auditor.core.record import CaptureTally, EnergyReading, Label, Scalar
 
 if TYPE_CHECKING:  # numpy stays out of the agent's import
     from auditor.core.artifact import Artifact, Rendering
@@ -233,12 +233,18 @@ class Damage:
 
 @dataclass(slots=True, kw_only=True)
 class IntakeReport:
-    """What one drain of spool and journal did."""
+    """What one drain of spool and journal did.
+
+    `labels` were taken in, of which `unmatched` have no record yet; `ambiguous` ones, which fit records of several models,
+    were refused.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     refused: int = 0
     labels: int = 0
+    unmatched: int = 0
+    ambiguous: int = 0
     damaged: list[Damage] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
 
@@ -289,8 +295,6 @@ class Archive(Protocol):
         """Number of the newest drain that wrote records of the span's days, as far as segments are numbered; else 0."""
         ...
 
-    def find(self, record_id: str) -> Record | None: ...
-
 
 class Engine(Protocol):
     """kind `engines`: where summarising runs. Order is kept; scheduling and retries are the engine's."""
@@ -301,14 +305,22 @@ class Engine(Protocol):
 # -- the store ----------------------------------------------------------------------------------------------------------
 
 
+RecordKey = tuple[str, str]
+"""Model and id: ids are unique within a model."""
+
+
 class IndexEntry(NamedTuple):
-    """A record's line in the index, kept as long as the record: what makes twice the same id one record."""
+    """A record's line in the index, kept as long as the record: twice the same id of one model is one record."""
 
     id: str
     digest: str
     model: str
     day: str
     segment: str
+
+    @property
+    def key(self) -> RecordKey:
+        return self.model, self.id
 
 
 class ArchivePart(NamedTuple):
@@ -336,13 +348,34 @@ class RecordIndex(Protocol):
     """Idempotency, for ever."""
 
     def claim(self, entries: Sequence[IndexEntry]) -> Sequence[str]:
-        """For each entry `new`, `duplicate` or `conflict` (same id, other digest).
+        """For each entry `new`, `duplicate` or `conflict` (same model and id, other digest).
 
         Claiming again from the same segment is `new` again: a drain that was cut short can be repeated.
         """
         ...
 
-    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]: ...
+    def locate(self, ids: Sequence[str]) -> Mapping[RecordKey, IndexEntry]:
+        """Lines of every model that has a record of one of these ids."""
+        ...
+
+    def keep_unsettled(self, labels: Sequence[NumberedLabel]) -> None:
+        """Keep labels that no single record can be found for."""
+        ...
+
+    def found_labels(self) -> Sequence[NumberedLabel]:
+        """Unmatched labels whose record has arrived since."""
+        ...
+
+    def settle_labels(self, settled: Sequence[NumberedLabel], ambiguous: Sequence[NumberedLabel] = ()) -> None:
+        """Forget labels whose record was found; keep those that fit records of several models as ambiguous."""
+        ...
+
+
+class NumberedLabel(NamedTuple):
+    """A label and its number in the order of arrival."""
+
+    received: int
+    label: Label
 
 
 class LossStore(Protocol):
@@ -463,6 +496,14 @@ class ModelSummary:
     records: int
 
 
+class UnsettledLabels(NamedTuple):
+    """How many ids have a label and no record, since when; and how many have one that fits records of several models."""
+
+    unmatched: int = 0
+    ambiguous: int = 0
+    since: datetime | None = None
+
+
 class Queries(Protocol):
     """Reads for dashboard, reports, policies and HTTP. Always the newest revision of a window, unless asked otherwise."""
 
@@ -523,6 +564,10 @@ class Queries(Protocol):
 
     def outbox(self, *, dead: bool = False) -> Sequence[Backlog]:
         """By sink, deliveries that wait; with `dead` those that were refused for good."""
+        ...
+
+    def unsettled_labels(self) -> UnsettledLabels:
+        """Labels that count for no record."""
         ...
 
 

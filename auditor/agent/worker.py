@@ -310,10 +310,9 @@ class Worker:
         for _ in range(len(labels)):
             identifier, label, value, us = labels.popleft()
             try:
-                found = Label(id=identifier, time=from_us(us), label=label_text(label), value=value)
-                refused = over_limit(
-                    Label, {"id": found.id, "time": found.time, "label": found.label, "value": found.value}
-                )
+                text, model = label_text(label), self.recorder.ref.name
+                found = Label(id=identifier, time=from_us(us), label=text, value=value, model=model)
+                refused = over_limit(Label, {name: getattr(found, name) for name in ("id", "time", "label", "value")})
                 if refused is not None:
                     outbox.labels[refused.code] += 1
                     continue

@@ -26,7 +26,19 @@ from auditor.core.errors import AuditorError, ConfigurationError, StoreError
 from auditor.core.loss import Loss, accept_command, covers, sentence
 from auditor.core.run import Audit
 from auditor.core.window import DAY, Baseline, Span, floor_to, parse_duration, parse_time
-from auditor.ports import Archive, Damage, Engine, Intake, IntakeReport, Ledger, LossKeeper, Measurer, Sink, Store
+from auditor.ports import (
+    Archive,
+    Damage,
+    Engine,
+    Intake,
+    IntakeReport,
+    Ledger,
+    LossKeeper,
+    Measurer,
+    Sink,
+    Store,
+    UnsettledLabels,
+)
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +69,7 @@ class AuditReport:
     failed : list of Failed
         Models that could not be audited to the end; the others were.
     waiting, dead : sequence of Backlog
-        Deliveries that wait for their sink, and those that it refused for good.
+        Deliveries that wait for their sink, whether it is in force or not, and those that it refused for good.
     silent : dict of str to datetime
         By model without traffic now: the end of its last window with traffic.
     exact : list of Exact or None
@@ -75,6 +87,8 @@ class AuditReport:
     exact: list[Exact] | None = None
     losses: Sequence[Loss] = ()
     """What the archive lost, accepted or not; each that nobody accepted is among `damaged`."""
+    unsettled: UnsettledLabels = field(default_factory=UnsettledLabels)
+    """Labels that count for no record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +231,8 @@ class Pipeline:
         failed = {item.model for item in report.failed}
         self._keep_audited(({audit.run.model for audit in report.audits} | outbox.models) - failed)
         report.failed_sinks = outbox.failed
-        report.waiting, report.dead = (self.store.backlog(self.sinks, dead=dead) for dead in (False, True))
+        report.waiting, report.dead = self.store.outbox(), self.store.backlog(self.sinks, dead=True)
+        report.unsettled = self.store.unsettled_labels()
         report.damaged += elsewhere
         self._tell_losses(report, now, model)
         return report

@@ -91,7 +91,7 @@ class Windows:
         """The state of the span's records that drains after number `after` took in."""
         rows = self.archive.read(model, span)
         found = self.store.locate(rows.ids.tolist())
-        newer = {identifier for identifier, entry in found.items() if uuid7_ms(entry.segment) > after}
+        newer = {name for (of, name), entry in found.items() if of == model and uuid7_ms(entry.segment) > after}
         part = rows.take(np.array([identifier in newer for identifier in rows.ids.tolist()], bool))
         return _merged(model, span, frame, summarise(part, frame, span) if part.n else [])
 

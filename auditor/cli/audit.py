@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         failed = {item.model for item in report.failed}
         names = [name for name in app.pipeline.models(args.model) if name not in failed]
         still_open = [alert for name in names for alert in app.store.alerts(name, state="open")]
+        in_force = set(app.pipeline.sinks)
     if args.json:
         print_json("audit", summary(report, len(still_open)))
     else:
@@ -68,14 +69,32 @@ def run(args: argparse.Namespace) -> int:
     for sink, why in report.failed_sinks.items():
         note(f"sink {sink} failed: {why}")
     for backlog in report.waiting:
-        note(f"{wording.backlogs.waiting(backlog)}; retried by the next audit")
+        then = "retried by the next audit" if backlog.sink in in_force else "the sink is not in force: enable it again"
+        note(f"{wording.backlogs.waiting(backlog)}; {then}")
     for backlog in report.dead:
         note(f"{wording.backlogs.refused(backlog)}; `auditor db redeliver` sends again what was refused")
     refused = refused_records(report)
     if refused:
         note(f"{refused} record(s) refused; HOME/quarantine has each with its reason")
-    amiss = report.damaged or report.failed or refused or report.waiting or report.failed_sinks
+    _note_labels(report)
+    waits = any(backlog.sink in in_force for backlog in report.waiting)
+    amiss = report.damaged or report.failed or refused or waits or report.failed_sinks
     return 1 if still_open or amiss else 0
+
+
+def _note_labels(report: AuditReport) -> None:
+    """One line about labels that count for no record."""
+    found = report.unsettled
+    words = []
+    if found.unmatched:
+        since = f" (the first since {format_time(found.since)})" if found.since else ""
+        words.append(f"{found.unmatched} match no record yet{since}")
+    if found.ambiguous:
+        words.append(
+            f"{found.ambiguous} match records of several models; give them again with `auditor label --model M`"
+        )
+    if words:
+        note(f"labels that count for no record: {'; '.join(words)}")
 
 
 def losses(audit: Audit) -> dict[str, int]:
@@ -114,6 +133,13 @@ def summary(report: AuditReport, still_open: int) -> dict[str, Any]:
             "duplicates": report.intake.duplicates,
             "refused": report.intake.refused,
             "labels": report.intake.labels,
+            "unmatched": report.intake.unmatched,
+            "ambiguous": report.intake.ambiguous,
+        },
+        "labels": {
+            "unmatched": report.unsettled.unmatched,
+            "ambiguous": report.unsettled.ambiguous,
+            "since": report.unsettled.since and format_time(report.unsettled.since),
         },
         "refused": refused_records(report),
         "damaged": [{"what": item.what, "where": item.where, "lost": item.lost} for item in report.damaged],

@@ -30,9 +30,10 @@ def register(commands: Any) -> None:
     records.add_argument("file", metavar="FILE", type=Path)
     records.add_argument("--mapping", metavar="MAP.yaml", type=Path, help="which column is which field of a record")
     records.set_defaults(run=run_ingest)
-    labels = commands.add_parser("label", help="take in ground truth: id,label[,time]")
+    labels = commands.add_parser("label", help="take in ground truth: id,label[,time][,model]")
     add_common(labels)
     labels.add_argument("file", metavar="FILE", type=Path)
+    labels.add_argument("--model", metavar="M", help="the model whose records they label, where a row names none")
     labels.add_argument(
         "--time", metavar="T", type=parse_time, help="when labels without a time were given; now, when absent"
     )
@@ -47,19 +48,19 @@ def run_ingest(args: argparse.Namespace) -> int:
     settings = settings_for(args)
     described = descriptors() if args.mapping else {}
     with _journal(settings) as (writer, app):
-        damaged = _take_in(app)
+        taken = _Taken(app)
         report = ingest(
             args.file,
             writer,
             mapping=args.mapping,
             descriptors=described,
             known=app.store.locate if app is not None else None,
-            settle=lambda: damaged.extend(_take_in(app)),
+            settle=taken.more,
             progress=_progress(args.file),
             times=settings.intake.bounds(datetime.now(UTC)),
         )
-        damaged += _take_in(app)
-    return _tell(args, report, damaged)
+        taken.more()
+    return _tell(args, report, taken)
 
 
 def run_label(args: argparse.Namespace) -> int:
@@ -73,11 +74,12 @@ def run_label(args: argparse.Namespace) -> int:
             args.file,
             writer,
             now=args.time or now,
+            model=args.model,
             progress=_progress(args.file),
             times=settings.intake.bounds(now),
         )
-        damaged = _take_in(app)
-    return _tell(args, report, damaged)
+        taken = _Taken(app)
+    return _tell(args, report, taken)
 
 
 @contextmanager
@@ -100,9 +102,28 @@ def _journal(settings: Settings) -> Iterator[tuple[SegmentWriter, App | None]]:
         yield writer, app
 
 
-def _take_in(app: App | None) -> list[Damage]:
-    """Drain, so that the index knows what is in the journal."""
-    return app.pipeline.take_in().damaged if app is not None else []
+class _Taken:
+    """Drains, so that the index has what is in the journal; sums of their reports."""
+
+    def __init__(self, app: App | None) -> None:
+        self.app = app
+        self.damaged: list[Damage] = []
+        self.unmatched = self.ambiguous = 0
+        self.more()
+
+    def more(self) -> None:
+        """Drain again."""
+        if self.app is not None:
+            report = self.app.pipeline.take_in()
+            self.damaged += report.damaged
+            self.unmatched += report.unmatched
+            self.ambiguous += report.ambiguous
+
+    def labels(self) -> dict[str, int | None]:
+        """Labels without a record, and those that fit several; None while another process is to settle them."""
+        if self.app is None:
+            return {"unmatched": None, "ambiguous": None}
+        return {"unmatched": self.unmatched, "ambiguous": self.ambiguous}
 
 
 def _progress(file: Path) -> Callable[[int], None] | None:
@@ -116,23 +137,28 @@ def _progress(file: Path) -> Callable[[int], None] | None:
     return show
 
 
-def _tell(args: argparse.Namespace, report: FileReport, damaged: list[Damage]) -> int:
+def _tell(args: argparse.Namespace, report: FileReport, taken: _Taken) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     counts = {
         "accepted": report.accepted,
         "duplicates": report.duplicates,
-        "refused": report.refused,
-        "labels": report.labels,
+        "refused": report.refused + taken.ambiguous,
+        "labels": report.labels - taken.ambiguous,
+        **(taken.labels() if report.labels else {}),
     }
     if args.json:
-        found = [{"what": item.what, "where": item.where, "lost": item.lost} for item in damaged]
+        found = [{"what": item.what, "where": item.where, "lost": item.lost} for item in taken.damaged]
         beside = str(report.refused_file) if report.refused_file else None
         print_json("ingest", {**counts, "refused_file": beside, "damaged": found})
     else:
-        print(f"{args.file.name}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
+        print(f"{args.file.name}: {', '.join(f'{n} {word}' for word, n in counts.items() if n is not None)}")
         if report.refused_file:
             note(f"refused rows, with reasons: {report.refused_file}")
-    for item in damaged:
+    if report.labels and taken.unmatched:
+        note(f"{taken.unmatched} labels match no record yet: they count once their records arrive")
+    if taken.ambiguous:
+        note(f"{taken.ambiguous} labels match records of several models and were refused: name one with --model")
+    for item in taken.damaged:
         note(f"damaged: {item.what}; {item.where}; set aside in quarantine, the rest was processed")
-    return 1 if report.refused or damaged else 0
+    return 1 if report.refused or taken.ambiguous or taken.damaged else 0

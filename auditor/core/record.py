@@ -196,17 +196,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """Ground truth for one record, whenever it arrives; a later one for the same id is a correction."""
+    """Ground truth for one record, whenever it arrives; a later one for the same record is a correction.
+
+    Without `model` it is for the one model that has a record of that id.
+    """
 
     id: Id
     time: datetime
     label: ClassName | None = None
     value: Finite | None = None
+    model: ModelName | None = None
 
     def as_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"id": self.id, "time": format_time(self.time)}
         data.update({"label": self.label} if self.label is not None else {"value": self.value})
-        return data
+        return data if self.model is None else {**data, "model": self.model}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from auditor.intake.ledger import Ledger
 from auditor.intake.places import Place, place, write_file
 from auditor.intake.records import to_struct
 from auditor.intake.unpack import some_columns, to_rows
-from auditor.ports import ArchivePart, Damage, PartStore, RecordIndex
+from auditor.ports import ArchivePart, Damage, NumberedLabel, PartStore, RecordKey
 
 A = TypeVar("A")
 
@@ -61,8 +61,6 @@ class ParquetArchive:
         A folder, or a URL that fsspec knows.
     quarantine : Path
         Local folder for damaged files.
-    index : RecordIndex, optional
-        Makes `find` a look-up; without it every file is asked.
     checksums : PartStore, optional
         Keeps the SHA-256 of every file of records; a file that is read whole is held against it.
     """
@@ -72,20 +70,18 @@ class ParquetArchive:
         root: str | Path,
         quarantine: Path,
         *,
-        index: RecordIndex | None = None,
         checksums: PartStore | None = None,
     ) -> None:
         self._place: Place = place(root)
         self.ledger = Ledger(self._place)
         self._quarantine = Path(quarantine)
-        self._index = index
         self._checksums = checksums
         self._reasons: dict[str, str] = {}
         self._known = set(self._set_aside())
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process reads beside this one; it has no use for our connection to the store.
-        return {**self.__dict__, "_index": None, "_checksums": None}
+        return {**self.__dict__, "_checksums": None}
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -117,9 +113,9 @@ class ParquetArchive:
                 written += 1
         return written
 
-    def write_labels(self, labels: Sequence[core.Label], days: Mapping[str, str], segment: str, received: int) -> None:
+    def write_labels(self, labels: Sequence[NumberedLabel], days: Mapping[RecordKey, str], segment: str) -> None:
         """Put labels of one segment in place; see `labels.files`."""
-        for path, (data, rows) in label_files.files(labels, days, segment, received).items():
+        for path, (data, rows) in label_files.files(labels, days, segment).items():
             self._write(f"{LABELS}/{path}", data, rows)
 
     def withdraw(self, model: str, day: str, ids: Sequence[str], segment: str) -> None:
@@ -259,7 +255,7 @@ class ParquetArchive:
     def read(self, model: str, span: Span) -> Rows:
         """Rows of the span with their labels, in the order of their ids; see `ports.Archive`."""
         tables = self._tables(model, span)
-        return to_rows(model, tables, self._truth(tables)) if tables else empty_rows(model)
+        return to_rows(model, tables, self._truth(model, tables)) if tables else empty_rows(model)
 
     def columns(self, model: str, span: Span, paths: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Only some columns of the span, by dotted path, in the order of the ids, with `id` and `time` (microseconds).
@@ -279,36 +275,6 @@ class ParquetArchive:
         if not tables:
             return pa.table({"id": pa.array([], pa.string()), "time": pa.array([], TIME)})
         return pa.concat_tables(tables, promote_options="permissive")
-
-    def find(self, record_id: str) -> core.Record | None:
-        """One record by its id, or None."""
-        days: Iterator[str] | list[str]
-        if self._index is not None:
-            entry = self._index.locate([record_id]).get(record_id)
-            if entry is None:
-                return None
-            days = self._days(_folder(entry.model), entry.day, entry.day)
-        else:
-            days = (
-                day
-                for folder in self._place.names(RECORDS)
-                if folder.startswith("model=")
-                for day in self._days(f"{RECORDS}/{folder}")
-            )
-        for day in days:
-            found = _again(partial(self._find, day, record_id))
-            if found is not None:
-                return found
-        return None
-
-    def _find(self, day: str, record_id: str) -> core.Record | None:
-        for path in self._in(day):
-            ids = self._table(path, columns=["id"])
-            place = -1 if ids is None else pc.index(ids["id"], record_id).as_py()
-            table = self._table(path) if place >= 0 else None
-            if table is not None:
-                return next(_records(table.slice(place, 1)))
-        return None
 
     def times(self, model: str, day: str, segment: str, ids: Sequence[str]) -> dict[str, datetime]:
         """When the inferences of some records of one segment and day happened; those that are not there are left out."""
@@ -336,6 +302,13 @@ class ParquetArchive:
         table = self._table(path)
         if table is not None:
             yield from _records(table)
+
+    def labels(self) -> Iterator[list[NumberedLabel]]:
+        """All labels at rest, file by file, without those of files that are older than the column of their model."""
+        for path in self.other_files():
+            table = self._table(path) if path.startswith(LABELS) else None
+            if table is not None and "model" in table.column_names:
+                yield label_files.labels(table)
 
     def remember(self, path: str) -> None:
         """Keep the checksum of a file as it is now."""
@@ -494,7 +467,7 @@ class ParquetArchive:
             return []
         return sorted(path.name for path in self._quarantine.glob("archive~*"))
 
-    def _truth(self, tables: Sequence[pa.Table]) -> label_files.Truth:
+    def _truth(self, model: str, tables: Sequence[pa.Table]) -> label_files.Truth:
         days = [pc.min_max(table["time"]).as_py() for table in tables]
         first = f"{min(day['min'] for day in days):%Y%m%d}"
         last = f"{max(day['max'] for day in days):%Y%m%d}"
@@ -506,7 +479,7 @@ class ParquetArchive:
                     table = self._table(f"{folder}/{name}")
                     if table is not None:
                         found.append(table)
-        return label_files.Truth(found)
+        return label_files.Truth(model, found)
 
     def _name_of(self, folder: str) -> str | None:
         """The model's name, which its slug may not spell: from any of its files."""

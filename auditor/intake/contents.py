@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ from auditor.intake.records import (
     without_sensitive,
 )
 from auditor.intake.shapes import Shape, Shapes, read, read_body
-from auditor.ports import Damage, IndexEntry
+from auditor.ports import Damage, IndexEntry, RecordKey
 from auditor.segments import Frame, Segment
 
 MAX_COLUMNS = 2000
@@ -153,7 +154,7 @@ class Contents:
         self.refused: list[Refused] = []
         self.damage: list[Damage] = []
         self.duplicates = 0
-        self._digests: dict[str, str] = {}
+        self._digests: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._buffer = bytearray(1 << 16)
         self._heaps: dict[Shape | str, _Heap] = {}
         self._shapes = Shapes()
@@ -208,13 +209,13 @@ class Contents:
         for key in list(self._heaps):
             self._pile(key)
 
-    def times(self, wanted: Container[str]) -> dict[str, datetime]:
-        """When the inferences of the batch's own records among `wanted` happened, by id."""
+    def times(self, wanted: Container[RecordKey]) -> dict[RecordKey, datetime]:
+        """When the inferences of the batch's own records among `wanted` happened."""
         return {
-            identifier: from_us(moment)
+            (pile.model, identifier): from_us(moment)
             for pile in self.piles
             for identifier, moment in zip(pile.ids, pile.times().tolist(), strict=True)
-            if identifier in wanted
+            if (pile.model, identifier) in wanted
         }
 
     def refuse_conflict(self, source: Source) -> None:
@@ -226,7 +227,7 @@ class Contents:
         self.refused.append(Refused(code, message, _where(source), record.id, msgspec.to_builtins(record)))
 
     def _take(self, key: Shape | str, row: Any, source: Source) -> bool:
-        """Put a row on its heap; whether its id is new to the batch."""
+        """Put a row on its heap; whether its id is new to the batch and the model."""
         if not self._times.start <= row.time < self._times.end:
             try:
                 check_time(row.time, self._times, row.id)
@@ -234,7 +235,7 @@ class Contents:
                 self._refuse_read(error.code, error.message, source)
             return False
         content = content_digest(row, self._buffer)
-        earlier = self._digests.setdefault(row.id, content)
+        earlier = self._digests[key if isinstance(key, str) else key.model].setdefault(row.id, content)
         if earlier is content:
             heap = self._heaps.get(key) or self._heaps.setdefault(key, _Heap())
             heap.rows.append(row)
@@ -271,7 +272,7 @@ class Contents:
             self._take(*found, source)
             return
         record = self._read(source)
-        if record.id not in self._digests:
+        if record.id not in self._digests[record.model.name]:
             self._check_columns(record)
         if self._take(record.model.name, record, source):
             # The columns of what it looks like are let in by now: its shape need not be asked about them again.

@@ -5,21 +5,23 @@ from __future__ import annotations
 import gc
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from auditor.core.errors import StoreError
+from auditor.core.identity import digest
 from auditor.core.window import DAY, HOUR, Span, floor_to, parse_time
 from auditor.intake.archive import ParquetArchive
-from auditor.intake.contents import Contents, Pile
+from auditor.intake.contents import Contents, Pile, Refused
 from auditor.intake.journal import Batch, Journal, link_or_copy
 from auditor.intake.places import write_file
 from auditor.intake.sessions import ended_sessions, refused_tallies, settle_session
-from auditor.ports import IntakeReport, RecordIndex, StateStore
+from auditor.ports import IndexEntry, IntakeReport, NumberedLabel, RecordIndex, RecordKey, StateStore
 from auditor.segments import Segment, read_segment, retire
 from auditor.settings import Home, IntakeSettings
 
@@ -54,6 +56,7 @@ class HomeIntake:
         self._store = store
         self._journal = Journal(home)
         self._handed: list[Path] = []
+        self._unmatched: set[int] = set()
 
     def drain(self) -> IntakeReport:
         """Take in every closed segment.
@@ -67,6 +70,7 @@ class HomeIntake:
             The store, or the disk (`intake_failed`), refused; everything not yet durable is still in the journal.
         """
         report = IntakeReport()
+        self._unmatched = set()
         try:
             touched: Days = defaultdict(set)
             for batch in self._journal.batches():
@@ -77,6 +81,7 @@ class HomeIntake:
                     folder, self._archive, self._store, self._home.quarantine, self._settings
                 )
                 retire(folder)
+            self._settle_labels(report)
             self._tidy(touched)
             report.commands, self._handed = self._journal.pending_commands()
         except OSError as error:
@@ -110,7 +115,7 @@ class HomeIntake:
             dirty[pile.model].update(pile.hours())
         for model, hours in dirty.items():
             touched[model].update(floor_to(hour, DAY) for hour in hours)
-        self._take_labels(batch, contents, dirty)
+        report.labels += self._take_labels(batch, contents, report, dirty)
         self._withdraw(batch, contents, dirty)
         contents.tallies += refused_tallies(contents.refused, self._settings.bounds(batch.at), batch.at)
         if contents.readings or contents.tallies:
@@ -123,12 +128,11 @@ class HomeIntake:
         for model, hours in sorted(dirty.items()):
             self._store.mark_dirty(model, sorted(hours))
         self._journal.keep_commands(batch, contents.commands)
-        self._keep_refused(batch, contents)
+        self._write_refused(batch.id, contents.refused)
         batch.retire()
         report.accepted += sum(len(pile.ids) for pile in new)
         report.duplicates += contents.duplicates
         report.refused += len(contents.refused)
-        report.labels += len(contents.labels)
         report.damaged += contents.damage
 
     def _read(self, batch: Batch) -> Contents:
@@ -158,21 +162,75 @@ class HomeIntake:
                 found.append(pile)
         return found
 
-    def _take_labels(self, batch: Batch, contents: Contents, dirty: Hours) -> None:
-        """Keep the labels; the hours of the records that they label wait to be summarised again."""
-        if not contents.labels:
-            return
-        wanted = {label.id for label in contents.labels}
-        entries = self._store.locate(sorted(wanted))
-        days = {identifier: entry.day for identifier, entry in entries.items()}
-        self._archive.write_labels(contents.labels, days, batch.id, batch.number)
-        parts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-        here = contents.times(entries)
-        for entry in entries.values():
-            if entry.segment == batch.id and entry.id in here:
-                dirty[entry.model].add(floor_to(here[entry.id], HOUR))
+    def _take_labels(self, batch: Batch, contents: Contents, report: IntakeReport, dirty: Hours) -> int:
+        """Keep the labels, and how many; the hours of the records that they label wait to be summarised again."""
+        numbered = [NumberedLabel(batch.number + place, label) for place, label in enumerate(contents.labels)]
+        if not numbered:
+            return 0
+        sorting = self._sort(numbered)
+        self._archive.write_labels(sorting.kept, sorting.days, batch.id)
+        self._store.keep_unsettled(sorting.unmatched)
+        self._store.settle_labels(sorting.matched, sorting.ambiguous)
+        self._unmatched.update(one.received for one in sorting.unmatched)
+        for one in sorting.ambiguous:
+            contents.refused.append(_ambiguous(one))
+        report.ambiguous += len(sorting.ambiguous)
+        here = contents.times(sorting.entries)
+        for key in [key for key, entry in sorting.entries.items() if entry.segment == batch.id and key in here]:
+            dirty[key[0]].add(floor_to(here[key], HOUR))
+            del sorting.entries[key]
+        self._mark(sorting.entries.values(), dirty)
+        return len(sorting.kept)
+
+    def _settle_labels(self, report: IntakeReport) -> None:
+        """Give labels that waited for their record to it."""
+        found = self._store.found_labels()
+        if found:
+            sorting = self._sort(found)
+            name = f"settled-{digest([one.received for one in found])[:32]}"
+            unnamed = {one.received for one in found if one.label.model is None}
+            matched = [one for one in sorting.matched if one.received in unnamed]  # the others are at rest already
+            self._archive.write_labels(matched, sorting.days, name)
+            dirty: Hours = defaultdict(set)
+            self._mark(sorting.entries.values(), dirty)
+            for model, hours in sorted(dirty.items()):
+                self._store.mark_dirty(model, sorted(hours))
+            self._write_refused(name, [_ambiguous(one) for one in sorting.ambiguous])
+            self._store.keep_unsettled(sorting.unmatched)
+            self._store.settle_labels(sorting.matched, sorting.ambiguous)
+            self._unmatched -= {one.received for one in (*sorting.matched, *sorting.ambiguous)}
+            report.ambiguous += len(sorting.ambiguous)
+            report.refused += len(sorting.ambiguous)
+        report.unmatched = len(self._unmatched)
+
+    def _sort(self, labels: Sequence[NumberedLabel]) -> _Sorting:
+        """Find the record of each label: that of its model, or of the one model that has its id."""
+        located = self._store.locate(sorted({one.label.id for one in labels}))
+        models: dict[str, list[str]] = defaultdict(list)
+        for model, name in located:
+            models[name].append(model)
+        sorting = _Sorting()
+        for one in labels:
+            label, fitting = one.label, models[one.label.id]
+            if label.model is None and len(fitting) > 1:
+                sorting.ambiguous.append(one)
+                continue
+            if label.model is None and fitting:
+                one = NumberedLabel(one.received, replace(label, model=fitting[0]))
+            sorting.kept.append(one)
+            if one.label.model in fitting:
+                sorting.matched.append(one)
+                entry = located[one.label.model or "", label.id]
+                sorting.entries[entry.key], sorting.days[entry.key] = entry, entry.day
             else:
-                parts[entry.model, entry.day, entry.segment].append(entry.id)
+                sorting.unmatched.append(one)
+        return sorting
+
+    def _mark(self, entries: Iterable[IndexEntry], dirty: Hours) -> None:
+        """Add the hours of records that are at rest."""
+        parts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for entry in entries:
+            parts[entry.model, entry.day, entry.segment].append(entry.id)
         for (model, day, segment), ids in parts.items():
             times = self._archive.times(model, day, segment, ids)
             if len(times) < len(ids):  # the part lies elsewhere by now: any hour of the day may be meant
@@ -187,8 +245,8 @@ class HomeIntake:
         entries = self._store.locate(sorted({item.id for item in contents.withdrawals}))
         days: dict[tuple[str, str], list[str]] = defaultdict(list)
         for item in contents.withdrawals:
-            entry = entries.get(item.id)
-            if entry is not None and entry.model == item.model:
+            entry = entries.get(item)
+            if entry is not None:
                 days[entry.model, entry.day].append(entry.id)
         for (model, day), ids in days.items():
             self._archive.withdraw(model, day, sorted(set(ids)), batch.id)
@@ -201,11 +259,28 @@ class HomeIntake:
         if segment.torn:
             write_file(self._home.quarantine / f"{segment.path.name}.torn", segment.tail)
 
-    def _keep_refused(self, batch: Batch, contents: Contents) -> None:
-        if contents.refused:
-            lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in contents.refused]
+    def _write_refused(self, name: str, refused: Sequence[Refused]) -> None:
+        if refused:
+            lines: Sequence[str] = [json.dumps(item.as_json(), ensure_ascii=False) for item in refused]
             data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
-            write_file(self._home.quarantine / f"{batch.id}.refused.jsonl", data)
+            write_file(self._home.quarantine / f"{name}.refused.jsonl", data)
+
+
+@dataclass(slots=True)
+class _Sorting:
+    """Labels by what was found for them: `matched` and `unmatched` are `kept`, with the model that is known by now."""
+
+    kept: list[NumberedLabel] = field(default_factory=list)
+    matched: list[NumberedLabel] = field(default_factory=list)
+    unmatched: list[NumberedLabel] = field(default_factory=list)
+    ambiguous: list[NumberedLabel] = field(default_factory=list)
+    entries: dict[RecordKey, IndexEntry] = field(default_factory=dict)
+    days: dict[RecordKey, str] = field(default_factory=dict)
+
+
+def _ambiguous(one: NumberedLabel) -> Refused:
+    message = "several models have a record of this id, and the label names none"
+    return Refused("ambiguous_label", message, f"label {one.received}", one.label.id, one.label.as_json())
 
 
 @contextmanager

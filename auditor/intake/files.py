@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import repeat
 from pathlib import Path
@@ -27,10 +27,10 @@ from auditor.intake.mapping import TableMapping
 from auditor.intake.records import decode, digest_of, encode_record, label_from, read_record, without_sensitive, written
 from auditor.intake.schema import Record
 from auditor.intake.tables import Chunk
-from auditor.ports import Descriptor, IndexEntry
+from auditor.ports import Descriptor, IndexEntry, RecordKey
 from auditor.segments import SegmentWriter
 
-Known = Callable[[Sequence[str]], Mapping[str, IndexEntry]]
+Known = Callable[[Sequence[str]], Mapping[RecordKey, IndexEntry]]
 SETTLE = 50_000
 """Rows after which `settle` is called."""
 BODY = 1 << 20
@@ -99,10 +99,14 @@ def ingest_labels(
     writer: SegmentWriter,
     *,
     now: datetime,
+    model: str | None = None,
     progress: Callable[[int], None] | None = None,
     times: Span = ALWAYS,
 ) -> FileReport:
-    """Labels from a file with `id`, `label` (or `value`) and, if it likes, `time`; `now` stands where there is none."""
+    """Labels from a file with columns `id`, `label` (or `value`) and, optionally, `time` and `model`.
+
+    `now` and `model` stand for a time and a model that a row lacks; a row of another model is refused (`wrong_model`).
+    """
     report = FileReport()
     tables.checked(file)
     present = tables.columns(file)
@@ -121,6 +125,9 @@ def ingest_labels(
                     if place in chunk.faults:
                         raise chunk.faults[place]
                     label = label_from(row, now=now)
+                    if model is not None and label.model not in (None, model):
+                        raise RecordError("wrong_model", f"the label is of {label.model!r}", where=label.id)
+                    label = replace(label, model=label.model or model)
                     check_time(label.time, times, label.id)
                     frames.append(("label", canonical_json(label.as_json())))
                     report.labels += 1
@@ -136,6 +143,7 @@ def ingest_labels(
 def _label_rows(chunk: Chunk) -> list[Any]:
     readers = {
         "id": _CELLS.text,
+        "model": _CELLS.text,
         "label": _CELLS.class_name,
         "value": lambda cell: _CELLS.number(cell, "value"),
     }
@@ -158,7 +166,7 @@ class _Ingest:
     ) -> None:
         self.source, self.writer, self.report, self.beside = source, writer, report, beside
         self.known, self.times = known, times
-        self.seen: dict[str, str] = {}
+        self.seen: dict[RecordKey, str] = {}
 
     def run(self, settle: Callable[[], None] | None, progress: Callable[[int], None] | None) -> None:
         for chunk in self.source.chunks():
@@ -175,7 +183,8 @@ class _Ingest:
         ids = self.source.identifiers(chunk)
         there = self.known(ids) if self.known else {}
         # Rows of this very file that are there: no need to describe them again.
-        own = {place for place, name in enumerate(ids) if name in there and self.source.is_own(name, chunk, place)}
+        keys = zip(self.source.models(chunk), ids, strict=True) if there else ()
+        own = {place for place, key in enumerate(keys) if key in there and self.source.is_own(key[1], chunk, place)}
         self.report.duplicates += len(own)
         places = [place for place in range(len(chunk)) if place not in own]
         chunk, ids = chunk.only(places), [ids[place] for place in places]
@@ -190,8 +199,8 @@ class _Ingest:
                 )
                 check_time(record.time, self.times, record.id)
                 if label is not None:
-                    labels.append(self._label(label))
-                if self._is_new(record.id, payload, there):
+                    labels.append(self._label({**label, "model": record.model.name}))
+                if self._is_new((record.model.name, record.id), payload, there):
                     records.append(payload)
             except AuditorError as error:
                 self.beside.refuse(chunk, place, error)
@@ -209,16 +218,16 @@ class _Ingest:
         check_time(label.time, self.times, label.id)
         return "label", canonical_json(label.as_json())
 
-    def _is_new(self, identifier: str, payload: bytes, there: Mapping[str, IndexEntry]) -> bool:
+    def _is_new(self, key: RecordKey, payload: bytes, there: Mapping[RecordKey, IndexEntry]) -> bool:
         mine = digest_of(payload)
-        earlier = there[identifier].digest if identifier in there else self.seen.setdefault(identifier, mine)
+        earlier = there[key].digest if key in there else self.seen.setdefault(key, mine)
         if earlier is mine:
             return True
         if earlier != mine:
             raise RecordError(
                 "id_conflict",
                 "the same id stands for a record with other content",
-                where=identifier,
+                where=key[1],
                 fix="give the record an id of its own",
             )
         self.report.duplicates += 1
@@ -266,12 +275,20 @@ class _Source:
         """Each row's own id, or the one that its place in the file gives it."""
         own: Sequence[Any]
         if self._lines:
-            own = [_id_of(line) for line in chunk.raw.values()]
+            own = [_parts_of(line)[0] for line in chunk.raw.values()]
         elif self._mapping is not None:
             own = self._mapping.identifiers(chunk)
         else:
             own = chunk.each(_CELLS.text, chunk.cells("id"))
         return [name or self._place(number) for name, number in zip(own, chunk.numbers, strict=True)]
+
+    def models(self, chunk: Chunk) -> Sequence[str | None]:
+        """Name of each row's model, where it can be read."""
+        if self._lines:
+            return [_parts_of(line)[1] for line in chunk.raw.values()]
+        if self._mapping is not None:
+            return self._mapping.models(chunk)
+        return chunk.each(_CELLS.text, chunk.cells("model.name"))
 
     def is_own(self, identifier: str, chunk: Chunk, place: int) -> bool:
         """Whether an id came from the file's digest and the row's number."""
@@ -312,17 +329,20 @@ class _Source:
 
 class _Identified(msgspec.Struct, gc=False):
     id: Any = None
+    model: Any = None
 
 
 _decode_id = msgspec.json.Decoder(_Identified).decode
 
 
-def _id_of(line: bytes) -> str | None:
+def _parts_of(line: bytes) -> tuple[str | None, str | None]:
+    """Id and model of a line, where they can be read."""
     try:
-        found = _decode_id(line).id
+        found = _decode_id(line)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, str) else None
+        return None, None
+    name = found.model.get("name") if isinstance(found.model, dict) else None
+    return found.id if isinstance(found.id, str) else None, name if isinstance(name, str) else None
 
 
 class _Beside:

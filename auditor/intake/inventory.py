@@ -11,7 +11,7 @@ from auditor.core.record import CaptureTally, EnergyReading, Record
 from auditor.core.window import HOUR, floor_to, parse_time
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.records import content_digest, to_struct
-from auditor.ports import ArchivePart, IndexEntry, PartStore, Store
+from auditor.ports import ArchivePart, IndexEntry, NumberedLabel, PartStore, Store
 
 _MANY = 5000
 _KEPT = ("path", "kind", "what", "rows")
@@ -37,6 +37,7 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
             store.mark_dirty(model, sorted(hours) or [day])
     for path in archive.other_files():
         archive.remember(path)
+    _keep_unsettled(archive, store)
     for lost in archive.ledger.lost():
         model, day = lost["model"], lost["day"]
         for part in lost["parts"]:
@@ -59,6 +60,19 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
         for model, moments in ended.items():
             store.mark_dirty(model, sorted(moments))
     return records, repeated
+
+
+def _keep_unsettled(archive: ParquetArchive, store: Store) -> None:
+    """Put labels without a record into the store; one that found its model later is at rest twice."""
+    unnamed: dict[int, NumberedLabel] = {}
+    settled: set[int] = set()
+    for labels in archive.labels():
+        located = store.locate(sorted({one.label.id for one in labels}))
+        settled.update(one.received for one in labels if one.label.model is not None)
+        unnamed.update((one.received, one) for one in labels if one.label.model is None)
+        named = [one for one in labels if one.label.model is not None]
+        store.keep_unsettled([one for one in named if (one.label.model, one.label.id) not in located])
+    store.keep_unsettled([one for number, one in unnamed.items() if number not in settled])
 
 
 def verify(archive: ParquetArchive, store: PartStore, known: dict[str, int]) -> Iterator[str]:

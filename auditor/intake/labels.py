@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from auditor.core.record import Label
 from auditor.core.rows import Floats, Ints, Strings
+from auditor.ports import NumberedLabel, RecordKey
 
 SCHEMA = pa.schema(
     [
@@ -27,39 +28,37 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("time", pa.timestamp("us", tz="UTC")),
         ("received", pa.int64()),
+        ("model", pa.string()),
     ]
 )
+"""Labels that name no model count for no record; files of older versions lack the column, and theirs count for any model."""
 _NAME = re.compile(r"part-.+-(?:(\d{8})-(\d{8})|any)\.parquet")
 
 
-def files(
-    labels: Sequence[Label], days: Mapping[str, str], segment: str, received: int
-) -> dict[str, tuple[bytes, int]]:
+def files(labels: Sequence[NumberedLabel], days: Mapping[RecordKey, str], segment: str) -> dict[str, tuple[bytes, int]]:
     """The files, by path below `labels/`, that hold these labels: each with how many it holds.
 
     Parameters
     ----------
-    labels : sequence of Label
+    labels : sequence of NumberedLabel
         In the order of arrival.
-    days : mapping of str to str
-        Record id to the day (`2026-01-31`) of that record, where it is known.
-    received : int
-        Number of the first of them; later batches have higher ones.
+    days : mapping of (model, id) to str
+        The day (`2026-01-31`) of that record, where it is known.
     """
-    parts: dict[tuple[str, bool], list[tuple[Label, int]]] = defaultdict(list)
-    for index, label in enumerate(labels):
-        parts[f"{label.time:%Y-%m-%d}", label.id in days].append((label, received + index))
+    parts: dict[tuple[str, bool], list[NumberedLabel]] = defaultdict(list)
+    for one in labels:
+        parts[f"{one.label.time:%Y-%m-%d}", _key(one.label) in days].append(one)
     found = {}
     for (day, known), part in parts.items():
-        covered = sorted(days[label.id].replace("-", "") for label, _ in part) if known else []
+        covered = sorted(days[_key(one.label)].replace("-", "") for one in part) if known else []
         name = f"part-{segment}-{covered[0]}-{covered[-1]}" if known else f"part-{segment}-any"
         table = pa.table(
             {
-                "id": [label.id for label, _ in part],
-                "label": [label.label for label, _ in part],
-                "value": [label.value for label, _ in part],
-                "time": [label.time for label, _ in part],
-                "received": [number for _, number in part],
+                **{
+                    name: [getattr(one.label, name) for one in part]
+                    for name in ("id", "label", "value", "time", "model")
+                },
+                "received": [one.received for one in part],
             },
             schema=SCHEMA,
         )
@@ -67,6 +66,14 @@ def files(
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         found[f"day={day}/{name}.parquet"] = buffer.getvalue(), len(part)
     return found
+
+
+def labels(table: pa.Table) -> list[NumberedLabel]:
+    """The labels of a file."""
+    return [
+        NumberedLabel(row["received"], Label(**{name: row[name] for name in row if name != "received"}))
+        for row in table.to_pylist()
+    ]
 
 
 def may_label(name: str, first: str, last: str) -> bool:
@@ -79,7 +86,9 @@ def may_label(name: str, first: str, last: str) -> bool:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the truth: all labels that may concern some records."""
+    """What is known of the truth: all labels that may concern some records of one model."""
+
+    model: str
 
     tables: Sequence[pa.Table] = field(default_factory=tuple)
 
@@ -90,7 +99,7 @@ class Truth:
         first: Ints = np.full(len(ids), -1, np.int64)
         if not self.tables or not len(ids):
             return label, value, first
-        table = pa.concat_tables(self.tables)
+        table = pa.concat_tables([self._own(table) for table in self.tables])
         place = pc.index_in(table["id"], value_set=ids)
         table = table.filter(place.is_valid())
         row = place.drop_null().to_numpy().astype(np.int64)
@@ -106,3 +115,12 @@ class Truth:
         value[row[ends]] = table["value"].take(newest).to_numpy()
         first[row[begins]] = time[begins]
         return label, value, first
+
+    def _own(self, table: pa.Table) -> pa.Table:
+        if "model" in table.column_names:
+            table = table.filter(pc.equal(table["model"], self.model))
+        return table.select(["id", "label", "value", "time", "received"])
+
+
+def _key(label: Label) -> RecordKey:
+    return label.model or "", label.id

@@ -114,7 +114,7 @@ class Losses:
     def _heal(self, model: str, day: str, parts: list[LostPart]) -> None:
         lost = self._store.lost_records(model, day)
         here = Counter(self._archive.ids(model, day))
-        again = set(self._store.locate([entry.id for entry in lost]))
+        again = {name for of, name in self._store.locate([entry.id for entry in lost]) if of == model}
         healed = [entry for entry in lost if entry.id in here or entry.id in again]
         whole = bool(lost) and len(healed) == len(lost)
         paths = [part.path for part in parts if whole or self._restored(part)]

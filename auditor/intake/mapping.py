@@ -162,6 +162,10 @@ class TableMapping:
         """The rows' own ids, where the mapping names them."""
         return [None] * len(chunk) if self._id is None else self._id(chunk)
 
+    def models(self, chunk: Chunk) -> Sequence[str | None]:
+        """Names of the rows' models."""
+        return self._parts["model"]["name"](chunk)
+
     def apply(self, chunk: Chunk, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The rows as records with these ids, their raw inputs described; faults of rows are noted in the chunk."""
         tree: Tree = {

@@ -227,8 +227,8 @@ class Committer:
             if new:
                 self._epoch += 1
             for _, settled in group.work:
-                for identifier in settled.added:
-                    self._recent.remove(identifier)
+                for key in settled.added:
+                    self._recent.remove(*key)
 
 
 @contextmanager

@@ -59,6 +59,7 @@ LABEL: dict[str, Any] = {
         "label": {"type": ["string", "number", "boolean", "null"], "maxLength": 2000},
         "value": {"type": ["number", "null"]},
         "time": {"type": ["string", "null"], "format": "date-time"},
+        "model": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
     },
 }
 COMMAND: dict[str, Any] = {

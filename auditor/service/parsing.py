@@ -84,13 +84,12 @@ class Batch:
     whole : Whole, optional
         Instead of rows: all of the body, as long as nothing is known against any of its records.
     frames : list of (kind, payload)
-        What needs no settling: labels, energy readings, tallies.
+        What needs no settling: energy readings, tallies.
     refused : list of dict
         The contract's `{"index", "id", "code", "message"}`; at most `MAX_LISTED` of them.
     refused_count : int
         All of them.
-    ids : list of str
-        Of the records that labels speak of, beside `frames`, index by index.
+    labels : list of (index, Label)
     more : dict
         Further fields of the answer.
     """
@@ -99,7 +98,7 @@ class Batch:
     frames: list[tuple[str, bytes]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     refused_count: int = 0
-    labels: list[tuple[int, str]] = field(default_factory=list)
+    labels: list[tuple[int, Label]] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
     more: dict[str, Any] = field(default_factory=dict)
     whole: Whole | None = None
@@ -185,8 +184,7 @@ def parse_labels(body: bytes, media: str, now: datetime, times: Span = ALWAYS) -
         except RecordError as error:
             batch.refuse(index, data.get("id") if isinstance(data, dict) else None, error)
             continue
-        batch.labels.append((index, label.id))
-        batch.frames.append(("label", canonical_json(label.as_json())))
+        batch.labels.append((index, label))
     return batch
 
 

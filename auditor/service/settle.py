@@ -11,13 +11,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditor.core.errors import RecordError, StoreError
+from auditor.core.identity import canonical_json
+from auditor.core.record import Label
 from auditor.intake import schema
 from auditor.intake.records import MEDIA, WHOLE, content_digest, cut, read_record, settled
-from auditor.ports import IndexEntry
+from auditor.ports import IndexEntry, RecordKey
 from auditor.service.access import Principal
 from auditor.service.parsing import Batch
 from auditor.service.refusals import RequestError
@@ -33,6 +35,10 @@ _log = logging.getLogger("auditor")
 _CONFLICT = RecordError(
     "id_conflict", "the same id stands for a record with other content", fix="give every record an id of its own"
 )
+_UNKNOWN = RecordError(
+    "unknown_record", "no model of this key has a record of this id (yet)", fix="name the label's model"
+)
+_SEVERAL = RecordError("ambiguous_label", "several models have a record of this id", fix="name the label's model")
 JournalFrame = tuple[str, bytes]
 Frames = list[JournalFrame]
 
@@ -46,8 +52,8 @@ class IndexAsker:
         self._rest_until = 0.0
         self._helper: concurrent.futures.ThreadPoolExecutor | None = None
 
-    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry] | None:
-        """By id; ids that the index does not have are left out."""
+    def locate(self, ids: Sequence[str]) -> Mapping[RecordKey, IndexEntry] | None:
+        """As `RecordIndex.locate`."""
         if not ids:
             return {}
         if time.monotonic() < self._rest_until:
@@ -77,7 +83,7 @@ class IndexAsker:
             self._reading.close()
             self._reading = None
 
-    def _ask(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
+    def _ask(self, ids: Sequence[str]) -> Mapping[RecordKey, IndexEntry]:
         if self._reading is None:
             self._reading = open_queries(self._url)
         return self._reading.locate(ids)
@@ -107,36 +113,36 @@ class _Written:
 
 
 class Recent:
-    """Payloads written since the last drain, by id: the newest that fit."""
+    """Payloads written since the last drain, by model and id: the newest that fit."""
 
     def __init__(self, limit: int = RECENT) -> None:
         self.limit = limit
         self._bytes = 0
-        self._found: dict[str, _Written] = {}
+        self._found: dict[str, dict[str, _Written]] = {}
         self._order: deque[_Written] = deque()
         self._mark = 0
 
-    def get(self, identifier: str) -> tuple[JournalFrame, str] | None:
-        """What was written, as a frame by itself, and the model."""
-        found = self._found.get(identifier)
-        return None if found is None else (found.part(identifier), found.model)
+    def get(self, model: str, identifier: str) -> JournalFrame | None:
+        """What was written, as a frame by itself."""
+        found = self._found.get(model, {}).get(identifier)
+        return None if found is None else found.part(identifier)
 
-    def knows(self, ids: Sequence[str]) -> bool:
+    def knows(self, model: str, ids: Sequence[str]) -> bool:
         """Whether any of them was written."""
-        return not self._found.keys().isdisjoint(ids)
+        return not self._found.get(model, {}).keys().isdisjoint(ids)
 
     def add(self, ids: Sequence[str], frame: JournalFrame, model: str) -> None:
         """A frame that holds these records, in this order."""
         written = _Written(frame, ids, model, self._mark)
-        self._found.update(dict.fromkeys(ids, written))
+        self._found.setdefault(model, {}).update(dict.fromkeys(ids, written))
         self._order.append(written)
         self._bytes += len(frame[1])
         while self._bytes > self.limit:
             self._drop_oldest()
 
-    def remove(self, identifier: str) -> None:
+    def remove(self, model: str, identifier: str) -> None:
         """It was not written after all; its bytes are counted until their turn comes."""
-        self._found.pop(identifier, None)
+        self._found.get(model, {}).pop(identifier, None)
 
     def mark(self) -> int:
         """A mark between earlier and later frames: to be given to `forget`."""
@@ -151,32 +157,35 @@ class Recent:
     def _drop_oldest(self) -> None:
         oldest = self._order.popleft()
         self._bytes -= len(oldest.frame[1])
+        found = self._found.get(oldest.model, {})
         for identifier in oldest.ids:
-            if self._found.get(identifier) is oldest:
-                del self._found[identifier]
+            if found.get(identifier) is oldest:
+                del found[identifier]
+        if not found:
+            self._found.pop(oldest.model, None)
 
 
 @dataclass(slots=True)
 class Settled:
-    """Frames to write, ids that count as written from now on, and what to answer once they are on disk."""
+    """Frames to write, records that count as written from now on, and what to answer once they are on disk."""
 
     frames: Frames = field(default_factory=list)
-    added: list[str] = field(default_factory=list)
+    added: list[RecordKey] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
 
 
 def ids_to_ask(batch: Batch, principal: Principal) -> list[str]:
-    """Ids whose lines of the index matter: of records, and of labels when the key is not for all models."""
+    """Ids whose lines of the index matter: of records, and of labels that may be of several of the key's models."""
     found = batch.ids()
-    if principal.models is not None:
-        found += [identifier for _, identifier in batch.labels]
+    if principal.models is not None and len(principal.models) > 1:
+        found += [label.id for _, label in batch.labels if label.model is None]
     return found
 
 
-def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> Settled:
+def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[RecordKey, IndexEntry] | None) -> Settled:
     """Decide on every row of a batch; what is new is in `recent` afterwards.
 
-    `known` are lines of the index by id; None when it cannot be asked.
+    `known` are lines of the index; None when it cannot be asked.
 
     Raises
     ------
@@ -184,35 +193,37 @@ def settle(batch: Batch, principal: Principal, recent: Recent, known: Mapping[st
         403 `wrong_model`, when the key is not for a model that the batch speaks of: none of it is taken then. 503
         when that cannot be known.
     """
-    if any(not principal.sees(model) for model in batch.models):
-        raise wrong_model(next(model for model in sorted(batch.models) if not principal.sees(model)))
-    done = Settled(frames=batch.frames)
+    named = batch.models | {label.model for _, label in batch.labels if label.model is not None}
+    if any(not principal.sees(model) for model in named):
+        raise wrong_model(next(model for model in sorted(named) if not principal.sees(model)))
+    labels = _labels(batch, principal, recent, known)
+    done = Settled(frames=[*batch.frames, *(("label", canonical_json(label.as_json())) for label in labels)])
     duplicates = 0
-    if batch.labels and principal.models is not None:
-        _check_labels(batch, principal, recent, known)
     lines = known or {}
     if batch.whole is not None:
         ids = batch.ids()
-        if len(set(ids)) == len(ids) and lines.keys().isdisjoint(ids) and not recent.knows(ids):
-            recent.add(ids, batch.whole.frame, batch.whole.records[0].model.name)
+        model = batch.whole.records[0].model.name
+        keys = [(model, identifier) for identifier in ids]
+        if len(set(ids)) == len(ids) and lines.keys().isdisjoint(keys) and not recent.knows(model, ids):
+            recent.add(ids, batch.whole.frame, model)
             done.frames.append(batch.whole.frame)
-            done.added = ids
+            done.added = keys
         else:
             batch.take_apart()
     for index, record, frame in batch.rows:
-        identifier = record.id
-        lately = recent.get(identifier)
-        if lately is None and identifier not in lines:
-            recent.add((identifier,), frame, record.model.name)
-            done.added.append(identifier)
+        key = record.model.name, record.id
+        lately = recent.get(*key)
+        if lately is None and key not in lines:
+            recent.add((record.id,), frame, record.model.name)
+            done.added.append(key)
             done.frames.append(frame)
-        elif _same(record, frame, lately, lines.get(identifier)):
+        elif _same(record, frame, lately, lines.get(key)):
             duplicates += 1
         else:
-            batch.refuse(index, identifier, _CONFLICT)
+            batch.refuse(index, record.id, _CONFLICT)
     batch.refused.sort(key=lambda row: row["index"])
     done.answer = {
-        "accepted": len(done.added) + len(batch.labels),
+        "accepted": len(done.added) + len(labels),
         "duplicates": duplicates,
         "refused": batch.refused,
         "refused_count": batch.refused_count,
@@ -231,10 +242,10 @@ def wrong_model(model: str) -> RequestError:
     )
 
 
-def _same(record: Any, frame: JournalFrame, lately: tuple[JournalFrame, str] | None, line: IndexEntry | None) -> bool:
+def _same(record: Any, frame: JournalFrame, lately: JournalFrame | None, line: IndexEntry | None) -> bool:
     if lately is not None:
-        kind, payload = lately[0]
-        return lately[0] == frame or content_digest(read_record(payload, MEDIA[kind])) == _digest(record)
+        kind, payload = lately
+        return lately == frame or content_digest(read_record(payload, MEDIA[kind])) == _digest(record)
     return line is not None and line.digest == _digest(record)
 
 
@@ -243,27 +254,28 @@ def _digest(record: Any) -> str:
     return content_digest(settled(record) if isinstance(record, schema.Record) else record)
 
 
-def _check_labels(batch: Batch, principal: Principal, recent: Recent, known: Mapping[str, IndexEntry] | None) -> None:
-    """A key for some models may label their records, and no others: what nobody knows, it may not label either."""
-    if known is None:
-        raise RequestError(
-            503,
-            "index_unavailable",
-            "nobody can tell now which model these records are of",
-            fix="try again",
-            retry_after=5,
-        )
+def _labels(
+    batch: Batch, principal: Principal, recent: Recent, known: Mapping[RecordKey, IndexEntry] | None
+) -> list[Label]:
+    """Labels to write. A key for one model names it; a key for some finds which of them has the record, now."""
+    if principal.models is None:
+        return [label for _, label in batch.labels]
     kept = []
-    frames = []
-    for (index, identifier), frame in zip(batch.labels, batch.frames, strict=True):
-        lately = recent.get(identifier)
-        model = lately[1] if lately else known[identifier].model if identifier in known else None
-        if model is None:
-            batch.refuse(index, identifier, RecordError("unknown_record", "no record has this id (yet)"))
-        elif not principal.sees(model):
-            raise wrong_model(model)
+    for index, label in batch.labels:
+        if label.model is None and len(principal.models) > 1 and known is None:
+            raise RequestError(
+                503,
+                "index_unavailable",
+                "the models of these records cannot be looked up now",
+                fix="name the model of each label, or try again",
+                retry_after=5,
+            )
+        models = [label.model] if label.model is not None else list(principal.models)
+        if len(models) > 1:
+            lines = known or {}
+            models = [name for name in models if (name, label.id) in lines or recent.knows(name, [label.id])]
+        if len(models) == 1:
+            kept.append(replace(label, model=models[0]))
         else:
-            kept.append((index, identifier))
-            frames.append(frame)
-    batch.labels = kept
-    batch.frames[:] = frames
+            batch.refuse(index, label.id, _SEVERAL if models else _UNKNOWN)
+    return kept

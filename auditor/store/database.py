@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
@@ -23,6 +23,8 @@ from sqlalchemy.pool import StaticPool
 from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
 from auditor.core.private import make_folder, open_file
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
@@ -37,6 +39,7 @@ _DAMAGE = (
     "Could not decode",
 )
 """What SQLite and its driver report for a file that is not what was written."""
+_MANY = 1000
 _WRITES = "auditor_writes"
 _FILE = "sqlite:///"
 _DRIVERS = {
@@ -198,6 +201,12 @@ def parse_url(url: str) -> URL:
             where="[store] url",
             fix="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME",
         ) from error
+
+
+def in_pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as SQLite takes as parameters of one statement."""
+    for start in range(0, len(values), _MANY):
+        yield values[start : start + _MANY]
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

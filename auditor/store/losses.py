@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from auditor.core.loss import ACCEPT, Loss, LostPart, losses_of
 from auditor.ports import IndexEntry
 from auditor.store import convert, rules, tables
-from auditor.store.database import Database, add_new, put
-
-_MANY = 1000
-"""Ids named at once: SQLite takes a limited number of parameters."""
+from auditor.store.database import Database, add_new, in_pieces, put
+from auditor.store.unsettled import mark_found
 
 
 class SqlLosses:
@@ -69,29 +67,29 @@ class SqlLossWriter(SqlLosses):
         """Files are restored; lines go back to the index, unless their ids were delivered again."""
         with self._database.writing() as connection:
             index = tables.record_index
-            for start in range(0, len(paths), _MANY):
-                some = tables.lost_parts.c.path.in_(paths[start : start + _MANY])
-                connection.execute(delete(tables.lost_parts).where(some))
+            for some in in_pieces(paths):
+                connection.execute(delete(tables.lost_parts).where(tables.lost_parts.c.path.in_(some)))
             before = _lines(connection, entries)
             add_new(connection, index, [entry._asdict() for entry in entries])
             _count(connection, entries, _lines(connection, entries) - before)
+            mark_found(connection, [entry.id for entry in entries])
             _drop(connection, tables.lost_records, entries)
 
 
 def _lines(connection: Connection, entries: Sequence[IndexEntry]) -> int:
-    index, found = tables.record_index, 0
-    for start in range(0, len(entries), _MANY):
-        some = index.c.id.in_([entry.id for entry in entries[start : start + _MANY]])
-        found += connection.scalar(select(func.count()).select_from(index).where(some)) or 0
-    return found
+    index = tables.record_index
+    counted = select(func.count()).select_from(index)
+    return sum(connection.scalar(counted.where(same)) or 0 for same in _named(index, entries))
 
 
 def _drop(connection: Connection, table: Table, entries: Sequence[IndexEntry]) -> int:
-    gone = 0
-    for start in range(0, len(entries), _MANY):
-        some = table.c.id.in_([entry.id for entry in entries[start : start + _MANY]])
-        gone += connection.execute(delete(table).where(some)).rowcount
-    return gone
+    return sum(connection.execute(delete(table).where(same)).rowcount for same in _named(table, entries))
+
+
+def _named(table: Table, entries: Sequence[IndexEntry]) -> Iterator[ColumnElement[bool]]:
+    """Conditions for the lines of some entries, which are of one model."""
+    for some in in_pieces(entries):
+        yield (table.c.model == some[0].model) & table.c.id.in_([entry.id for entry in some])
 
 
 def _count(connection: Connection, entries: Sequence[IndexEntry], change: int) -> None:

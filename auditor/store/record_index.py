@@ -8,17 +8,16 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from auditor.ports import IndexEntry
-from auditor.store.database import Database, put
+from auditor.ports import IndexEntry, RecordKey
+from auditor.store.database import Database, in_pieces, put
 from auditor.store.rules import settle, totals
 from auditor.store.tables import indexed_models
+from auditor.store.unsettled import SqlUnsettledLabels, mark_found
 
 _COLUMNS = "id, digest, model, day, segment"
-_MANY = 1000
-"""Ids asked for at once: SQLite takes a limited number of parameters."""
 
 
-class SqlRecordIndex:
+class SqlRecordIndex(SqlUnsettledLabels):
     """ports.RecordIndex."""
 
     _database: Database
@@ -28,37 +27,36 @@ class SqlRecordIndex:
         if not entries:
             return []
         with self._database.writing() as connection:
-            if _all_new(connection, entries):
-                _count(connection, entries)
-                return ["new"] * len(entries)
-            words, fresh = settle(entries, _lines(connection, {entry.id for entry in entries}))
-            if fresh:
+            words, fresh = ["new"] * len(entries), entries
+            if not _all_new(connection, entries):
+                words, fresh = settle(entries, _lines(connection, {entry.id for entry in entries}))
                 _insert(connection, fresh)
+            if fresh:
                 _count(connection, fresh)
+                mark_found(connection, [entry.id for entry in fresh])
         return words
 
-    def locate(self, ids: Sequence[str]) -> Mapping[str, IndexEntry]:
-        """Lines of the index by id; ids that it does not have are left out."""
+    def locate(self, ids: Sequence[str]) -> Mapping[RecordKey, IndexEntry]:
+        """Lines of every model that has a record of one of these ids; see ports.RecordIndex."""
         with self._database.reading() as connection:
             return _lines(connection, ids)
 
 
-def _lines(connection: Connection, ids: Iterable[str]) -> dict[str, IndexEntry]:
+def _lines(connection: Connection, ids: Iterable[str]) -> dict[RecordKey, IndexEntry]:
     wanted = list(ids)
-    found: dict[str, IndexEntry] = {}
+    found: list[IndexEntry] = []
     if connection.dialect.name == "sqlite":
         # Ids begin with the time, as a rule, and what is asked for is new: then one look at their stretch answers for all.
         stretch = "SELECT 1 FROM record_index WHERE id BETWEEN ? AND ? LIMIT 1"
         if wanted and connection.exec_driver_sql(stretch, (min(wanted), max(wanted))).first() is None:
-            return found
-        for start in range(0, len(wanted), _MANY):
-            some = tuple(wanted[start : start + _MANY])
+            return {}
+        for some in in_pieces(wanted):
             query = f"SELECT {_COLUMNS} FROM record_index WHERE id IN ({', '.join('?' * len(some))})"
-            found.update((row[0], IndexEntry(*row)) for row in connection.exec_driver_sql(query, some))
+            found += [IndexEntry(*row) for row in connection.exec_driver_sql(query, tuple(some))]
     else:
         query = f"SELECT {_COLUMNS} FROM record_index WHERE id = ANY(%s)"
-        found.update((row[0], IndexEntry(*row)) for row in connection.exec_driver_sql(query, (wanted,)))
-    return found
+        found += [IndexEntry(*row) for row in connection.exec_driver_sql(query, (wanted,))]
+    return {entry.key: entry for entry in found}
 
 
 def _all_new(connection: Connection, entries: Sequence[IndexEntry]) -> bool:

@@ -16,7 +16,7 @@ from auditor.core.run import Audit, AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import DAY, HOUR, Baseline, floor_to, format_time, parse_time
-from auditor.ports import IndexEntry, ModelSummary
+from auditor.ports import IndexEntry, ModelSummary, RecordKey
 
 # -- the record index ------------------------------------------------------------------------------------------------------
 
@@ -25,35 +25,35 @@ UNKNOWN = ""
 """Digest in a line of an index that was made again, for a record whose vectors the archive keeps in float32."""
 
 
-def settle(entries: Sequence[IndexEntry], known: Mapping[str, IndexEntry]) -> tuple[list[str], list[IndexEntry]]:
+def settle(entries: Sequence[IndexEntry], known: Mapping[RecordKey, IndexEntry]) -> tuple[list[str], list[IndexEntry]]:
     """What each entry is, and the entries that the index must take in.
 
     Parameters
     ----------
     entries : sequence of IndexEntry
-    known : mapping of str to IndexEntry
-        Lines that the index has, by id.
+    known : mapping of (model, id) to IndexEntry
+        Lines that the index has.
 
     Returns
     -------
     words : list of str
-        `new`, `duplicate` (the record is at rest already, or stands earlier in `entries`) or `conflict` (same id, other
+        `new`, `duplicate` (the record is at rest already, or stands earlier in `entries`) or `conflict` (same key, other
         digest, unless that of the kept record is UNKNOWN). An entry that the index has from the same segment is `new` again.
     fresh : list of IndexEntry
-        Entries whose id the index does not have.
+        Entries that the index does not have.
     """
     words: list[str] = []
-    first: dict[str, IndexEntry] = {}
+    first: dict[RecordKey, IndexEntry] = {}
     for entry in entries:
-        before = first.setdefault(entry.id, entry)
-        kept = known.get(entry.id, before)
+        before = first.setdefault(entry.key, entry)
+        kept = known.get(entry.key, before)
         if kept.digest not in (UNKNOWN, entry.digest):
             words.append("conflict")
         elif before is entry and kept.segment == entry.segment:
             words.append("new")
         else:
             words.append("duplicate")
-    return words, [entry for entry in first.values() if entry.id not in known]
+    return words, [entry for entry in first.values() if entry.key not in known]
 
 
 def totals(entries: Iterable[IndexEntry]) -> dict[str, tuple[int, str, str]]:

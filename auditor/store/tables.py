@@ -73,12 +73,26 @@ record_index = Table(
     "record_index",
     metadata,
     _column("id", Text, "Record id", key=True),
+    _column("model", Text, "Model name", key=True),
     _column("digest", Text, "SHA-256 of the record: the same id with another digest is a conflict"),
-    _column("model", Text, "Model name"),
     _column("day", Text, "UTC day of the inference, YYYY-MM-DD: the archive partition"),
     _column("segment", Text, "Segment that brought the record: what makes a repeated drain harmless"),
     comment="One line a record, kept as long as the record: what makes the same id twice one record",
     sqlite_with_rowid=False,
+)
+
+unsettled_labels = Table(
+    "unsettled_labels",
+    metadata,
+    _column("received", BigInteger, "Number of the label, in the order of arrival", key=True),
+    _column("id", Text, "Record id that it is for"),
+    _column("model", Text, "Model name; null: whichever has a record of that id", null=True),
+    _column("label", Text, "True class", null=True),
+    _column("value", Double, "True value", null=True),
+    _column("time", UtcTime, "When it was given"),
+    _column("state", Text, "unmatched (no record yet), found (its record has arrived) or ambiguous (several have)"),
+    Index(None, "id"),
+    comment="Labels that count for no record",
 )
 
 indexed_models = Table(
@@ -206,8 +220,8 @@ lost_records = Table(
     "lost_records",
     metadata,
     _column("id", Text, "Record id", key=True),
+    _column("model", Text, "Model name", key=True),
     _column("digest", Text, "SHA-256 of the record"),
-    _column("model", Text, "Model name"),
     _column("day", Text, "UTC day of the inference, YYYY-MM-DD"),
     _column("segment", Text, "Segment that brought the record"),
     Index(None, "model", "day"),

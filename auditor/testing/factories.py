@@ -58,7 +58,7 @@ def make_record(**overrides: Any) -> Record:
 
 def make_label(**overrides: Any) -> Label:
     """Ground truth for the record that `make_record()` gives, two hours later."""
-    fields: dict[str, Any] = {"id": make_record().id, "time": START + timedelta(hours=11)}
+    fields: dict[str, Any] = {"id": make_record().id, "model": MODEL, "time": START + timedelta(hours=11)}
     if "value" not in overrides:
         fields["label"] = "1"
     return Label(**{**fields, **overrides})

@@ -143,7 +143,7 @@ def make_records(n: int = 400, seed: int = 0, **options: Any) -> tuple[list[Reco
     rows = make_rows(n, seed, **options)
     records = [_record(rows, index) for index in range(rows.n)]
     labels = [
-        Label(id=rows.ids[index], time=from_us(rows.labelled_us[index]), label=rows.truth[index])
+        Label(id=rows.ids[index], model=rows.model, time=from_us(rows.labelled_us[index]), label=rows.truth[index])
         for index in range(rows.n)
         if rows.truth[index] is not None
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,18 @@ from auditor.core.run import Audit, AuditRun
 from auditor.core.state import CategoricalState, Presence, Tally, WindowState, empty_state
 from auditor.core.verdict import AlertChange, Force, Ref, State, Word
 from auditor.core.window import DAY, HOUR, Span
-from auditor.ports import IndexEntry, Store
+from auditor.ports import IndexEntry, NumberedLabel, Store
 from auditor.store.sql import SqlStore
-from auditor.testing import make_alert, make_audit, make_baseline, make_measurement, make_run, make_store, make_verdict
+from auditor.testing import (
+    make_alert,
+    make_audit,
+    make_baseline,
+    make_label,
+    make_measurement,
+    make_run,
+    make_store,
+    make_verdict,
+)
 
 T0 = datetime.fromisoformat("2026-03-02T00:00:00+00:00")
 DAY0 = Span(T0, T0 + DAY)
@@ -95,12 +104,56 @@ def test_the_same_id_with_other_content_is_a_conflict_from_any_segment(store: St
     store.claim([entry("a")])
     assert store.claim([entry("a", "other")]) == ["conflict"]
     assert store.claim([entry("a", "other", segment="s2")]) == ["conflict"]
-    assert store.locate(["a"])["a"].digest == "d"
+    assert store.locate(["a"])["m", "a"].digest == "d"
 
 
 def test_inside_one_claim_the_first_wins(store: Store) -> None:
     assert store.claim([entry("a"), entry("a"), entry("a", "other")]) == ["new", "duplicate", "conflict"]
     assert store.claim([entry("a"), entry("a"), entry("a", "other")]) == ["new", "duplicate", "conflict"]
+
+
+def test_ids_are_unique_within_a_model(store: Store) -> None:
+    lines = [entry("twin"), entry("twin", "other", model="n"), entry("twin", "third", model="o", segment="s2")]
+    assert store.claim(lines[:2]) == ["new", "new"]
+    assert store.claim([lines[1]._replace(segment="s2"), lines[2]]) == ["duplicate", "new"]
+    assert store.claim([entry("twin", "third", model="n")]) == ["conflict"]
+    assert store.locate(["twin"]) == {line.key: line for line in lines}
+    assert {model.name: model.records for model in store.models()}["n"] == 1
+
+
+def test_a_lost_record_of_one_model_leaves_its_twin_alone(store: Store) -> None:
+    twins = [entry("lost", model="n"), entry("lost", model="o")]
+    store.claim(twins)
+    store.lose([], twins[:1])
+    assert list(store.locate(["lost"])) == [("o", "lost")]
+    store.lose([], twins[1:])
+    assert [store.lost_records(model, "2026-03-02") for model in "no"] == [[twins[0]], [twins[1]]]
+    store.recover([], twins[:1])
+    assert list(store.locate(["lost"])) == [("n", "lost")]
+    assert store.lost_records("o", "2026-03-02") == [twins[1]]
+
+
+def numbered(number: int, name: str, model: str | None = None) -> NumberedLabel:
+    return NumberedLabel(number << 20, make_label(id=name, model=model, time=T0))
+
+
+def test_labels_wait_for_their_records(store: Store) -> None:
+    labels = [numbered(1, "u1"), numbered(2, "u2", "n"), numbered(3, "u2"), numbered(4, "u3")]
+    store.keep_unsettled(labels)
+    assert (store.unsettled_labels().unmatched, store.found_labels()) == (3, [])
+    assert store.unsettled_labels().since == datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=UTC)
+    store.claim([entry("u1"), entry("u2", model="o")])
+    assert {label.received for label in store.found_labels()} >= {1 << 20, 3 << 20}
+    store.settle_labels([labels[0]], [labels[2]])
+    store.keep_unsettled([labels[1]])
+    assert store.found_labels() == []
+    assert store.unsettled_labels()[:2] == (2, 1)
+    store.claim([entry("u2", model="n")])
+    assert store.found_labels() == [labels[1]]
+    store.settle_labels([labels[1]])
+    assert store.unsettled_labels()[:2] == (1, 0), "one that names its model settles what was ambiguous"
+    store.keep_unsettled([numbered(9, "u1")])
+    assert [label.label.id for label in store.found_labels()] == ["u1"], "its record is here already"
 
 
 def test_claiming_nothing_is_nothing(store: Store) -> None:
@@ -111,7 +164,7 @@ def test_claiming_nothing_is_nothing(store: Store) -> None:
 def test_locate_gives_the_lines_it_has(store: Store) -> None:
     lines = [entry(f"id-{i}", f"digest {i}", day=f"2026-03-{i % 28 + 1:02}") for i in range(3000)]
     store.claim(lines)
-    assert store.locate([line.id for line in lines] + ["absent"]) == {line.id: line for line in lines}
+    assert store.locate([line.id for line in lines] + ["absent"]) == {line.key: line for line in lines}
 
 
 awkward_text = st.text(
@@ -142,7 +195,7 @@ def test_claims_follow_the_model(store: Store, claims: list[list[tuple[str, str,
             seen.add(name)
         assert store.claim([entry(f"{salt}{n}", d, segment=s) for n, d, s in batch]) == expected
     located = store.locate([f"{salt}{name}" for name in "abc"])
-    assert {name: (line.digest, line.segment) for name, line in located.items()} == {
+    assert {name: (line.digest, line.segment) for (_, name), line in located.items()} == {
         f"{salt}{name}": line for name, line in kept.items()
     }
 
@@ -154,7 +207,7 @@ def test_index_lines_survive_any_text(store: Store, texts: list[str]) -> None:
     if store.locate([line.id]):
         return
     assert store.claim([line]) == ["new"]
-    assert store.locate([line.id]) == {line.id: line}
+    assert store.locate([line.id]) == {line.key: line}
 
 
 # -- readings and tallies --------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def intake(root: Path) -> Iterator[tuple[SqlStore, ParquetArchive, HomeIntake]]:
     home.store.parent.mkdir(parents=True, exist_ok=True)
     store = SqlStore(read_settings(root).store_url)
     try:
-        archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+        archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
         yield store, archive, HomeIntake(home, archive, store)
     finally:
         store.close()

@@ -31,7 +31,7 @@ def drain(home: Home) -> None:
     from auditor.store.sql import SqlStore
 
     store = SqlStore(f"sqlite:///{home.root}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     os.write(1, b"begin\n")
     HomeIntake(home, archive, store).drain()
     store.close()

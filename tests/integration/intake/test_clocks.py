@@ -44,7 +44,7 @@ def spool(home: Home, session: str, *frames: tuple[str, bytes]) -> None:
 def test_drains_under_a_clock_that_jumps(tmp_path: Path, jump: dict[str, float]) -> None:
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     rng = random.Random(1)
     sent: dict[str, bytes] = {}
     for number, off in enumerate(JUMPS_S):
@@ -73,7 +73,7 @@ def test_a_correction_counts_by_when_it_was_given(tmp_path: Path, jump: dict[str
     """Whatever the clock says when they are drained."""
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     spool(home, "s", ("record", canonical_json(make_record(id="r").as_json())))
     for number, (off, label) in enumerate(((86_400, "cat"), (0, "dog"), (-86_400, "cow"))):
         jump["s"] = off
@@ -97,7 +97,7 @@ def test_a_correction_counts_by_when_it_was_given(tmp_path: Path, jump: dict[str
 def test_awkward_moments(tmp_path: Path, said: str, meant: datetime) -> None:
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     spool(home, "s", ("record", canonical_json({**make_record(id="r").as_json(), "time": said})))
     assert HomeIntake(home, archive, store, IntakeSettings(max_ahead="40000d")).drain().accepted == 1
     day = floor_to(meant, DAY)
@@ -112,7 +112,7 @@ def test_a_wrong_clock_is_refused_and_its_calls_are_counted(tmp_path: Path, off:
     """Records, labels and readings of such an agent are refused; the loss counts where it was taken in."""
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     now = datetime.now(UTC)
     wrong = now + off
     source = {"session": "s", "fork": 0, "seq": 0}
@@ -164,7 +164,7 @@ def test_an_agent_with_a_skewed_clock_counts_as_loss(tmp_path: Path, ending: str
     subprocess.run([sys.executable, "-c", SKEWED, str(tmp_path), ending], check=True, timeout=120)
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     report = HomeIntake(home, archive, store).drain()
     assert (report.accepted, report.refused) == (0, 20)
     now = datetime.now(UTC)

@@ -9,38 +9,21 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from intake_desk import Desk, frame, spool
 
 from auditor.core.command import Command
 from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
 from auditor.core.record import CaptureTally, EnergyReading, ModelRef
 from auditor.core.window import DAY, HOUR, Span, floor_to
-from auditor.intake.archive import ParquetArchive
 from auditor.intake.commands import append_command
-from auditor.intake.drain import HomeIntake
 from auditor.segments import SegmentWriter
 from auditor.settings import Home
 from auditor.store.sql import SqlStore
-from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START, make_label, make_record
 from auditor.testing.synthetic import make_records, make_rows
 
 SPAN = Span(START, START + DAY)
-
-
-def frame(kind, item):
-    return kind, canonical_json(item.as_json())
-
-
-def spool(home, session, *batches, close=True):
-    """A session's segments, one for each batch of frames."""
-    writer = SegmentWriter(home.spool / session)
-    for batch in batches:
-        writer.append(batch)
-        writer.seal()
-    if close:
-        writer.close()
-    return writer
 
 
 def tally(minute=0):
@@ -72,29 +55,6 @@ def reading(minute=0):
 @pytest.fixture
 def home(tmp_path):
     return Home(tmp_path)
-
-
-class Desk:
-    """A home with its archive, store and intake."""
-
-    def __init__(self, home):
-        self.home = home
-        self.store = make_store()
-        self.reopen()
-
-    def reopen(self):
-        self.archive = ParquetArchive(self.home.archive, self.home.quarantine)
-        self.intake = HomeIntake(self.home, self.archive, self.store)
-
-    def rows(self, span=SPAN, model=MODEL):
-        return self.archive.read(model, span)
-
-    def refused(self):
-        return [
-            json.loads(line)
-            for file in sorted(self.home.quarantine.glob("*.refused.jsonl"))
-            for line in file.read_text().splitlines()
-        ]
 
 
 @pytest.fixture

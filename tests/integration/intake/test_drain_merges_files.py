@@ -28,7 +28,7 @@ def ids_of(home):
 def test_files_of_many_drains_are_merged(tmp_path):
     home = Home(tmp_path)
     store = SqlStore(f"sqlite:///{tmp_path}/store/auditor.db")
-    archive = ParquetArchive(home.archive, home.quarantine, index=store, checksums=store)
+    archive = ParquetArchive(home.archive, home.quarantine, checksums=store)
     intake = HomeIntake(home, archive, store)
     records, labels = make_records(60, seed=7, span=2 * DAY)
 

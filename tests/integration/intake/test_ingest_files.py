@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from at_rest import find
 
 from auditor import registry
 from auditor.core.errors import ConfigurationError, SegmentError
@@ -200,7 +201,7 @@ def test_columns_of_csv_are_dotted_paths(desk, tmp_path):
     assert rows.categorical["output.label"].tolist() == ["7", "7"]
     assert rows.groups["site"].tolist() == ["north", "north"]
     assert rows.presence["clip"].tolist() == [2, 2]
-    assert desk.archive.find("r1").source.seq == 3
+    assert find(desk.archive, "r1").source.seq == 3
 
 
 def test_a_part_of_one_archive_can_be_ingested_by_another(desk, tmp_path):

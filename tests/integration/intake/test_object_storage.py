@@ -5,9 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
+from at_rest import find
 
 from auditor.core.window import DAY, Span
 from auditor.intake.archive import ParquetArchive
+from auditor.ports import NumberedLabel
 from auditor.testing import make_store
 from auditor.testing.factories import MODEL, START
 from auditor.testing.synthetic import make_records
@@ -55,11 +57,12 @@ def test_a_bucket_answers_like_a_folder(bucket, tmp_path):
     remote = ParquetArchive(bucket, tmp_path / "quarantine", checksums=store)
     local = ParquetArchive(tmp_path / "archive", tmp_path / "quarantine2")
     records, labels = make_records(60, seed=4)
-    days = {record.id: f"{record.time:%Y-%m-%d}" for record in records}
+    days = {(MODEL, record.id): f"{record.time:%Y-%m-%d}" for record in records}
+    given = [NumberedLabel(place, label) for place, label in enumerate(labels)]
     for archive in (remote, local):
         for part in range(3):
             archive.write(records[part::3], f"s{part}")
-        archive.write_labels(labels, days, "s0", 0)
+        archive.write_labels(given, days, "s0")
     check(remote, local)
     assert remote.compact(MODEL, f"{START:%Y-%m-%d}") == 3
     check(remote, local)
@@ -83,4 +86,4 @@ def check(remote, local):
     assert ours.truth.tolist() == theirs.truth.tolist()
     for name, values in theirs.numeric.items():
         np.testing.assert_array_equal(ours.numeric[name], values)
-    assert remote.find(ours.ids[3]) == local.find(ours.ids[3])
+    assert find(remote, ours.ids[3]) == find(local, ours.ids[3])

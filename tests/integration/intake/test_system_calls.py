@@ -121,7 +121,7 @@ def interrupted(filled, tmp_path, call, number, fault):
     for damaged in Home(home).quarantine.glob("*.seg") if Home(home).quarantine.is_dir() else ():
         assert not read_segment(damaged).damage, where
     store = SqlStore(f"sqlite:///{home}/store/auditor.db")
-    archive = ParquetArchive(home / "archive", home / "quarantine", index=store, checksums=store)
+    archive = ParquetArchive(home / "archive", home / "quarantine", checksums=store)
     intake = HomeIntake(Home(home), archive, store)
     intake.drain()
     assert archive.read(MODEL, SPAN).ids.tolist() == sorted(IDS), where

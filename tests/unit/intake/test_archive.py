@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from at_rest import find
 
 from auditor.core.errors import StoreError
 from auditor.core.record import EnergyFigure, Input, ModelRef, Output, Source, TextOutput
 from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT
 from auditor.core.window import DAY, HOUR, Span, to_us
 from auditor.intake.archive import ParquetArchive
-from auditor.ports import IndexEntry
+from auditor.ports import NumberedLabel
 from auditor.testing.factories import MODEL, START, make_label, make_record
 from auditor.testing.synthetic import make_records
 
@@ -95,7 +96,7 @@ def test_columns_are_dotted_paths_with_types(archive, tmp_path):
     assert rows.describer["photo"].tolist() == ["image/1|clip/1"]
     assert rows.describer["clip"].tolist() == [None]
     assert (rows.presence["photo"][0], rows.presence["clip"][0]) == (PRESENT, FAILED)
-    assert archive.find(record.id) == make_record_without_null(record)
+    assert find(archive, record.id) == make_record_without_null(record)
 
 
 def make_record_without_null(record):
@@ -141,8 +142,8 @@ def test_schemas_that_differ_are_unified(archive):
     nan = [np.nan, np.nan]
     np.testing.assert_array_equal(rows.vectors["inputs.photo.embedding"], [[1, 2], nan, [5, 6], nan, nan])
     assert rows.presence["photo"].tolist() == [PRESENT] * 4 + [ABSENT]
-    assert archive.find("d").inputs[0].descriptors == {"x": "?"}
-    assert archive.find("d").inputs[0].embedding == (7.0, 8.0, 9.0)
+    assert find(archive, "d").inputs[0].descriptors == {"x": "?"}
+    assert find(archive, "d").inputs[0].embedding == (7.0, 8.0, 9.0)
 
 
 def test_some_columns_alone(archive):
@@ -187,22 +188,7 @@ def test_awkward_names_of_models_inputs_and_columns(archive):
         assert rows.ids.tolist() == [str(index)]
         assert {"inputs.in.put.descriptors.missing", "inputs.in.put.descriptors.a.b"} <= set(rows.numeric)
         assert rows.modality == {"in.put": "tabular"}
-    assert archive.find("0").inputs[0].descriptors == {"missing": 1.0, "a.b": 2.0}
-
-
-def test_find_asks_the_index_when_there_is_one(tmp_path):
-    asked = []
-
-    class Index:
-        def locate(self, ids):
-            asked.append(list(ids))
-            return {"a": IndexEntry("a", "d", MODEL, "2026-01-05", "s")} if "a" in ids else {}
-
-    archive = ParquetArchive(tmp_path / "archive", tmp_path / "quarantine", index=Index())
-    archive.write([make_record(id="a")], "s")
-    assert archive.find("a") == ParquetArchive(tmp_path / "archive", tmp_path / "q").find("a")
-    assert archive.find("b") is None
-    assert asked == [["a"], ["b"]]
+    assert find(archive, "0").inputs[0].descriptors == {"missing": 1.0, "a.b": 2.0}
 
 
 def test_writing_a_segment_again_replaces_its_part(archive, tmp_path):
@@ -276,20 +262,25 @@ def test_damage_that_another_process_met_is_counted_here(archive, tmp_path):
     assert len(archive.damage()) == 1
 
 
+def numbered(*labels):
+    return [NumberedLabel(place, label) for place, label in enumerate(labels)]
+
+
 def test_labels_join_by_id_and_the_newest_counts(archive):
     archive.write([make_record(id=name) for name in "abc"], "s")
-    days = dict.fromkeys("abc", "2026-01-05")
+    days = {(MODEL, name): "2026-01-05" for name in "abc"}
     archive.write_labels(
-        [
+        numbered(
             make_label(id="a", label="1", time=START + HOUR),
             make_label(id="b", value=2.5, time=START + HOUR),
             make_label(id="a", label="2", time=START + 3 * HOUR),
             make_label(id="a", label="3", time=START + 2 * HOUR),
             make_label(id="z", label="9"),
-        ],
+            make_label(id="c", label="9", model="another"),
+            make_label(id="c", label="9", model=None),
+        ),
         days,
         "s",
-        0,
     )
     rows = archive.read(MODEL, SPAN)
     assert rows.truth.tolist() == ["2", None, None]
@@ -299,8 +290,8 @@ def test_labels_join_by_id_and_the_newest_counts(archive):
 
 def test_labels_of_other_days_are_not_even_opened(archive, tmp_path):
     archive.write([make_record(id="a")], "s")
-    archive.write_labels([make_label(id="a")], {"a": "2026-01-05"}, "s1", 0)
-    archive.write_labels([make_label(id="b")], {"b": "2026-02-05"}, "s2", 0)
+    archive.write_labels(numbered(make_label(id="a")), {(MODEL, "a"): "2026-01-05"}, "s1")
+    archive.write_labels(numbered(make_label(id="b")), {(MODEL, "b"): "2026-02-05"}, "s2")
     (other,) = [path for path in parts(tmp_path / "archive" / "labels") if "s2" in path.name]
     other.write_bytes(b"does not read")
     assert archive.read(MODEL, SPAN).truth.tolist() == ["1"]
@@ -311,11 +302,11 @@ def test_the_archive_may_lie_behind_a_url(tmp_path):
     root = f"memory://auditor-{tmp_path.name}"
     archive = ParquetArchive(root, tmp_path / "quarantine")
     archive.write([make_record(id="a"), make_record(id="b", time=START + 2 * DAY)], "s1")
-    archive.write_labels([make_label(id="a")], {"a": "2026-01-05"}, "s1", 0)
+    archive.write_labels(numbered(make_label(id="a")), {(MODEL, "a"): "2026-01-05"}, "s1")
     assert archive.models() == [MODEL]
     rows = pickle.loads(pickle.dumps(archive)).read(MODEL, Span(START, START + 3 * DAY))
     assert (rows.ids.tolist(), rows.truth.tolist()) == (["a", "b"], ["1", None])
-    assert archive.find("b").id == "b"
+    assert find(archive, "b").id == "b"
     archive._place.write(f"records/model={MODEL}/day=2026-01-05/part-s1.parquet", b"broken")
     assert archive.read(MODEL, SPAN).n == 0
     assert len(archive.damage()) == 1

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from at_rest import find
 
 from auditor.core.record import Input
 from auditor.core.window import DAY, HOUR, Span, to_us
@@ -66,7 +67,7 @@ def test_a_day_becomes_one_file_with_the_same_rows(archive, store, tmp_path):
     (name,) = files(tmp_path / "archive")
     assert name.startswith("part-day-")
     same(archive.read(MODEL, SPAN), before)
-    assert archive.find(before.ids[7]).id == before.ids[7]
+    assert find(archive, before.ids[7]).id == before.ids[7]
     assert len(archive.times(MODEL, TODAY, "s3", before.ids[:5].tolist())) == 5, "found although its part is merged"
     assert [part.path.rpartition("/")[2] for part in store.parts("records")] == [name]
     assert archive.compact(MODEL, TODAY) == 0
@@ -86,10 +87,10 @@ def test_columns_that_differ_between_files_keep_their_values(archive):
     part("c", one("c", 2, descriptors={"kind": 8.0}), one("d", 4, descriptors={"kind": "copy", "n": 2.0}))
     part("e", one("e", 5, scores=(0.5, 0.5)))
     before = archive.read(MODEL, SPAN)
-    records = {name: archive.find(name) for name in "abcde"}
+    records = {name: find(archive, name) for name in "abcde"}
     assert archive.compact(MODEL, TODAY) == 4
     same(archive.read(MODEL, SPAN), before)
-    assert {name: archive.find(name) for name in "abcde"} == records
+    assert {name: find(archive, name) for name in "abcde"} == records
 
 
 class StopError(Exception):

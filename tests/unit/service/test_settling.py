@@ -165,21 +165,21 @@ def test_rolling_seals_and_forgetting_forgets_what_is_older(committer: Committer
     assert [path.suffix for path in tmp_path.glob("journal/*/*.*")] == [".seg"]
     send(body("b"))
     committer.forget(mark)
-    assert committer._recent.get("a") is None
-    assert committer._recent.get("b") is not None
+    assert committer._recent.get("digit-reader", "a") is None
+    assert committer._recent.get("digit-reader", "b") is not None
 
 
 def test_recent_keeps_the_newest_that_fit() -> None:
     recent = Recent(100)
     for name in "abc":
         recent.add([name], ("record", name.encode() * 40), "m")
-    assert [recent.get(name) is not None for name in "abc"] == [False, True, True]
-    recent.remove("b")
+    assert [recent.get("m", name) is not None for name in "abc"] == [False, True, True]
+    recent.remove("m", "b")
     recent.add(["b"], ("record", b"x" * 10), "m")
     mark = recent.mark()
     recent.add(["d"], ("record", b"d" * 10), "m")
     recent.forget(mark)
-    assert [recent.get(name) is not None for name in "bcd"] == [False, False, True]
+    assert [recent.get("m", name) is not None for name in "bcd"] == [False, False, True]
     recent.forget(recent.mark())
     assert recent._bytes == 0
 
@@ -187,17 +187,56 @@ def test_recent_keeps_the_newest_that_fit() -> None:
 def test_what_the_index_knows_and_what_it_cannot_be_asked() -> None:
     batch = parse_records(body("a", "b"), JSON)
     line = IndexEntry("a", content_digest(batch.rows[0][1]), "digit-reader", "2026-01-05", "s")
-    done = settle(batch, ANYONE, Recent(), {"a": line})
+    done = settle(batch, ANYONE, Recent(), {line.key: line})
     assert (done.answer["accepted"], done.answer["duplicates"]) == (1, 1)
     other = IndexEntry("a", "0" * 32, "digit-reader", "2026-01-05", "s")
-    done = settle(parse_records(body("a", "b"), JSON), ANYONE, Recent(), {"a": other})
+    done = settle(parse_records(body("a", "b"), JSON), ANYONE, Recent(), {other.key: other})
     assert [row["code"] for row in done.answer["refused"]] == ["id_conflict"]
     done = settle(parse_records(body("a", "b"), JSON), ANYONE, Recent(), None)
     assert done.answer["accepted"] == 2, "settled at the drain"
-    some = Principal("k", "ingest", frozenset({"digit-reader"}))
+    some = Principal("k", "ingest", frozenset({"digit-reader", "reader-2"}))
     with pytest.raises(RequestError) as error:
         settle(parse_labels(b'{"labels": [{"id": "a", "label": "x"}]}', JSON, START), some, Recent(), None)
     assert (error.value.status, error.value.code) == (503, "index_unavailable")
+
+
+def test_the_same_id_in_two_models_is_two_records() -> None:
+    recent = Recent()
+    mine = IndexEntry("a", "0" * 32, "another", "2026-01-05", "s")
+    first = settle(parse_records(body("a"), JSON), ANYONE, recent, {mine.key: mine})
+    other = settle(parse_records(body("a", model="third"), JSON), ANYONE, recent, {mine.key: mine})
+    assert (first.added, other.added) == ([("digit-reader", "a")], [("third", "a")])
+    assert not other.answer["duplicates"]
+    assert not other.answer["refused"]
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        (None, ["named", None, None, None]),
+        ({"named"}, ["named", "named", "named", "named"]),
+        ({"named", "m1"}, ["named", "m1", "refused ambiguous_label", "refused unknown_record"]),
+    ],
+)
+def test_a_label_takes_its_model_from_its_field_or_the_key(models: set[str] | None, expected: list[Any]) -> None:
+    lines = {(model, name): IndexEntry(name, "d", model, "2026-01-05", "s") for model, name in [("named", "y")]}
+    recent = Recent()
+    for name, model in (("x", "m1"), ("y", "m1"), ("y", "m3")):
+        recent.add([name], ("record", b"{}"), model)
+    rows = [{"id": "w", "model": "named"}, {"id": "x"}, {"id": "y"}, {"id": "z"}]
+    data = json.dumps({"labels": [{**row, "label": "1"} for row in rows]}).encode()
+    key = Principal("k", "ingest", None if models is None else frozenset(models))
+    done = settle(parse_labels(data, JSON, START), key, recent, lines)
+    found = {label["id"]: label.get("model") for label in (json.loads(payload) for _, payload in done.frames)}
+    found.update({row["id"]: f"refused {row['code']}" for row in done.answer["refused"]})
+    assert [found[name] for name in "wxyz"] == expected
+
+
+def test_a_key_labels_no_other_model() -> None:
+    data = b'{"labels": [{"id": "a", "label": "x", "model": "theirs"}]}'
+    with pytest.raises(RequestError) as error:
+        settle(parse_labels(data, JSON, START), Principal("k", "ingest", frozenset({"mine"})), Recent(), {})
+    assert (error.value.status, error.value.code) == (403, "wrong_model")
 
 
 def test_the_same_id_twice_in_one_body() -> None:
@@ -217,7 +256,7 @@ def test_another_spelling_of_what_the_index_knows_is_a_duplicate() -> None:
     contents.close()
     (line,) = contents.piles[0].entries("s")
     for media, encode in ((JSON, msgspec.json.encode), (MSGPACK, msgspec.msgpack.encode)):
-        done = settle(parse_records(encode({"records": [one]}), media), ANYONE, Recent(), {"a": line})
+        done = settle(parse_records(encode({"records": [one]}), media), ANYONE, Recent(), {line.key: line})
         assert (done.answer["duplicates"], done.answer["refused"]) == (1, [])
 
 
@@ -301,7 +340,7 @@ def test_a_body_that_was_written_whole_is_known_row_by_row(media: str, monkeypat
     recent = Recent()
     first = settle(parse_records(encode({"records": rows}), media), ANYONE, recent, {})
     assert [kind for kind, _ in first.frames] == [parsing.BODY[media]]
-    assert (first.answer["accepted"], first.added) == (4, ["r0", "r1", "r2", "r3"])
+    assert (first.answer["accepted"], first.added) == (4, [("digit-reader", f"r{i}") for i in range(4)])
 
     again = settle(parse_records(encode({"records": rows[::-1]}), media), ANYONE, recent, {})
     assert (again.frames, again.answer["duplicates"]) == ([], 4)
@@ -311,7 +350,7 @@ def test_a_body_that_was_written_whole_is_known_row_by_row(media: str, monkeypat
     assert (mixed.answer["accepted"], mixed.answer["duplicates"]) == (1, 1)
     assert [(row["index"], row["code"]) for row in mixed.answer["refused"]] == [(1, "id_conflict")]
 
-    recent.remove("r3")  # as when the disk refused it
+    recent.remove("digit-reader", "r3")  # as when the disk refused it
     late = settle(parse_records(encode({"records": rows}), media), ANYONE, recent, {})
     assert (late.answer["accepted"], late.answer["duplicates"]) == (1, 3)
     twice = settle(parse_records(encode({"records": [rows[0]] * 2}), media), ANYONE, Recent(), {})
@@ -429,5 +468,5 @@ def test_times_outside_the_home_s_bounds_are_refused_row_by_row(media: str) -> N
         ]
     labels = [{"id": name, "label": "x", "time": format_time(moment)} for name, moment in moments.items()]
     told = parse_labels(encode({"labels": labels}), media, START, times)
-    assert [name for _, name in told.labels] == ["a"]
-    assert (len(told.frames), told.refused_count) == (1, 2)
+    assert [label.id for _, label in told.labels] == ["a"]
+    assert told.refused_count == 2

@@ -358,7 +358,7 @@ def test_sqlite_tells_ids_with_a_nul_apart(tmp_path: Path) -> None:
     lines = [IndexEntry(name, "d", "m", "2026-03-02", "s") for name in ("a", "a\x00", "a\x00b", "a\x00c")]
     for _ in range(2):
         assert store.claim(lines) == ["new"] * 4
-    assert store.locate([line.id for line in lines]) == {line.id: line for line in lines}
+    assert store.locate([line.id for line in lines]) == {line.key: line for line in lines}
     store.close()
 
 

@@ -92,6 +92,8 @@ def _check_size(n: int) -> None:
 
 def _figure(value: Any) -> tuple[Scalar, bool]:
     """The column's figure, and whether the value was of a usable kind."""
+    if type(value) is float:  # most are
+        return typed(value)
     if isinstance(value, np.datetime64):
         micros = value.astype("datetime64[us]")
         return (None, True) if np.isnat(value) else (float(micros.astype(np.int64)) / 1e6, True)

@@ -110,7 +110,7 @@ def objects_of(tree: Tree) -> list[dict[str, Any] | None]:
     """The objects of a tree with at least one column, row by row; None where all cells are."""
     keys = list(tree)
     columns = [objects_of(cells) if isinstance(cells, dict) else cells for cells in tree.values()]
-    return [
-        {key: cell for key, cell in zip(keys, row, strict=True) if cell is not None} or None
-        for row in zip(*columns, strict=True)
-    ]
+    rows = zip(*columns, strict=True)
+    if not any(None in cells for cells in columns):
+        return [dict(zip(keys, row, strict=True)) for row in rows]
+    return [{key: cell for key, cell in zip(keys, row, strict=True) if cell is not None} or None for row in rows]

@@ -194,9 +194,7 @@ class _Ingest:
             try:
                 if place in chunk.faults:
                     raise chunk.faults[place]
-                record, payload = (
-                    self._decoded(row, ids[place]) if isinstance(row, bytes) else written(row, default_id=ids[place])
-                )
+                record, payload = self._decoded(row, ids[place]) if isinstance(row, bytes) else written(row)
                 check_time(record.time, self.times, record.id)
                 if label is not None:
                     labels.append(self._label({**label, "model": record.model.name}))

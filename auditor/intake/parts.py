@@ -88,10 +88,10 @@ def _groups(file: pq.ParquetFile, start: int, end: int) -> list[int]:
     found = []
     for index in range(meta.num_row_groups):
         statistics = meta.row_group(index).column(leaf).statistics
-        if statistics is not None and statistics.has_min_max:
-            first, last = to_us(statistics.min), to_us(statistics.max)
-            if last < start or first >= end:
-                continue
+        # As microseconds, which the file holds: `min` would import pandas.
+        timed = statistics is not None and statistics.has_min_max
+        if timed and (statistics.max_raw < start or statistics.min_raw >= end):
+            continue
         found.append(index)
     return found
 

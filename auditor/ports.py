@@ -163,6 +163,20 @@ class Operator:
     limits: Callable[..., tuple[float | None, float | None]]
     strict: bool = False
 
+    def validate(self, value: float | Sequence[float] | None) -> tuple[float | None, float | None]:
+        """The range of a condition's `value`; ValueError with what the operator takes, when it does not take this."""
+        several = self.numbers > 1
+        numbers = () if value is None else tuple(value) if isinstance(value, Sequence) else (value,)
+        wanted = (
+            ("no value", "one number")[self.numbers] if not several else f"{self.numbers} numbers, the smaller first"
+        )
+        if len(numbers) != self.numbers or isinstance(value, Sequence) != several:
+            raise ValueError(f"takes {wanted}")
+        low, high = self.limits(*numbers)
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"takes {wanted}")
+        return low, high
+
 
 @runtime_checkable
 class Renderer(Protocol):

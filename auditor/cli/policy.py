@@ -367,7 +367,7 @@ def _show_control(document: dict[str, Any]) -> None:
 
 def run_schema(args: argparse.Namespace) -> int:
     """JSON Schema 2020-12; metric names are those of the installed plugins."""
-    from auditor.policy.kinds import json_schema
+    from auditor.policy.read import json_schema
 
     print(json.dumps(json_schema(registry.vocabulary()), indent=1, sort_keys=True, ensure_ascii=False))
     return 0

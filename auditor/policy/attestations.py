@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from auditor.policy.schema import Attestation, AttestationEvidence, Control, SystemProfile
+from auditor.policy.schema import Attestation, AttestationEvidence, Control, SystemProfile, values
 from auditor.policy.validity import standing
 
 
@@ -61,5 +61,5 @@ def changed_facts(
     return [
         name
         for name in evidence.invalidated_by
-        if set(attestation.subject.get(name, ())) != set(facts.get(name, ())) or name not in attestation.subject
+        if set(values(attestation.subject.get(name, ()))) != set(facts.get(name, ())) or name not in attestation.subject
     ]

@@ -10,11 +10,14 @@ A series is written `value@n`, with `xK` to repeat it K more times and `_` for a
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from auditor.core.catalogue import MetricSpec, Vocabulary
 from auditor.core.errors import PolicyError
@@ -26,7 +29,7 @@ from auditor.policy import waivers
 from auditor.policy.budget import allowance
 from auditor.policy.evidence import bet_attributes
 from auditor.policy.loader import PolicySet
-from auditor.policy.schema import ANY, Budget, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
+from auditor.policy.schema import ANY, Case, Control, Expectation, MetricEvidence, Policy, PolicyTest
 from auditor.statistics.intervals import wilson
 
 MODEL = "case-model"
@@ -201,8 +204,8 @@ def _alone(policy: Policy, control: Control) -> Policy:
     budget = policy.budget
     if budget is not None:
         split = allowance(policy, budget.per, 1)
-        budget = Budget(budget.false_pages / (split.controls if split is not None else 1), budget.per)
-    return replace(policy, controls=(control,), budget=budget, models=())
+        budget = replace(budget, false_pages=budget.false_pages / (split.controls if split is not None else 1))
+    return dataclasses.replace(policy, controls=(control,), budget=budget, models=())
 
 
 def _measure(
@@ -245,7 +248,7 @@ def _measure(
     if by_bets and step.p_value:
         attributes = bet_attributes(said)
         key = digest([E_VALUE, attributes, format_time(span.end)])[:32]
-        yield replace(
+        yield dataclasses.replace(
             said, id=key, metric=E_VALUE, value=1 / step.p_value, attributes=attributes, interval=None, start=span.start
         )
 
@@ -253,7 +256,7 @@ def _measure(
 def _attributes(evidence: MetricEvidence, case: Case, key: str, spec: MetricSpec | None) -> dict[str, str]:
     found = {
         name: case.modality if wanted == ANY or wanted[0].startswith("!") else wanted[0]
-        for name, wanted in evidence.where.items()
+        for name, wanted in evidence.wanted().items()
         if wanted
     }
     if case.slice != "overall":

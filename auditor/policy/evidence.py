@@ -93,7 +93,7 @@ def matches(measurement: Measurement, evidence: MetricEvidence) -> bool:
     at = measurement.attributes
     return all(
         name not in at if wanted is None else name in at and _fits(at[name], wanted)
-        for name, wanted in evidence.where.items()
+        for name, wanted in evidence.wanted().items()
     )
 
 
@@ -122,7 +122,7 @@ def modality_of(measurements: Sequence[Measurement], evidence: MetricEvidence) -
     seen = Counter(m.attributes.get("modality") for m in measurements)
     if len(seen) == 1:
         return next(iter(seen))
-    wanted = evidence.where.get("modality")
+    wanted = evidence.wanted().get("modality")
     named = wanted and wanted != ANY and not wanted[0].startswith("!")
     return wanted[0] if wanted and named and len(wanted) == 1 and not seen else None
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from auditor.core.errors import PolicyError
-from auditor.policy.schema import AttestationEvidence, Policy
-from auditor.policy.shapes import hint
-
-OF_PROFILE = ("roles", "route", "modalities", "model_version")
-"""Facts that are keys of the profile itself."""
+from auditor.policy.read import hint
+from auditor.policy.schema import OF_PROFILE, AttestationEvidence, Policy
 
 QUESTIONS: dict[str, str] = {
     "intended_purpose": "What is the system used for, in the words of its instructions for use?",

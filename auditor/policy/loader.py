@@ -9,20 +9,19 @@ from typing import TypeVar
 
 from auditor.core.catalogue import Vocabulary
 from auditor.core.errors import PolicyError
-from auditor.policy.build import Document, build
 from auditor.policy.calendar import resolves
 from auditor.policy.facts import check_facts
-from auditor.policy.kinds import check_metric, read_document
 from auditor.policy.nodes import read_file
+from auditor.policy.read import hint, read_document
 from auditor.policy.schema import (
     Attestation,
+    Document,
     LegalCalendar,
     Policy,
     PolicyTest,
     SystemProfile,
     Waiver,
 )
-from auditor.policy.shapes import hint
 
 T = TypeVar("T")
 
@@ -136,8 +135,6 @@ def _check_policy(policy: Policy, found: PolicySet) -> None:
             fix=hint(policy.calendar, [item.name for item in found.calendars] or ["none is loaded"]),
         )
     for control in policy.controls:
-        if control.metric is not None:
-            check_metric(control.metric, found.vocabulary.metrics, control.where)
         if control.basis == "binding" and (calendar is None or not control.refs):
             raise PolicyError(
                 "no_reference",
@@ -191,7 +188,7 @@ def _files(sources: Iterable[Path]) -> list[Path]:
 
 
 def _read(path: Path, vocabulary: Vocabulary) -> list[Document]:
-    return [build(*read_document(node, vocabulary), node, vocabulary) for node in read_file(path)]
+    return [read_document(node, vocabulary) for node in read_file(path)]
 
 
 def _of(documents: list[Document], kind: type[T]) -> tuple[T, ...]:

@@ -25,6 +25,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -45,6 +46,19 @@ class Node:
     def at_key(self, key: str) -> str:
         """Where a key of this mapping stands."""
         return f"{self.file}:{self.key_lines.get(key, self.line)}"
+
+    def find(self, path: str) -> Node:
+        """The nearest node to a path such as `.spec.controls[2].title`."""
+        node = self
+        for key, index in _STEP.findall(path):
+            inside = node.value
+            if isinstance(inside, dict) and key in inside:
+                node = inside[key]
+            elif isinstance(inside, list) and index and int(index) < len(inside):
+                node = inside[int(index)]
+            else:
+                break
+        return node
 
     def plain(self) -> Any:
         """The value without lines: what canonical JSON and digests are made of."""

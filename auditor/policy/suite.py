@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from auditor.policy.cases import Failure, Judge, run_case
 from auditor.policy.loader import PolicySet, policy_of
-from auditor.policy.schema import Case, Condition, Control, MetricEvidence, Policy, PolicyTest
+from auditor.policy.schema import Case, Condition, Control, MetricEvidence, MinSamples, Offset, Policy, PolicyTest
 
 
 @dataclass(slots=True)
@@ -79,10 +81,10 @@ def mutants(control: Control) -> Iterator[tuple[str, Control]]:
         for name, factor in (("limit one step up", 1), ("limit one step down", -1)):
             yield name, replace(control, condition=_shifted(condition, factor))
     if isinstance(control.evidence, MetricEvidence) and max(control.window.total, control.window.per_slice) > 1:
-        window = replace(control.window, total=0, per_slice=0)
+        window = replace(control.window, min_samples=MinSamples(total=0))
         yield "minSamples dropped", replace(control, window=window)
-    if control.for_ > timedelta(0):
-        yield "for deleted", replace(control, for_=timedelta(0))
+    if control.for_:
+        yield "for deleted", replace(control, for_=Offset())
     if control.budgeted and condition is not None and condition.has_limit:
         yield "significance dropped", replace(control, significance=None)
 
@@ -93,12 +95,12 @@ def step_of(limit: float) -> float:
 
 
 def _flipped(condition: Condition) -> Condition:
-    return replace(condition, low=condition.high, high=condition.low)
+    return dataclasses.replace(condition, low=condition.high, high=condition.low)
 
 
 def _shifted(condition: Condition, factor: int) -> Condition:
     low, high = (end if end is None else end + factor * step_of(end) for end in (condition.low, condition.high))
-    return replace(condition, low=low, high=high)
+    return dataclasses.replace(condition, low=low, high=high)
 
 
 def _survives(

@@ -12,10 +12,10 @@ import pytest
 from auditor import registry
 from auditor.audit.judge import judge
 from auditor.core.window import parse_time
-from auditor.policy.kinds import json_schema
 from auditor.policy.lint import lint
 from auditor.policy.loader import load_policies
 from auditor.policy.nodes import read_file
+from auditor.policy.read import json_schema
 from auditor.policy.schema import AttestationEvidence
 from auditor.policy.suite import run_suite
 

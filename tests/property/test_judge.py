@@ -13,8 +13,7 @@ from auditor.audit.judge import judge
 from auditor.core.measurement import Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import Span
-from auditor.policy.build import build
-from auditor.policy.kinds import read_document
+from auditor.policy.read import read_document
 from auditor.policy.loader import PolicySet
 from auditor.policy.nodes import read_text
 from auditor.policy.schema import Policy
@@ -48,7 +47,7 @@ spec:
 
 def policies(for_=0, clear=0):
     (node,) = read_text(TEXT.replace("FOR", f"{for_}d").replace("CLEAR", f"{clear}d"))
-    policy = build(*read_document(node, registry.vocabulary()), node, registry.vocabulary())
+    policy = read_document(node, registry.vocabulary())
     assert isinstance(policy, Policy)
     return PolicySet(policies=(policy,))
 

@@ -9,10 +9,9 @@ from auditor import registry
 from auditor.audit.judge import judge
 from auditor.core.catalogue import CORE_METRICS, OWN_MODALITY, MetricSpec, Vocabulary
 from auditor.core.window import Span
-from auditor.policy.build import build
-from auditor.policy.kinds import read_document
 from auditor.policy.loader import PolicySet, check
 from auditor.policy.nodes import read_text
+from auditor.policy.read import read_document
 from auditor.policy.schema import Attestation, LegalCalendar, Policy, PolicyTest, SystemProfile, Waiver
 
 START = datetime(2026, 1, 12, tzinfo=UTC)
@@ -71,7 +70,7 @@ spec:
 def policy_set(*texts: str, checked: bool = True) -> PolicySet:
     """A PolicySet of YAML texts (documents separated by `---`)."""
     nodes = [node for text in texts for node in read_text(textwrap.dedent(text), "p.yaml")]
-    built = [build(*read_document(node, VOCABULARY), node, VOCABULARY) for node in nodes]
+    built = [read_document(node, VOCABULARY) for node in nodes]
 
     def of(kind):
         return tuple(item for item in built if isinstance(item, kind))

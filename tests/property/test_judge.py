@@ -13,9 +13,9 @@ from auditor.audit.judge import judge
 from auditor.core.measurement import Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import Span
-from auditor.policy.read import read_document
 from auditor.policy.loader import PolicySet
 from auditor.policy.nodes import read_text
+from auditor.policy.read import read_document
 from auditor.policy.schema import Policy
 from auditor.testing import make_measurement
 

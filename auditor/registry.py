@@ -40,13 +40,19 @@ def _room(kind: str) -> str:
     return _ROOMS.get(kind, kind)
 
 
+@cache
+def _points() -> importlib.metadata.EntryPoints:
+    """Every entry point of the interpreter: reading them takes longer than all else that a short command does."""
+    return importlib.metadata.entry_points()
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Names of the plugins of a kind, sorted; nothing is imported."""
     if kind not in KINDS:
         raise PluginError("unknown_kind", f"{kind!r} is not a kind of plugin", fix=f"one of {', '.join(KINDS)}")
     folder = _PACKAGE.joinpath(*_room(kind).split("."))
     found = {path.stem for path in folder.glob("*.py") if b"\nPLUGIN" in path.read_bytes()}
-    for point in importlib.metadata.entry_points(group=f"auditor.{kind}"):
+    for point in _points().select(group=f"auditor.{kind}"):
         if point.name in found:
             raise PluginError(
                 "plugin_clash", f"two {kind} plugins are called {point.name!r}", where=point.value, fix="rename one"
@@ -76,7 +82,7 @@ def _plugin(kind: str, name: str) -> Any:
             "unknown_plugin", f"there is no {kind} plugin {name!r}", fix=f"one of {', '.join(names(kind))}"
         )
     try:
-        for point in importlib.metadata.entry_points(group=f"auditor.{kind}", name=name):
+        for point in _points().select(group=f"auditor.{kind}", name=name):
             return point.load()
         return importlib.import_module(f"auditor.{_room(kind)}.{name}").PLUGIN
     except ModuleNotFoundError as error:

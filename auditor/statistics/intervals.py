@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.optimize import brentq
 from scipy.special import bdtrik, betaincinv, ndtri, stdtrit
 
 from auditor.core.measurement import Interval
@@ -74,6 +73,8 @@ def ratio_interval(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> I
     in small samples. It is the set of ratios that the score test does not reject; the restricted estimates are in closed
     form, the limits are found by root search on the logarithm. With k2 = 0 no finite upper limit exists: ValueError.
     """
+    from scipy.optimize import brentq  # here: it takes longer to load than a short command runs
+
     _check_counts(k1, n1)
     _check_counts(k2, n2)
     if k2 == 0:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 _FOR_THE_SUM = 0.9
@@ -82,6 +81,8 @@ def sum_p(parts: Sequence[Novelty]) -> float:
     Chernoff's bound, min over t of exp(-t k) prod (1 + odds (exp(t s) - 1)). The product bounds the moment generating function because
     choosing without replacement makes the answers negatively associated (Joag-Dev and Proschan 1983); questions are independent.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes longer to load than a short command runs
+
     k = sum(part.k for part in parts)
     if k <= sum(part.expected for part in parts):
         return 1.0

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, gammaln, kolmogorov
-from scipy.stats import f as f_distribution
+from scipy.special import chdtrc, fdtrc, gammaln, kolmogorov
 
 from auditor.core.rows import Floats, Ints
 
@@ -139,7 +138,7 @@ def hotelling_p(difference: Floats, covariance: Floats, n: float, m: float) -> f
         return 1.0
     score = (difference @ vectors[:, keep]) / np.sqrt(values[keep])
     t_square = float((score**2).sum()) / (1 / n + 1 / m)
-    return float(f_distribution.sf(t_square * freedom / (k * (n + m - 2)), k, freedom))
+    return float(fdtrc(k, freedom, t_square * freedom / (k * (n + m - 2))))
 
 
 def permutation_p(observed: float, permuted: Sequence[float] | Floats) -> float:

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import numpy as np
 from scipy.special import chdtrc, stdtr
-from scipy.stats import rankdata
 
 from auditor.core.frame import Frame
 from auditor.core.rows import Floats, Ints, Strings
@@ -152,6 +151,8 @@ def _ratios(spread: Spread) -> Floats:
 
 def untested(numeric: Mapping[str, Floats], categorical: Mapping[str, Strings], time_us: Ints) -> dict[str, str]:
     """Columns that cannot be compared with a baseline, and what they are: an identifier or a counter."""
+    from scipy.stats import rankdata  # here: it takes longer to load than a short command runs
+
     found = {}
     for name, words in categorical.items():
         known = [word for word in words.tolist() if word is not None]

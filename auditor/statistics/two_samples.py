@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
-from scipy.stats import rankdata
 
 from auditor.core.rows import Floats
 from auditor.statistics.nulls import permutation_p
@@ -102,6 +101,8 @@ def mann_whitney(a: Floats, b: Floats) -> tuple[float, float]:
     """
     n, m = len(a), len(b)
     both = np.concatenate([a, b])
+    from scipy.stats import rankdata  # here: it takes longer to load than a short command runs
+
     ranks = rankdata(both)
     area = float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
     _, ties = np.unique(both, return_counts=True)

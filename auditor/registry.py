@@ -41,7 +41,7 @@ def _room(kind: str) -> str:
 
 
 @cache
-def _points() -> importlib.metadata.EntryPoints:
+def _points() -> Any:
     """Every entry point of the interpreter: reading them takes longer than all else that a short command does."""
     return importlib.metadata.entry_points()
 

@@ -64,11 +64,12 @@ def register(commands: Any) -> None:
 
 def run_lint(args: argparse.Namespace) -> int:
     """1 when there is a finding; a file that cannot be loaded stops it, like every command that judges."""
-    from auditor.policy.lint import lint
+    from auditor.policy.lint import finding, lint
+    from auditor.policy.meaning import problems
 
     at = parse_time(args.at) if args.at else datetime.now(UTC)
-    found = _load(args)
-    findings = lint(found, at)
+    found = _load(args, checked=False)
+    findings = [finding(item.code, item.where, item.message, item.fix) for item in problems(found)] + lint(found, at)
     passed = sum(len(policy.controls) for policy in found.policies)
     failed = len({(item.file, item.line) for item in findings})
     if args.json:
@@ -134,7 +135,7 @@ def _print_findings(
     )
 
 
-def _load(args: argparse.Namespace) -> PolicySet:
+def _load(args: argparse.Namespace, *, checked: bool = True) -> PolicySet:
     """The named files, or everything in force in the home with its cases."""
     from auditor.policy.loader import load_policies
 
@@ -145,9 +146,9 @@ def _load(args: argparse.Namespace) -> PolicySet:
                 raise ConfigurationError(
                     "no_file", f"{path} does not exist", where=str(path), fix="name a file or folder"
                 )
-        return load_policies(_with_policies(args.paths), registry.vocabulary(), library)
+        return load_policies(_with_policies(args.paths), registry.vocabulary(), library, checked=checked)
     settings = settings_for(args)
-    return load_policies(_in_force(settings), registry.vocabulary(), library)
+    return load_policies(_in_force(settings), registry.vocabulary(), library, checked=checked)
 
 
 def _in_force(settings: Any) -> list[Path]:

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from auditor.core.catalogue import Vocabulary
 from auditor.core.errors import PolicyError
-from auditor.policy.calendar import resolves
-from auditor.policy.facts import check_facts
+from auditor.policy.meaning import problems
 from auditor.policy.nodes import read_file
 from auditor.policy.read import hint, read_document
 from auditor.policy.schema import (
@@ -50,12 +49,27 @@ class PolicySet:
         """The policy of that name."""
         return next((policy for policy in self.policies if policy.name == name), None)
 
+    def policy_of(self, test: PolicyTest) -> Policy:
+        """The policy that a PolicyTest is about: by name, or by a file name beside the test."""
+        folder = Path(_file(test.where)).parent
+        for policy in self.policies:
+            if policy.name == test.policy or Path(_file(policy.where)) == folder / test.policy:
+                return policy
+        raise PolicyError(
+            "unknown_policy",
+            f"no policy {test.policy!r} is loaded",
+            where=test.where,
+            fix=hint(test.policy, [policy.name for policy in self.policies] or ["none is loaded"]),
+        )
+
     def digests(self) -> dict[str, str]:
         """Policy name to digest: what an audit run puts on record."""
         return {policy.name: policy.digest for policy in self.policies}
 
 
-def load_policies(sources: Iterable[Path], vocabulary: Vocabulary, library: Iterable[Path] = ()) -> PolicySet:
+def load_policies(
+    sources: Iterable[Path], vocabulary: Vocabulary, library: Iterable[Path] = (), *, checked: bool = True
+) -> PolicySet:
     """Read policy files.
 
     Parameters
@@ -67,6 +81,8 @@ def load_policies(sources: Iterable[Path], vocabulary: Vocabulary, library: Iter
     library : iterable of Path
         Files whose LegalCalendars serve wherever `sources` bring none of the same name. A `calendar.yaml` beside a
         source file always serves.
+    checked : bool
+        Whether to stop at what cannot be meant; False leaves that to the caller (`meaning.problems`).
 
     Raises
     ------
@@ -91,7 +107,8 @@ def load_policies(sources: Iterable[Path], vocabulary: Vocabulary, library: Iter
         tests=_of(documents, PolicyTest),
         vocabulary=vocabulary,
     )
-    check(found)
+    if checked:
+        check(found)
     return found
 
 
@@ -104,73 +121,9 @@ def find_calendar(calendars: Sequence[LegalCalendar], name: str | None) -> Legal
 
 
 def check(found: PolicySet) -> None:
-    """Names unique, references resolved, metrics known; PolicyError at the first that is not."""
-    for group in (found.policies, found.profiles, found.calendars, found.waivers, found.attestations, found.tests):
-        _unique(group)
-    owners: dict[str, SystemProfile] = {}
-    for profile in found.profiles:
-        for model in profile.models:
-            if model in owners:
-                raise PolicyError(
-                    "duplicate_model",
-                    f"model {model!r} belongs to two systems",
-                    where=profile.where,
-                    fix=f"keep one; the other is {owners[model].where}",
-                )
-            owners[model] = profile
-    check_facts(found.policies)
-    for policy in found.policies:
-        _check_policy(policy, found)
-    for test in found.tests:
-        policy_of(test, found)
-
-
-def _check_policy(policy: Policy, found: PolicySet) -> None:
-    calendar = found.calendar(policy)
-    if policy.calendar is not None and calendar is None:
-        raise PolicyError(
-            "unknown_calendar",
-            f"no calendar {policy.calendar!r} is loaded",
-            where=policy.where,
-            fix=hint(policy.calendar, [item.name for item in found.calendars] or ["none is loaded"]),
-        )
-    for control in policy.controls:
-        if control.basis == "binding" and (calendar is None or not control.refs):
-            raise PolicyError(
-                "no_reference",
-                f"{control.id!r} is binding, but on whose word",
-                where=control.where,
-                fix="give metadata.calendar and refs, or basis: internal",
-            )
-        for ref in control.refs:
-            if calendar is None:
-                raise PolicyError(
-                    "no_calendar",
-                    f"{control.id!r} points at {ref.src}, but the policy names no calendar",
-                    where=control.where,
-                    fix="add metadata.calendar",
-                )
-            if not resolves(ref, calendar):
-                raise PolicyError(
-                    "unknown_reference",
-                    f"{calendar.name} knows no {ref.src} {ref.at}",
-                    where=control.where,
-                    fix="correct the reference, or add it to the calendar",
-                )
-
-
-def policy_of(test: PolicyTest, found: PolicySet) -> Policy:
-    """The policy that a PolicyTest is about: by name, or by a file name beside the test."""
-    folder = Path(_file(test.where)).parent
-    for policy in found.policies:
-        if policy.name == test.policy or Path(_file(policy.where)) == folder / test.policy:
-            return policy
-    raise PolicyError(
-        "unknown_policy",
-        f"no policy {test.policy!r} is loaded",
-        where=test.where,
-        fix=hint(test.policy, [policy.name for policy in found.policies] or ["none is loaded"]),
-    )
+    """PolicyError at the first thing in a set that cannot be meant."""
+    for problem in problems(found):
+        raise problem
 
 
 def _file(where: str) -> str:
@@ -193,16 +146,3 @@ def _read(path: Path, vocabulary: Vocabulary) -> list[Document]:
 
 def _of(documents: list[Document], kind: type[T]) -> tuple[T, ...]:
     return tuple(item for item in documents if isinstance(item, kind))
-
-
-def _unique(group: Sequence[Document]) -> None:
-    seen: dict[str, Document] = {}
-    for item in group:
-        if item.name in seen:
-            raise PolicyError(
-                "duplicate_name",
-                f"two documents of one kind are called {item.name!r}",
-                where=item.where,
-                fix=f"rename one; the other is {seen[item.name].where}",
-            )
-        seen[item.name] = item

@@ -79,15 +79,17 @@ def read_file(path: Path) -> list[Node]:
     Raises
     ------
     PolicyError
-        `unreadable`, `too_large`, `bad_yaml`, `duplicate_key`, `yaml_tag`, `yaml_alias`, `not_finite`, `too_deep`.
+        `unreadable`, `too_large`, `bad_yaml`, `duplicate_key`, `yaml_tag`, `yaml_alias`, `not_finite`, `too_deep`, `empty_file`.
     """
     try:
         data = path.read_bytes()
         if len(data) > MAX_BYTES:
-            raise PolicyError("too_large", f"{len(data)} bytes of YAML", where=str(path), fix="split the file")
+            raise PolicyError("too_large", f"{len(data)} bytes of YAML", where=f"{path}:1", fix="split the file")
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError("unreadable", f"cannot be read: {error}", where=str(path), fix="save it as UTF-8") from error
+        raise PolicyError(
+            "unreadable", f"cannot be read: {error}", where=f"{path}:1", fix="save it as UTF-8"
+        ) from error
     return read_text(text, str(path))
 
 
@@ -102,7 +104,10 @@ def read_text(text: str, file: str = "<text>") -> list[Node]:
         raise PolicyError(
             "bad_yaml", f"not YAML: {problem}", where=f"{file}:{line}", fix="correct the indentation or quoting there"
         ) from error
-    return [node for node in documents if node.value is not None]
+    found = [node for node in documents if node.value is not None]
+    if not found:
+        raise PolicyError("empty_file", "there is no document", where=f"{file}:1", fix="write one, or delete the file")
+    return found
 
 
 def _compose(text: str, file: str) -> list[Node]:

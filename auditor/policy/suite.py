@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from auditor.policy.cases import Failure, Judge, run_case
-from auditor.policy.loader import PolicySet, policy_of
+from auditor.policy.loader import PolicySet
 from auditor.policy.schema import Case, Condition, Control, MetricEvidence, MinSamples, Offset, Policy, PolicyTest
 
 
@@ -38,7 +38,7 @@ def run_suite(found: PolicySet, judge: Judge, *, mutations: bool = True) -> Suit
     words: dict[tuple[str, str], set[str]] = {}
     broken: set[tuple[str, str]] = set()
     for test in found.tests:
-        policy = policy_of(test, found)
+        policy = found.policy_of(test)
         for case in test.cases:
             key = policy.name, case.control
             seen = run_case(found, policy, test, case, judge)

@@ -8,6 +8,7 @@ import pytest
 from policy_factory import CALENDAR, DAY, MODEL, PROFILE, START, Judged, controls, policy_set
 
 from auditor.audit.judge import judge, needed_durations
+from auditor.core.errors import PolicyError
 from auditor.core.measurement import Interval, Status
 from auditor.core.verdict import Force, State, Word
 from auditor.core.window import Span
@@ -419,7 +420,13 @@ def test_a_waiver_covers_a_failure_for_as_long_as_the_rules_allow():
     assert waived(rules="") == ["fail"] * 5
     assert waived(rules=RULES.replace("}", ", nonWaivable: [drift]}")) == ["fail"] * 5
     assert waived(WAIVER.replace("role: risk-owner", "role: friend")) == ["fail"] * 5
-    assert waived(WAIVER.replace("control: drift", "control: drift\n  slice: {site: north}")) == ["fail"] * 5
+    other = WAIVER.replace("control: drift", "control: drift\n  slice: {site: north}")
+    assert (
+        waived(other, RULES, DRIFT.replace("metric: drift.ks", "metric: drift.ks, sliceBy: [overall, site]"))
+        == ["fail"] * 5
+    )
+    with pytest.raises(PolicyError, match="slice"):
+        waived(other)
     assert waived(WAIVER.replace("control: drift", "control: drift\n  system: triage")) == ["fail"] * 5
     assert (
         waived(WAIVER.replace("control: drift", "control: drift\n  system: triage"), RULES, DRIFT, PROFILE)[0]

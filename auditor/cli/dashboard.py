@@ -77,7 +77,7 @@ def entry() -> Path:
     """The app's file, in a checkout or in an installed wheel."""
     from auditor.shipped import shipped
 
-    return shipped("dashboards") / "app.py"
+    return shipped("dashboards") / "serve.py"
 
 
 def command(host: str, port: int) -> list[str]:

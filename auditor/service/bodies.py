@@ -116,15 +116,13 @@ async def read_body(request: Request, share: Share, limit: int) -> bytes:
 
 
 async def _collect(request: Request, share: Share, limit: int) -> bytes:
-    chunks = []
-    size = 0
+    body = bytearray()
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
+        if len(body) + len(chunk) > limit:
             raise too_large(f"the body is longer than {limit} bytes", limit)
-        share.grow(size)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body += chunk
+        share.grow(len(body))
+    return bytes(body)
 
 
 def gunzip(body: bytes, limit: int) -> bytes:

@@ -147,8 +147,9 @@ def parse_records(body: bytes, media: str, times: Span = ALWAYS) -> Batch:
     kind = KIND[media]
     for name, rows in (("energy", raw.energy), ("tallies", raw.tallies)):
         check_rows(name, len(rows or ()), MAX_SIDE)
-    # MessagePack does not show how many values it holds: a large body of it is read row by row.
-    at_once = media == JSON or len(body) <= MAX_BODY
+    # MessagePack does not show how many values it holds: a large body of it is read row by row; so is one with a row that
+    # is longer than a record can be, which would be held in full before it is refused.
+    at_once = len(body) <= MAX_BODY or (media == JSON and all(map(_fits, raw.records)))
     records = alike[1].records if alike is not None else _typed_records(body, media) if at_once else []
     values = 0
     for index, (record, source) in enumerate(zip(records or repeat(None), raw.records, strict=False)):
@@ -239,7 +240,7 @@ def _careful(batch: Batch, index: int, source: msgspec.Raw, media: str) -> None:
     data: Any = None
     try:
         with contextlib.suppress(*REFUSALS):
-            record = _record[media].decode(source)
+            record = _record[media].decode(_bounded(source))
             if _usual(record):
                 batch.rows.append((index, record, (KIND[media], bytes(source))))
                 return
@@ -250,10 +251,19 @@ def _careful(batch: Batch, index: int, source: msgspec.Raw, media: str) -> None:
         batch.refuse(index, data.get("id") if isinstance(data, dict) else None, error)
 
 
-def _plain(source: msgspec.Raw, media: str) -> Any:
-    if memoryview(source).nbytes > MAX_ROW:
+def _fits(source: msgspec.Raw) -> bool:
+    return memoryview(source).nbytes <= MAX_ROW
+
+
+def _bounded(source: msgspec.Raw) -> msgspec.Raw:
+    """The same row; RecordError for one that is too long."""
+    if not _fits(source):
         raise RecordError("over_limit", f"the row is longer than {MAX_ROW} bytes", fix="leave out what is not needed")
-    return decode(bytes(source), media)
+    return source
+
+
+def _plain(source: msgspec.Raw, media: str) -> Any:
+    return decode(bytes(_bounded(source)), media)
 
 
 def _side(

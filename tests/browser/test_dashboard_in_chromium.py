@@ -39,9 +39,10 @@ def visit(dashboard):
     """Text of a page, and every request the browser made so far."""
     with screenshots.browser() as chromium:
         page = chromium.new_page(viewport={"width": 1440, "height": 2400})
-        requests, errors = [], []
+        requests, errors, refused = [], [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: refused.append(line.text) if "Content Security Policy" in line.text else None)
 
         def go(name: str) -> str:
             page.goto(f"{dashboard}/{screenshots.path_of(name)}", wait_until="domcontentloaded")
@@ -50,7 +51,7 @@ def visit(dashboard):
             assert errors == []
             return re.sub(r"\s+", " ", page.inner_text("[data-testid=stMain]"))
 
-        go.page, go.requests = page, requests
+        go.page, go.requests, go.refused = page, requests, refused
         yield go
 
 
@@ -71,6 +72,23 @@ def test_nothing_is_asked_of_another_host(visit):
     visit("drift")
     foreign = [url for url in visit.requests if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:", url)]
     assert foreign == []
+
+
+def test_the_policy_of_the_page_keeps_nothing_of_ours_and_every_script_that_got_in(visit):
+    visit("drift")
+    assert visit.refused == []
+    ran = visit.page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.got_in = 1";
+            document.head.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src='x:' onerror='window.got_in = 1'>");
+            return new Promise(done => setTimeout(() => done(window.got_in ?? 0), 500));
+        }"""
+    )
+    assert ran == 0
+    assert len(visit.refused) >= 2
+    visit.refused.clear()
 
 
 def test_report_downloads(visit):

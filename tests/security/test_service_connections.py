@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import service_fixtures
 
 from auditor.core.errors import AuditorError
 from auditor.service import connections
@@ -17,6 +20,22 @@ from auditor.service.access import ROUTES
 from auditor.service.hosts import Hosts
 
 FEED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(scope="module", params=["httptools", "h11"])
+def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A service with either parser of HTTP: without httptools, uvicorn falls back to h11."""
+    environment = {}
+    if request.param == "h11":
+        folder = tmp_path_factory.mktemp("without-httptools")
+        (folder / "httptools.py").write_text("raise ImportError('not installed')", encoding="utf-8")
+        environment["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    running = service_fixtures.make(tmp_path_factory.mktemp(request.param) / "home", environment=environment)
+    running.parser = request.param
+    running.key("admin")
+    running.start()
+    yield running
+    running.stop()
 
 
 def memory_kb(served: Any, what: str = "VmRSS") -> int:
@@ -46,7 +65,9 @@ def test_pipelined_requests_are_answered_in_order_up_to_a_bound(served: Any) -> 
     with connect(served) as made:
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             made.sendall(FEED * 20_000)
-        assert 0 < read_all(made).count(b"HTTP/1.1 200 OK") <= 1 + connections.PIPELINED
+        answered = read_all(made).count(b"HTTP/1.1 200 OK")
+        # h11 does not read on before a request is answered: there, none waits.
+        assert 0 < answered <= (1 + connections.PIPELINED if served.parser == "httptools" else 20_000)
 
 
 def test_forty_anonymous_connections_that_pipeline_and_never_read_cost_little(served: Any) -> None:

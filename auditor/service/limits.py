@@ -112,32 +112,39 @@ def check_export(body: bytes) -> None:
     if len(body) <= SMALL // 2:
         return
     left = MAX_FIELDS
-    waiting = [(0, len(body), "export")]
+    at, end, grammar = 0, len(body), _GRAMMAR["export"]
+    outer: list[tuple[int, dict[int, str]]] = []  # ends and grammars of the messages that this one lies in
     try:
-        while waiting:
-            at, end, message = waiting.pop()
-            grammar = _GRAMMAR[message]
-            while at < end:
-                left -= 1
-                if left < 0:
-                    raise _beyond(f"more than {MAX_FIELDS} fields in one export")
-                key, at = _varint(body, at)
-                kind = key & 7
-                if kind == 2:
-                    size, at = _varint(body, at)
-                    below = grammar.get(key >> 3)
-                    if below is not None:
-                        waiting.append((at, min(at + size, end), below))
+        while at < end or outer:
+            if at >= end:
+                at = end
+                end, grammar = outer.pop()
+                continue
+            left -= 1
+            if left < 0:
+                raise _beyond(f"more than {MAX_FIELDS} fields in one export")
+            key, at = _varint(body, at)
+            kind = key & 7
+            if kind == 2:
+                size, at = _varint(body, at)
+                below = grammar.get(key >> 3)
+                if below is None:
                     at += size
-                elif kind == 0:
-                    _, at = _varint(body, at)
                 else:
-                    at += {1: 8, 5: 4}[kind]
+                    outer.append((end, grammar))
+                    end, grammar = min(at + size, end), _GRAMMAR[below]
+            elif kind == 0:
+                _, at = _varint(body, at)
+            else:
+                at += {1: 8, 5: 4}[kind]
     except (IndexError, KeyError):
         return
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
+    value = body[at]
+    if value < 128:
+        return value, at + 1
     value = shift = 0
     while True:
         byte = body[at]

@@ -193,11 +193,13 @@ def served_beside(victim: Victim) -> str:
 
 def slow_heads(victim: Victim) -> str:
     opened = [victim.connect() for _ in range(40)]
-    for _ in range(24):
+    for made in opened:
+        made.sendall(QUESTION[:-2] + b"X-A: ")
+    for _ in range(12):
         for made in opened:
             with contextlib.suppress(OSError):
-                made.sendall(b"G")
-        time.sleep(0.5)
+                made.sendall(b"a")
+        time.sleep(1)
     said = served_beside(victim)
     cut = sum(first_line(made) == "cut off" for made in opened)
     for made in opened:

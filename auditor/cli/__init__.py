@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault(variable, value)
     arguments = sys.argv[1:] if argv is None else list(argv)
     before = common.UMASK = os.umask(0o077)  # what libraries write into a home is private, too
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(common.Plain, streams)  # type: ignore[assignment]
     try:
         root = parser()
         parsed = root.parse_args(arguments)
@@ -72,4 +74,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error[interrupted]: stopped by the keyboard; nothing acknowledged is lost", file=sys.stderr)
         return 2
     finally:
+        sys.stdout, sys.stderr = streams
         os.umask(before)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from auditor.settings import Settings, find_home, load_settings, no_home
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line ends, and marks that turn the direction of text."""
 UMASK = 0o022
 """The process's umask before a command: of files that a person asked for outside the home."""
 QUIET = {
@@ -50,6 +53,24 @@ def print_json(schema: str, document: dict[str, Any]) -> None:
 def note(text: str) -> None:
     """A line for a person, on stderr, so that stdout stays a result."""
     print(text, file=sys.stderr, flush=True)
+
+
+class Plain:
+    r"""A text stream that shows control characters as escapes: a name from outside must not steer the terminal.
+
+    >>> import sys
+    >>> count = Plain(sys.stdout).write("a" + chr(27) + "[2Jb\n")
+    a\x1b[2Jb
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:

@@ -85,6 +85,24 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def test_no_name_steers_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b]0;title\x07\x1b[2J\u202egnp.exe"
+    assert main(["init", str(tmp_path / "home")]) == 0
+    records, _ = make_records(5, 1)
+    rows = [record.as_json() for record in records]
+    for row in rows:
+        row["model"]["name"] = name
+    file = tmp_path / "records.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    at = ["--home", str(tmp_path / "home")]
+    assert main(["ingest", str(file), *at]) == 0
+    assert main(["audit", *at]) in (0, 1)
+    assert main(["baseline", "list", "--model", f"{name}?", *at]) in (0, 2)
+    out, err = capfd.readouterr()
+    assert "\\x1b[2J" in out + err
+    assert not {"\x1b", "\x07", "\u202e"} & set(out + err)
+
+
 def test_no_name_becomes_a_path(audited: Path) -> None:
     paths = [str(path.relative_to(audited.parent)) for path in audited.parent.rglob("*")]
     assert len(paths) > 20

@@ -28,7 +28,7 @@ MAX_SOUND = 4_000_000
 THUMB = 64
 """Side of the thumbnails by which neighbours are compared."""
 COARSE = 16
-"""Side of the areas by which a cut is told from motion and noise."""
+"""Side of the areas by which cuts are distinguished from motion and noise."""
 MAX_PIXELS = 64_000_000
 CUT = 0.1
 """One minus the correlation of neighbours from which a cut is possible: a change of exposure leaves it at 0."""
@@ -374,7 +374,8 @@ def _luma_of(frame: Any) -> Thumbs:
     small = thumbnail(luma, THUMB)
     if frame.format.name == "gray" or frame.format.name.startswith("yuvj") or frame.color_range == 2:
         return small
-    return np.clip((small.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)  # studio range
+    wide: Thumbs = np.clip((small.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255)  # studio range
+    return wide.astype(np.uint8)
 
 
 def _upright(frame: Any) -> NDArray[Any]:

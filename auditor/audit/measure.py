@@ -16,7 +16,8 @@ import numpy as np
 
 from auditor.core.catalogue import CORE_METRICS
 from auditor.core.errors import PluginError
-from auditor.core.frame import EDITION, AnyGrid, Frame, Grid
+from auditor.core.frame import EDITION, Frame
+from auditor.core.grid import AnyGrid, Grid
 from auditor.core.measurement import How, Interval, Measurement, Method, Reading, Status, absent, place
 from auditor.core.state import Energy, NumericState, WindowState
 from auditor.core.window import Baseline, Span

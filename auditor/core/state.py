@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from auditor.core.blocks import Moments, NumericBlock, NumericState, merge_numeric, union
 from auditor.core.errors import StoreError
-from auditor.core.frame import Projection
 from auditor.core.identity import hash64
 from auditor.core.payloads import Payloads, merge_payloads
 from auditor.core.presence import Presence, merge_presence
+from auditor.core.projection import Projection
 from auditor.core.reliability import Reliability, merge_reliability
 from auditor.core.rows import Floats
 from auditor.core.sample import SAMPLE_SIZE, Sample, empty_sample, merge_samples

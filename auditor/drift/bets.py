@@ -25,7 +25,7 @@ from auditor.statistics.evalues import (
     conformal_ranks,
     jumper_gains,
     lower_mean_gains,
-    share_gain,
+    share_gains,
     t_log_e,
 )
 from auditor.statistics.groups import COARSE, FINE, Groups, column_groups
@@ -33,6 +33,8 @@ from auditor.statistics.spread import MIN_ROWS, season_of, window_means
 
 SUSPECT = math.log(1e3)
 """A window that ends with more capital than this does not join the bag: what changed must not become what is normal."""
+SUSPECT_WINDOW = math.log(20)
+"""As `SUSPECT`, of bets by window: a window weighs as much as all of its rows, so fewer of a change's may join."""
 CALM = 5.0
 """A rise is over when a window wins nothing and a change that goes on would have won this (log) since the peak."""
 
@@ -147,9 +149,7 @@ def bet_rows(ranked: Sequence[RankedRows], span: Span, late: bool) -> Iterator[t
             moves[one.spec.name] = (np.log(after[i]), np.log(after[k + i]), float(gains[i]), gains[k + i])
     for one in ranked:
         bag = np.bincount(one.coarse, one.bets.bag, len(one.bets.ranks)).astype(np.int64)
-        anew, _ = share_gain(bag, one.coarse[one.own], np.zeros(len(bag)))
-        learned, ranks = share_gain(bag, one.coarse[one.own], one.bets.ranks)
-        on_shares = np.array([anew, learned])
+        on_shares, ranks = share_gains(bag, one.coarse[one.own], one.bets.ranks)
         stakes = np.log(_stakes(one.spec))
         if one.spec.name in moves:
             old_shares, new_shares, gain, gain_new = moves[one.spec.name]
@@ -188,7 +188,7 @@ def bet_window(bets: Bets, groups: Groups, counts: Ints, steps: float, span: Spa
         return bets
     gain = np.array([t_log_e(t, bets.spread.degrees) / bets.spread.lag])
     after = _settle(bets, bets.capital + gain, gain, n, span, late)
-    if after.log_wealth >= SUSPECT or late:
+    if after.log_wealth >= SUSPECT_WINDOW or late:
         return after
     return replace(after, spread=bets.spread.with_window(season, means, n))
 

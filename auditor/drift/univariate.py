@@ -8,7 +8,8 @@ import numpy as np
 
 from auditor.core.blocks import NumericState
 from auditor.core.catalogue import OWN_MODALITY, MetricSpec
-from auditor.core.frame import Frame, Grid
+from auditor.core.frame import Frame
+from auditor.core.grid import Grid
 from auditor.core.measurement import Reading, Status
 from auditor.core.rows import Ints
 from auditor.core.state import WindowState

@@ -113,7 +113,7 @@ def jumper_gains(weights: Floats, p: Floats) -> tuple[Floats, Floats]:
     return np.log(totals[:, :, 0]).sum(axis=0), found
 
 
-def share_gain(bag: Ints, groups: Ints, known: Floats) -> tuple[float, Floats]:
+def share_gains(bag: Ints, groups: Ints, known: Floats) -> tuple[Floats, Floats]:
     """Bets on the group of each value, by the shares of groups that the values before it had.
 
     With c_g of N values of the bag in group g, the value itself included, a stake of q_g pays q_g N / c_g. While values are
@@ -126,20 +126,20 @@ def share_gain(bag: Ints, groups: Ints, known: Floats) -> tuple[float, Floats]:
         Values seen before, by group.
     groups : ndarray of int, shape (n,)
     known : ndarray of float64, shape (g,)
-        Values of earlier blocks that shares are learned from.
+        Values of earlier blocks that shares may be learned from.
 
     Returns
     -------
-    gain : float
-        Logarithm of what one unit grew by.
+    gains : ndarray of float64, shape (2,)
+        Logarithm of what one unit grew by: without the values of earlier blocks, and with them.
     known : ndarray of float64, shape (g,)
         With the values added; at most `SHARE_MEMORY` of the earlier ones count.
 
     Examples
     --------
-    >>> gain, _ = share_gain(np.array([500, 500, 0]), np.full(50, 2), np.zeros(3))
-    >>> round(gain)
-    100
+    >>> gains, _ = share_gains(np.array([500, 500, 0]), np.full(50, 2), np.zeros(3))
+    >>> gains.round().tolist()
+    [100.0, 100.0]
     """
     known = known * min(1.0, SHARE_MEMORY / max(float(known.sum()), 1.0))
     row, counts = np.arange(len(groups)), np.bincount(groups, minlength=len(bag))
@@ -148,10 +148,11 @@ def share_gain(bag: Ints, groups: Ints, known: Floats) -> tuple[float, Floats]:
     before[order] = row - np.repeat(np.cumsum(counts) - counts, counts)
     total = float(bag.sum())
     rare = bag * SHARE_PRIOR < total
-    stake = SHARE_PRIOR * bag / total + np.where(rare, SHARE_SEED / max(int(rare.sum()), 1), 0.0) + known
-    share = (stake[groups] + before) / (float(stake.sum()) + row)
-    gain = np.log(share * (total + row + 1) / (bag[groups] + before + 1)).sum()
-    return float(gain), counts + known
+    anew = SHARE_PRIOR * bag / total + np.where(rare, SHARE_SEED / max(int(rare.sum()), 1), 0.0)
+    stake = np.stack([anew, anew + known])
+    share = (stake[:, groups] + before) / (stake.sum(axis=1)[:, None] + row)
+    gains: Floats = np.log(share * (total + row + 1) / (bag[groups] + before + 1)).sum(axis=1)
+    return gains, counts + known
 
 
 def lower_mean_gains(limit: float, values: Floats) -> Floats:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.frame import Fold, Head
+from auditor.core.projection import Fold, Head
 from auditor.core.rows import Floats
 from auditor.statistics.projections import FIT_ROWS, leading_components
 

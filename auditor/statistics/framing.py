@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from auditor.core.frame import GRID_BINS, Frame, Grid
+from auditor.core.frame import Frame
+from auditor.core.grid import GRID_BINS, Grid
 from auditor.core.identity import hash64
 from auditor.core.payloads import payload_hashes
 from auditor.core.rows import Floats, Rows, Strings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from auditor.core.frame import GRID_BINS, Grid
+from auditor.core.grid import GRID_BINS, Grid
 from auditor.core.rows import Floats, Ints
 
 OUTER = 2.0 ** (np.arange(-24, 24) / 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.frame import Projection
+from auditor.core.projection import Projection
 from auditor.core.rows import Floats
 
 COMPONENTS = 64

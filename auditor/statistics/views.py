@@ -12,8 +12,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.core.frame import Fold, Frame, Head
+from auditor.core.frame import Frame
 from auditor.core.identity import hash64_all
+from auditor.core.projection import Fold, Head
 from auditor.core.rows import Floats, Rows
 from auditor.statistics.columns import pair_rank
 from auditor.statistics.folds import agreement, components, fit_folds, fit_heads

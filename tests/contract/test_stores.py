@@ -18,9 +18,11 @@ from auditor.core.artifact import Artifact
 from auditor.core.codec import encode_state
 from auditor.core.command import Command
 from auditor.core.errors import StoreError
-from auditor.core.frame import ColumnSpec, Frame, Grid, Projection
+from auditor.core.frame import ColumnSpec, Frame
+from auditor.core.grid import Grid
 from auditor.core.identity import uuid7
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
+from auditor.core.projection import Projection
 from auditor.core.record import CaptureTally, EnergyReading, ModelRef
 from auditor.core.run import Audit, AuditRun
 from auditor.core.state import CategoricalState, Presence, Tally, WindowState, empty_state

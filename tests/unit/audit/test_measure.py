@@ -8,7 +8,8 @@ import pytest
 
 from auditor.audit.measure import measure, service_readings
 from auditor.core.catalogue import CORE_METRICS, MetricSpec
-from auditor.core.frame import Frame, Grid
+from auditor.core.frame import Frame
+from auditor.core.grid import Grid
 from auditor.core.measurement import How, Reading, Status
 from auditor.core.state import Energy, NumericState, Sample, Tally, empty_state
 from auditor.core.window import DAY

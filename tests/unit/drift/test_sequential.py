@@ -20,7 +20,7 @@ from auditor.core.rows import Floats, Rows
 from auditor.core.state import empty_state
 from auditor.core.window import DAY, Span, to_us
 from auditor.drift.sequential import PLUGIN
-from auditor.statistics.evalues import conformal_ranks, jumper_gains, share_gain
+from auditor.statistics.evalues import conformal_ranks, jumper_gains, share_gains
 from auditor.statistics.framing import fit_frame
 from auditor.testing import make_rows, make_state, make_window
 from auditor.testing.factories import START
@@ -253,7 +253,7 @@ def test_no_bet_wins_on_average_while_nothing_changes() -> None:
     drawn = rng.choice(4, size=(4000, 150), p=[0.5, 0.4, 0.07, 0.03])
     shares = np.array(
         [
-            math.exp(share_gain(np.bincount(row[:100], minlength=4), row[100:], np.array([0.0, 0, 9, 9]))[0])
+            math.exp(share_gains(np.bincount(row[:100], minlength=4), row[100:], np.array([0.0, 0, 9, 9]))[0][1])
             for row in drawn
         ]
     )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from auditor.core.frame import GRID_BINS, Grid, LogGrid
+from auditor.core.grid import GRID_BINS, Grid, LogGrid
 from auditor.core.state import VectorState
 from auditor.statistics.grids import fit_grid
 from auditor.statistics.projections import fit_projection

@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +24,23 @@ from scipy.stats import chi2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import keep
+from many_bets import RowBets, WindowBets
 
 from auditor.core.frame import ColumnSpec, Frame
+from auditor.core.grid import GRID_BINS
 from auditor.core.monitor import Bets
-from auditor.core.rows import Ints, Rows
-from auditor.core.window import DAY, Span, to_us
+from auditor.core.rows import Ints
+from auditor.core.spread import ANY_SEASON
+from auditor.core.window import DAY, Span
 from auditor.drift.bets import RankedRows, bet_rows, bet_window, first_of
 from auditor.policy.budget import allowance
 from auditor.policy.loader import load_policies
 from auditor.registry import vocabulary
 from auditor.shipped import shipped
 from auditor.statistics.distances import jensen_shannon
-from auditor.statistics.framing import fit_frame
+from auditor.statistics.grids import fit_grid
 from auditor.statistics.groups import COARSE, FINE, Groups, category_groups, numeric_groups
+from auditor.statistics.spread import Tiling, fit_spread, share_variances
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 BASELINE, QUARTER, COLUMNS = 28, 90, 20
@@ -49,6 +52,7 @@ WORDS, CUTS = ("a", "b", "c", "d"), [-0.674, 0.0, 0.674]
 KINDS = ("clean", "weekday", "ar hours", "clustered", "elec2-like")
 
 
+@cache
 def level(columns: int = COLUMNS) -> float:
     """What an e-value has to reach before the starter pack alerts."""
     (policy,) = load_policies([shipped("policies") / "starter.yaml"], vocabulary()).policies
@@ -84,111 +88,110 @@ def stream(kind: str, days: int, n: int, columns: int, rng: np.random.Generator)
     return x.reshape(days * n, columns)
 
 
-def table(x: np.ndarray, first: int, days: int, categorical: bool) -> Rows:
-    """Rows of one table, `len(x) / days` a day; categories are quarters of the normal distribution."""
-    n = len(x)
-    start = to_us(BEGIN + first * DAY)
-    names = [f"inputs.form.descriptors.c{i:03d}" for i in range(x.shape[1])]
-    words = np.array(WORDS, object)[np.digitize(x, CUTS)] if categorical else None
-    return Rows(
-        model="m",
-        ids=np.array([f"{first}-{i}" for i in range(n)], object),
-        time_us=start + np.arange(n) * (86_400_000_000 * days // n),
-        version=np.full(n, "1", object),
-        sampling=np.ones(n),
-        described=np.ones(n, bool),
-        numeric={} if words is not None else dict(zip(names, x.T, strict=True)),
-        categorical={} if words is None else dict(zip(names, words.T, strict=True)),
-        presence={"form": np.ones(n, np.int8)},
-        modality={"form": "tabular"},
-        describer={"form": np.full(n, "tabular/1|", object)},
-        truth=np.full(n, None, object),
-        truth_value=np.full(n, np.nan),
-        labelled_us=np.full(n, -1),
-    )
-
-
 @dataclass
 class Watched:
-    """One column after its baseline: how its values are grouped, and the bets on it."""
+    """One column after its baseline: the fine group of each value, the coarse one, and the first bets on it."""
 
     spec: ColumnSpec
-    frame: Frame
-    fine: Groups
+    groups: Groups
+    fine: Ints
     coarse: Ints
-    size: int
-    bets: Bets
     then: Ints
+    bets: Bets
+    place: Callable[[np.ndarray], Ints]
 
 
-def fitted(rows: Rows, categorical: bool) -> list[tuple[Watched, Callable[[np.ndarray], Ints]]]:
-    """The columns of one table, and the function that gives the fine group of each value."""
-    frame = fit_frame(rows, span=Span(BEGIN, BEGIN + BASELINE * DAY))
-    found = []
-    for name, values in (rows.categorical if categorical else rows.numeric).items():
+def fitted(x: np.ndarray, n: int, categorical: bool) -> list[Watched]:
+    """The columns of one table, fitted on its baseline; `x` has shape (BASELINE * n, c)."""
+    tiling = Tiling(np.repeat(np.arange(BASELINE), n), np.full(BASELINE, ANY_SEASON))
+    found, spreads = [], {}
+    for i, values in enumerate(x.T):
+        name = f"inputs.form.descriptors.c{i:03d}"
         if categorical:
-            kinds = category_groups(Counter(values.tolist()))
-            codes = np.array([kinds.of_code(word) for word in WORDS])
-            place = partial(code_of, codes)
-            fine, of_fine, then, counts = kinds, np.arange(len(kinds.counts)), kinds.counts, kinds.counts
+            words = np.digitize(values, CUTS)
+            groups = category_groups({WORDS[w]: int((words == w).sum()) for w in set(words.tolist())})
+            fine = np.array([groups.of_code(word) for word in WORDS])
+            coarse, then, place = np.arange(len(WORDS)), np.bincount(words, minlength=len(WORDS)), code_of
+            of_row = fine[words]
         else:
-            grid = frame.grids[name]
-            bins = np.bincount(grid.index(values), minlength=len(grid.values))
-            fine, coarse = numeric_groups(bins, grid.atoms, FINE), numeric_groups(bins, grid.atoms, COARSE)
-            # Bins are needed for the coarse groups, so a value's place is its bin.
-            place = grid.index
-            of_fine, then, counts = coarse.bins, coarse.counts, fine.counts
-        first = first_of(frame.columns[name], fine, counts, frame)
+            grid = fit_grid(values, GRID_BINS, values)
+            bins = grid.index(values)
+            counts = np.bincount(bins, minlength=len(grid.values))
+            groups, few = numeric_groups(counts, grid.atoms, FINE), numeric_groups(counts, grid.atoms, COARSE)
+            fine, coarse, then, place = groups.bins, few.bins, few.counts, grid.index
+            of_row = fine[bins]
+        spread = fit_spread(groups, of_row, tiling)
+        assert spread is not None
+        spreads[name] = spread
+        spec = ColumnSpec(name=name, kind="categorical" if categorical else "numeric", view="signal", input="form")
+        found.append(Watched(spec, groups, fine, coarse, then, Bets(capital=np.empty(0)), place))
+    frame = Frame("m", spreads=share_variances(spreads, list(spreads)))
+    for column in found:
+        first = first_of(column.spec, column.groups, column.groups.counts, frame)
         assert first is not None
-        found.append((Watched(frame.columns[name], frame, fine, of_fine, len(then), first, then), place))
+        column.bets = first
     return found
 
 
-def code_of(codes: Ints, x: np.ndarray) -> Ints:
-    """Group of the category of each value."""
-    found: Ints = codes[np.digitize(x, CUTS)]
-    return found
+def code_of(x: np.ndarray) -> Ints:
+    """Place of the category of each value."""
+    return np.digitize(x, CUTS)
 
 
 def watch(
-    x: np.ndarray, n: int, days: int, categorical: bool, rng: np.random.Generator
+    x: np.ndarray, n: int, days: int, categorical: bool, rng: np.random.Generator, check: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log e-values and Jensen-Shannon distances by day and column, each of shape (days, c).
+    """Log e-values by day and column, and whether the distance is beyond the floor, each of shape (days, c).
 
-    Frames, groups, bets and distances are those of production; the pipeline between them is left out.
+    Frames, groups, first bets and distances are those of production; the bets of all columns are made together.
 
     Parameters
     ----------
     x : ndarray of float64, shape ((BASELINE + days) * n, c)
         Each run of `COLUMNS` columns is one table, with a frame of its own.
+    check : bool
+        Whether columns of the first table are also bet on by the code of production.
     """
-    cut = BASELINE * n
-    columns, places = [], []
-    for first in range(0, x.shape[1], COLUMNS):
-        part = x[:, first : first + COLUMNS]
-        for i, (column, place) in enumerate(fitted(table(part[:cut], 0, BASELINE, categorical), categorical)):
-            columns.append(column)
-            places.append(place(part[cut:, i]).astype(np.int16).reshape(days, n))
-    wealth, distance = np.empty((2, days, len(columns)))
+    cut, c = BASELINE * n, x.shape[1]
+    columns = [w for i in range(0, c, COLUMNS) for w in fitted(x[:cut, i : i + COLUMNS], n, categorical)]
+    places = np.stack([w.place(x[cut:, i]).reshape(days, n) for i, w in enumerate(columns)])
+    # Inside a window rows are taken in the order of their hashed ids.
+    order = rng.permuted(np.tile(np.arange(n), (days, 1)), axis=1)
+    fine = np.stack([w.fine[places[i]] for i, w in enumerate(columns)])
+    fine = np.take_along_axis(fine, order[None], axis=2)
+    by_row = np.array([w.bets.spread is None for w in columns])
+    rows, windows = np.flatnonzero(by_row), np.flatnonzero(~by_row)
+    wealth = np.empty((days, c))
+    row_bets = RowBets([(columns[i].bets, columns[i].groups) for i in rows], not categorical) if len(rows) else None
+    window_bets = WindowBets([(columns[i].bets, columns[i].groups) for i in windows]) if len(windows) else None
     for d in range(days):
-        span = Span(BEGIN + (BASELINE + d) * DAY, BEGIN + (BASELINE + d + 1) * DAY)
-        order, there = rng.permutation(n), np.ones(n, bool)
-        ranked = []
-        for i, column in enumerate(columns):
-            own = places[i][d]
-            fine = column.fine.bins[own] if len(column.fine.bins) else own
-            if column.bets.spread is not None:
-                counts = np.bincount(fine, minlength=len(column.fine.counts))
-                column.bets = bet_window(column.bets, column.fine, counts, 1.0, span, False)
-            else:
-                name = replace(column.spec, name=str(i))
-                ranked.append(RankedRows.of(name, column.bets, column.fine, fine[order], rng.random(n), there))
-            now = np.bincount(column.coarse[own], minlength=column.size)
-            distance[d, i] = jensen_shannon(column.then, now)
-        for name_, bets in bet_rows(ranked, span, False):
-            columns[int(name_)].bets = bets
-        wealth[d] = [column.bets.log_wealth for column in columns]
-    return wealth, distance
+        uniforms = rng.random((c, n))
+        if row_bets is not None:
+            wealth[d, rows] = row_bets.bet(fine[rows, d], uniforms[rows])
+        if window_bets is not None:
+            wealth[d, windows] = window_bets.bet(fine[windows, d])
+        if check:
+            _check(columns[:COLUMNS], fine[:COLUMNS, d], uniforms, wealth[d], d)
+    far = np.zeros((days, c), bool)
+    for d, i in zip(*np.nonzero(wealth >= level()), strict=True):
+        w = columns[i]
+        far[d, i] = jensen_shannon(w.then, np.bincount(w.coarse[places[i, d]], minlength=len(w.then))) > FLOOR
+    return wealth, far
+
+
+def _check(columns: list[Watched], own: Ints, uniforms: np.ndarray, wealth: np.ndarray, d: int) -> None:
+    """Bet on these columns with the code of production as well; the wealth must be the same."""
+    span = Span(BEGIN + (BASELINE + d) * DAY, BEGIN + (BASELINE + d + 1) * DAY)
+    for i, w in enumerate(columns):
+        if w.bets.spread is not None:
+            counts = np.bincount(own[i], minlength=len(w.groups.counts))
+            w.bets = bet_window(w.bets, w.groups, counts, 1.0, span, False)
+        else:
+            there = np.ones(own.shape[1], bool)
+            ranked = RankedRows.of(w.spec, w.bets, w.groups, own[i], uniforms[i], there)
+            ((_, w.bets),) = bet_rows([ranked], span, False)
+        if abs(w.bets.log_wealth - wealth[i]) > 1e-6 * max(1.0, abs(wealth[i])):
+            raise SystemExit(f"{w.spec.name}, day {d}: {wealth[i]} here, {w.bets.log_wealth} in production")
 
 
 def upper(count: int, quarters: float) -> float:
@@ -211,9 +214,8 @@ def calibration(quarters: int, seed: int, kept: Callable[[list[dict[str, object]
         for place, (categorical, n, kind) in enumerate(cells):
             rng = np.random.default_rng([seed, done, place])
             x = stream(kind, BASELINE + QUARTER, n, ROUND * COLUMNS, rng)
-            wealth, distance = watch(x, n, QUARTER, categorical, rng)
-            high = wealth >= needed
-            counts[place] += [(high & (distance > FLOOR)).any(axis=0).sum(), high.any(axis=0).sum()]
+            wealth, far = watch(x, n, QUARTER, categorical, rng, done == ROUND)
+            counts[place] += [far.any(axis=0).sum(), (wealth >= needed).any(axis=0).sum()]
             alerts, without = counts[place].tolist()
             found.append(
                 {
@@ -240,7 +242,7 @@ def calibration(quarters: int, seed: int, kept: Callable[[list[dict[str, object]
 
 def power(seeds: int, seed: int) -> list[dict[str, object]]:
     """Days until the one changed column of 20 alerts, 300 rows a day; all columns but the first go on as they were."""
-    needed, n, days = level(), 300, 28
+    n, days = 300, 28
     found: list[dict[str, object]] = []
     for name, categorical, by in (("+0.5 sd", False, 0.5), ("+0.25 sd", False, 0.25), ("share .5 to .6", True, 0.2)):
         rng = np.random.default_rng([seed, categorical, round(100 * by)])
@@ -254,8 +256,7 @@ def power(seeds: int, seed: int) -> list[dict[str, object]]:
                 after[(after > 0) & (rng.random(len(after)) < by)] = -0.3
             else:
                 after += by
-            wealth, distance = watch(x, n, days, categorical, rng)
-            hit = (wealth[:, 0] >= needed) & (distance[:, 0] > FLOOR)
+            hit = watch(x, n, days, categorical, rng)[1][:, 0]
             delays.append(int(hit.argmax()) + 1 if hit.any() else days + 1)
         row = {
             "change": name,

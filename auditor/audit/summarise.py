@@ -23,7 +23,7 @@ from auditor.core.payloads import Payloads, payload_hashes
 from auditor.core.presence import Presence
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.reliability import Reliability
-from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings
+from auditor.core.rows import ABSENT, FAILED, MISSING, PRESENT, Floats, Ints, Rows, Strings, given
 from auditor.core.sample import Sample, empty_sample, sample_order
 from auditor.core.state import (
     CategoricalState,
@@ -36,7 +36,7 @@ from auditor.core.state import (
 from auditor.core.values import spelled_like
 from auditor.core.window import HOUR, Span, to_us
 from auditor.statistics.columns import comparable_pairs, derive, is_error, word_columns
-from auditor.statistics.framing import fit_frame
+from auditor.statistics.framing import fit_frame, subject_keys
 from auditor.statistics.sequence_gaps import LOST_AFTER_DELIVERY, NOTHING, Reconciled, reconcile
 from auditor.statistics.slices import group_rows
 from auditor.statistics.views import gap_vectors, id_hashes, is_odd, view_columns
@@ -192,7 +192,7 @@ class _Batch:
             return None
         if len(inside) < rows.n:
             rows, place = rows.take(inside), place[inside]
-        if "output.label" in rows.categorical and _given(rows.truth).any():
+        if "output.label" in rows.categorical and given(rows.truth).any():
             truth = spelled_like(rows.truth.tolist(), set(rows.categorical["output.label"].tolist()))
             rows = replace(rows, truth=np.array(truth, object))
         versions = rows.version.tolist()
@@ -228,7 +228,7 @@ class _Batch:
     def states(self) -> dict[tuple[int, str], WindowState]:
         """One state a segment, by (span, version)."""
         rows = self.rows
-        known = _given(rows.truth) | np.isfinite(rows.truth_value)
+        known = given(rows.truth) | np.isfinite(rows.truth_value)
         described, labelled = self._sums(rows.described), self._sums(known)
         payloads = {name: payload_hashes(values) for name, values in sorted(rows.commitment.items())}
         parts = zip(
@@ -420,7 +420,7 @@ class _Batch:
             list(zip(*(rows.groups[name].tolist() for name in features), strict=True)) if features else [()] * rows.n
         )
         answers = rows.categorical["output.label"].tolist() if "output.label" in rows.categorical else nothing
-        if not features and answers is nothing and not _given(rows.truth).any():
+        if not features and answers is nothing and not given(rows.truth).any():
             return [Cells((), {((), None, None): size}) for size in self.size.tolist()]
         keys = list(zip(groups, rows.truth.tolist(), answers, strict=True))
         return [Cells(features, dict(Counter(keys[part]))) for part in self._slices()]
@@ -430,7 +430,7 @@ class _Batch:
         if confidence is None or answer is None:
             return [Reliability()] * len(self.keys)
         truth, grid = self.rows.truth, self.frame.grid("output.confidence")
-        known = np.isfinite(confidence) & _given(truth) & _given(answer)
+        known = np.isfinite(confidence) & given(truth) & given(answer)
         found = []
         for part in self._slices():
             own = known[part]
@@ -456,6 +456,8 @@ class _Batch:
             f"inputs.{name}.payload": np.where(known, (values >> np.uint64(12)).astype(np.float64), np.nan)
             for name, (values, known) in payloads.items()
         }
+        if rows.subject is not None:
+            more["subject"] = subject_keys(rows.subject)
         every = dict(sorted({**self.numeric, **more}.items()))
         words = {**word_columns(rows), "truth": rows.truth, **{f"groups.{name}": v for name, v in rows.groups.items()}}
         samples = []
@@ -463,7 +465,7 @@ class _Batch:
             order = sample_order(hashes[part], rows.ids[part]) + part.start
             held = {name: values[order] for name, values in every.items() if np.isfinite(values[part]).any()}
             # A column is there if any row of the segment has it, sampled or not: so shards agree with the whole.
-            present = {name: values[order] for name, values in words.items() if _given(values[part]).any()}
+            present = {name: values[order] for name, values in words.items() if given(values[part]).any()}
             samples.append(
                 Sample(
                     hashes[order],
@@ -504,9 +506,3 @@ def _order(group: Ints, ids: Strings) -> Ints | None:
         return rising
     order = np.argsort(group, kind="stable")
     return order if rising is None else rising[order]
-
-
-def _given(values: Strings) -> NDArray[np.bool_]:
-    """Which of them are not None, shape (n,)."""
-    found: NDArray[np.bool_] = values != None  # noqa: E711
-    return found

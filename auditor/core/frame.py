@@ -18,7 +18,7 @@ from auditor.core.grid import AnyGrid, Grid, LogGrid
 from auditor.core.identity import digest
 from auditor.core.projection import Fold, Head, Projection
 from auditor.core.rows import Floats
-from auditor.core.spread import Spread
+from auditor.core.spread import Spread, SubjectRows
 
 EDITION = 2
 """Raised when frames are fitted otherwise; a baseline with an older frame is fitted again."""
@@ -104,6 +104,10 @@ class Frame:
         By group feature: the groups whose records have states of their own, the others share one.
     spreads : mapping of str to Spread
         By column: how it varies between windows of length `step`.
+    null_spreads : mapping of str to Spread
+        By column whose share of missing values varies between windows more than rows explain.
+    by_subject : mapping of str to SubjectRows
+        By column of records with subjects, where one row of each subject and window is as good as independent.
     untested : mapping of str to str
         Columns that are not compared, and why: `identifier` or `counter`.
     seasonal : bool
@@ -122,6 +126,8 @@ class Frame:
     heads: Mapping[tuple[str, str], tuple[Head, Head]] = field(default_factory=dict)
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    null_spreads: Mapping[str, Spread] = field(default_factory=dict)
+    by_subject: Mapping[str, SubjectRows] = field(default_factory=dict)
     untested: Mapping[str, str] = field(default_factory=dict)
     step: timedelta = timedelta(days=1)
     seasonal: bool = False
@@ -163,6 +169,12 @@ class Frame:
             **({"heads": _heads_json(self.heads)} if self.heads else {}),
             **({"slices": {name: list(groups) for name, groups in self.slices.items()}} if self.slices else {}),
             **(
+                {"null_spreads": {name: spread.as_json() for name, spread in self.null_spreads.items()}}
+                if self.null_spreads
+                else {}
+            ),
+            **({"by_subject": _subjects_json(self.by_subject)} if self.by_subject else {}),
+            **(
                 {
                     "edition": self.edition,
                     "step_s": self.step.total_seconds(),
@@ -201,6 +213,11 @@ class Frame:
             },
             slices={name: tuple(groups) for name, groups in data.get("slices", {}).items()},
             spreads={name: Spread.from_json(spread) for name, spread in data.get("spreads", {}).items()},
+            null_spreads={name: Spread.from_json(spread) for name, spread in data.get("null_spreads", {}).items()},
+            by_subject={
+                name: SubjectRows(values=values, counts=np.array(counts, np.int64), mean=mean, variance=variance)
+                for name, (values, counts, mean, variance) in data.get("by_subject", {}).items()
+            },
             untested=data.get("untested", {}),
             seasonal=data.get("seasonal", False),
             step=timedelta(seconds=data.get("step_s", 86400.0)),
@@ -213,6 +230,10 @@ def _folds_json(folds: Mapping[str, tuple[Fold, Fold]]) -> dict[str, Any]:
         name: [[fold.center.tolist(), fold.matrix.tolist(), fold.residual] for fold in both]
         for name, both in folds.items()
     }
+
+
+def _subjects_json(known: Mapping[str, SubjectRows]) -> dict[str, Any]:
+    return {name: [rows.values, rows.counts.tolist(), rows.mean, rows.variance] for name, rows in known.items()}
 
 
 def _fold(center: Any, matrix: Any, residual: bool) -> Fold:

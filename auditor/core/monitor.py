@@ -44,6 +44,8 @@ class Bets:
         held against a mean or bet on by window.
     ranks : ndarray of float64, shape (b,)
         How often each coarse group was seen lately. Empty as `bag` is.
+    by_subject : bool
+        Whether one row of each subject and window is bet on, instead of all.
     limit : float or None
         The mean that a series is expected to keep.
     spread : Spread or None
@@ -63,6 +65,7 @@ class Bets:
     capital: Floats
     bag: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     ranks: Floats = field(default_factory=lambda: np.empty(0))
+    by_subject: bool = False
     limit: float | None = None
     spread: Spread | None = None
     n: int = 0
@@ -183,6 +186,7 @@ def _plain(bets: Bets) -> dict[str, Any]:
         "capital": [None if math.isinf(log) else log for log in bets.capital.tolist()],
         "bag": bets.bag.tolist(),
         "ranks": bets.ranks.tolist(),
+        "by_subject": bets.by_subject,
         "limit": bets.limit,
         "spread": bets.spread and bets.spread.as_json(),
         "n": bets.n,
@@ -198,6 +202,7 @@ def _bets(plain: Mapping[str, Any]) -> Bets:
         capital=np.array([-math.inf if log is None else log for log in plain["capital"]], np.float64),
         bag=np.array(plain["bag"], np.int64),
         ranks=np.array(plain["ranks"], np.float64),
+        by_subject=plain.get("by_subject", False),
         limit=plain["limit"],
         spread=Spread.from_json(plain["spread"]) if plain.get("spread") else None,
         n=plain["n"],

@@ -16,6 +16,12 @@ ABSENT, PRESENT, MISSING, FAILED = 0, 1, 2, 3
 """What a record says of one input: nothing, there, declared missing, could not be described."""
 
 
+def given(values: Strings) -> NDArray[np.bool_]:
+    """Which of them are not None, shape (n,)."""
+    found: NDArray[np.bool_] = values != None  # noqa: E711
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Records of one model, column by column; every array has length n, in the order of `ids`.
@@ -54,6 +60,8 @@ class Rows:
         When the (first) label was given; -1 while unknown.
     energy_method : ndarray of object, shape (n,)
         How `numeric["energy.joules"]` was obtained; None where absent.
+    subject : ndarray of object, shape (n,)
+        Whom or what the call was about; None where absent.
     session : ndarray of object, shape (n,)
         Agent session that sent the record; None where absent.
     fork, seq : ndarray of int64, shape (n,)
@@ -78,6 +86,7 @@ class Rows:
     truth_value: Floats
     labelled_us: Ints
     energy_method: Strings | None = None
+    subject: Strings | None = None
     session: Strings | None = None
     fork: Ints | None = None
     seq: Ints | None = None
@@ -111,6 +120,7 @@ class Rows:
             truth_value=self.truth_value[index],
             labelled_us=self.labelled_us[index],
             energy_method=None if self.energy_method is None else self.energy_method[index],
+            subject=None if self.subject is None else self.subject[index],
             session=None if self.session is None else self.session[index],
             fork=None if self.fork is None else self.fork[index],
             seq=None if self.seq is None else self.seq[index],

@@ -28,7 +28,8 @@ class Sample:
     categorical : mapping of str to ndarray of object, shape (k,)
         None where absent. Holds `truth`, `output.label` and `groups.<feature>` beside the descriptors.
 
-    `numeric` also holds `inputs.<i>.payload`: 52 bits of the commitment's hash, by which repeated payloads are left out.
+    `numeric` also holds `inputs.<i>.payload`: 52 bits of the commitment's hash, by which repeated payloads are left out, and
+    `subject`, 52 bits of the subject's hash.
     """
 
     hashes: NDArray[np.uint64]
@@ -40,6 +41,10 @@ class Sample:
     def n(self) -> int:
         return len(self.ids)
 
+    def one_by_subject(self) -> NDArray[np.bool_]:
+        """Which rows stand for their subject: the first one of each, and every row without a subject."""
+        return first_of_each(self.numeric["subject"]) if "subject" in self.numeric else np.ones(self.n, bool)
+
     def merge(self, other: Sample) -> Sample:
         return merge_samples([self, other])
 
@@ -47,6 +52,18 @@ class Sample:
 def empty_sample() -> Sample:
     """A sample of nothing."""
     return Sample(np.empty(0, np.uint64), np.empty(0, object), {}, {})
+
+
+def first_of_each(keys: Floats) -> NDArray[np.bool_]:
+    """Which places hold a key for the first time; places without one (NaN) all do.
+
+    >>> first_of_each(np.array([3.0, np.nan, 3.0, np.nan, 1.0])).tolist()
+    [True, True, False, True, True]
+    """
+    chosen = ~np.isfinite(keys)
+    known = np.flatnonzero(~chosen)
+    chosen[known[np.unique(keys[known], return_index=True)[1]]] = True
+    return chosen
 
 
 def sample_order(hashes: NDArray[np.uint64], ids: Strings) -> NDArray[np.int64]:

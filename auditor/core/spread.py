@@ -21,6 +21,26 @@ MIN_FREEDOM = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectRows:
+    """One column of the baseline with one row of each subject and window: what bets by row on such rows rest on.
+
+    Attributes
+    ----------
+    values : int
+        How many values the column has in all rows; the part of one slice has fewer.
+    counts : ndarray of int64, shape (g,)
+        Chosen rows by fine group.
+    mean, variance : float
+        Of the chosen rows; of categories 0.
+    """
+
+    values: int
+    counts: Ints
+    mean: float = 0.0
+    variance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """Window means of one column's scores, summed up by season of the week.
 
@@ -69,6 +89,13 @@ class Spread:
         alike = 1.0 / max(1.0 - (self.lag - 1.0) / max(float(self.windows.sum()), 1.0), 0.25)
         found: Floats = np.maximum(total - noise, 0.0) * alike
         return found
+
+    def independent(self, n: int) -> tuple[float, float]:
+        """Share of rows that count as independent for the first mean: in a window of n rows, and in the baseline."""
+        between, within = float(self.between[0]), float(self.within[0])
+        rows, windows = float(self.rows.sum()), float(self.windows.sum())
+        here, there = between * n, between * self.lag * rows / max(windows, 1.0)
+        return within / (within + here), within / (within + there)
 
     @property
     def degrees(self) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.monitor import Bets
 from auditor.core.rows import Floats, Ints
-from auditor.core.spread import Spread
+from auditor.core.spread import Spread, SubjectRows
 from auditor.core.state import WindowState
 from auditor.core.window import Span
 from auditor.statistics.evalues import (
@@ -42,15 +42,26 @@ CALM = 5.0
 def first_bets(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Bets | None:
     """A series that nothing was bet on yet; None where its column has no groups, or its pair no known scale."""
     if spec.pair and not by_window(spec, frame):
-        return _first_mean(spec, baseline)
+        return _first_mean(spec, baseline, _whole(spec, baseline, frame).by_subject.get(spec.name))
     groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
-    return None if groups is None else first_of(spec, groups, groups.of(baseline, spec.name), frame)
+    return (
+        None
+        if groups is None
+        else first_of(spec, groups, groups.of(baseline, spec.name), _whole(spec, baseline, frame))
+    )
+
+
+def _whole(spec: ColumnSpec, baseline: WindowState, frame: Frame) -> Frame:
+    """The frame; for a slice of its baseline without rows by subject, which are known of the whole only."""
+    known = baseline.numeric.get(spec.name) or baseline.categorical.get(spec.name)
+    rows = frame.by_subject.get(spec.name)
+    return frame if rows is None or (known is not None and known.n == rows.values) else replace(frame, by_subject={})
 
 
 def by_window(spec: ColumnSpec, frame: Frame) -> bool:
     """Whether windows are bet on instead of rows: where they vary more than rows explain, and with seasons."""
     spread = frame.spreads.get(spec.name)
-    return frame.seasonal or (spread is not None and spread.dependent)
+    return frame.seasonal or (spread is not None and spread.dependent and spec.name not in frame.by_subject)
 
 
 def first_of(spec: ColumnSpec, groups: Groups, counts: Ints, frame: Frame) -> Bets | None:
@@ -59,7 +70,13 @@ def first_of(spec: ColumnSpec, groups: Groups, counts: Ints, frame: Frame) -> Be
         own = _own_spread(frame.spreads.get(spec.name), groups, counts, frame.seasonal)
         return None if own is None else Bets(capital=np.full(1, -math.inf), spread=own)
     coarse = coarse_groups(groups)
-    return Bets(capital=np.full(len(_stakes(spec)), -math.inf), bag=groups.counts, ranks=np.zeros(int(coarse[-1]) + 1))
+    subjects = frame.by_subject.get(spec.name)
+    return Bets(
+        capital=np.full(len(_stakes(spec)), -math.inf),
+        bag=groups.counts if subjects is None else subjects.counts,
+        ranks=np.zeros(int(coarse[-1]) + 1),
+        by_subject=subjects is not None,
+    )
 
 
 def _own_spread(spread: Spread | None, groups: Groups, counts: Ints, seasonal: bool) -> Spread | None:
@@ -72,14 +89,18 @@ def _own_spread(spread: Spread | None, groups: Groups, counts: Ints, seasonal: b
     return spread.around(means, n)
 
 
-def _first_mean(spec: ColumnSpec, baseline: WindowState) -> Bets | None:
-    column = baseline.numeric[spec.name]
+def _first_mean(spec: ColumnSpec, baseline: WindowState, subjects: SubjectRows | None) -> Bets | None:
+    moments = baseline.numeric[spec.name].moments
     shift, scale = _unit(spec)
-    moments = column.moments
     if (moments.low + shift) * scale < -1e-9 or (moments.high + shift) * scale > 1 + 1e-9:
         return None
-    limit = bernstein_lower(column.n, (moments.mean + shift) * scale, moments.variance * scale**2)
-    return Bets(capital=np.full(len(FRACTIONS), -math.inf), limit=limit) if 0 < limit < 1 else None
+    n, mean, variance = baseline.numeric[spec.name].n, moments.mean, moments.variance
+    if subjects is not None:
+        n, mean, variance = int(subjects.counts.sum()), subjects.mean, subjects.variance
+    limit = bernstein_lower(n, (mean + shift) * scale, variance * scale**2)
+    if not 0 < limit < 1:
+        return None
+    return Bets(capital=np.full(len(FRACTIONS), -math.inf), limit=limit, by_subject=subjects is not None)
 
 
 def _unit(spec: ColumnSpec) -> tuple[float, float]:

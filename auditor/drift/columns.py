@@ -15,8 +15,9 @@ from auditor.core.frame import ColumnSpec, Frame
 from auditor.core.identity import hash64
 from auditor.core.measurement import Reading, Status
 from auditor.core.presence import Presence
+from auditor.core.spread import Spread
 from auditor.core.state import OTHER, WindowState
-from auditor.drift.compared import describer_changed, effective_share
+from auditor.drift.compared import MIN_SAMPLES, describer_changed, effective_share
 from auditor.statistics.columns import column_spec
 from auditor.statistics.intervals import wilson
 from auditor.statistics.nulls import rise_p
@@ -41,7 +42,8 @@ class Columns:
     -----
     The p-value is that of a share at most `nulls.TOLERANCE` above the baseline's (Fisher's exact test). The baseline's share
     of unseen values is estimated by leaving out one value at a time (Good 1953): a value would be unseen if it stands there
-    once, or if it is the smallest or the largest number.
+    once, or if it is the smallest or the largest number. Where the baseline's windows vary more than their rows explain, a window's rows
+    count for fewer.
     """
 
     version = "1"
@@ -174,8 +176,9 @@ def _readings(
         return
     inputs = () if spec.input is None else (spec.input,)
     share = effective_share(current, inputs), effective_share(baseline, inputs)
+    nulls = _clustered(frame.null_spreads.get(name), now.records, share)
     yield _rate(
-        NULL, now.records - now.values, now.records, then.records - then.values, then.records, share, attributes
+        NULL, now.records - now.values, now.records, then.records - then.values, then.records, nulls, attributes
     )
     if kind == "vector":
         return
@@ -184,9 +187,19 @@ def _readings(
     if isinstance(unseen, str):
         yield _no_reading(UNSEEN, unseen, now, attributes)
     else:
-        yield _rate(UNSEEN, *unseen.counts, share, attributes, unseen.facts)
+        yield _rate(
+            UNSEEN, *unseen.counts, _clustered(frame.spreads.get(name), now.values, share), attributes, unseen.facts
+        )
     other = (now.text_count, then.text_count) if kind == "numeric" else (now.numbers, then.numbers)
     yield _rate(TYPE, other[0], now.values, other[1], then.values, share, attributes)
+
+
+def _clustered(spread: Spread | None, n: int, share: tuple[float, float]) -> tuple[float, float]:
+    """The shares of independent rows, less what windows vary by; `MIN_SAMPLES` rows always count, so that a window in which every row changed is found."""
+    if spread is None or not spread.dependent or not n:
+        return share
+    here, there = spread.independent(n)
+    return max(here, min(1.0, MIN_SAMPLES / n)) * share[0], there * share[1]
 
 
 def _no_reading(metric: str, reason: str, now: _Column, attributes: Mapping[str, str]) -> Reading:

@@ -39,7 +39,7 @@ class Sequential:
 
     Notes
     -----
-    The rows are the window's sample (at most 2000) in the order of their hashed ids, which no cycle inside a window can
+    The rows are the window's sample (at most 2000; where records name subjects, one row of each subject and window) in the order of their hashed ids, which no cycle inside a window can
     disturb; bets by window use all rows. A rise that is over is forgotten: capital may be thrown away at any time without
     harm to the bound.
     """
@@ -116,6 +116,7 @@ class Sequential:
             if bets.limit is not None:
                 values = current.sample.numeric.get(spec.name)
                 if values is not None:
+                    values = values[current.sample.one_by_subject()] if bets.by_subject else values
                     found[spec.name] = bet_mean(spec, bets, values, span, late)
                 continue
             groups = column_groups(spec.name, spec.kind, baseline, frame, FINE)
@@ -149,13 +150,17 @@ def _monitored(current: WindowState, baseline: WindowState, frame: Frame) -> Ite
 def _ranked(spec: ColumnSpec, bets: Bets, groups: Groups, current: WindowState, frame: Frame) -> Iterator[RankedRows]:
     sample = current.sample
     if spec.kind == "categorical":
-        words = sample.categorical.get(spec.name)
-        there = np.array([word is not None for word in words] if words is not None else [], bool)
-        own = np.array([groups.of_code(word) for word in words[there]] if words is not None else [], np.int64)
+        words = sample.categorical.get(spec.name, np.empty(0, object))
+        there = np.array([word is not None for word in words], bool)
     else:
-        values = sample.numeric.get(spec.name)
-        there = np.isfinite(values) if values is not None else np.zeros(0, bool)
-        own = groups.bins[frame.grids[spec.name].index(values[there])] if values is not None else np.empty(0, np.int64)
+        values = sample.numeric.get(spec.name, np.empty(0))
+        there = np.isfinite(values)
+    if bets.by_subject and len(there):
+        there &= sample.one_by_subject()
+    if spec.kind == "categorical":
+        own = np.array([groups.of_code(word) for word in words[there]], np.int64)
+    else:
+        own = groups.bins[frame.grids[spec.name].index(values[there])]
     if len(own):
         yield RankedRows.of(spec, bets, groups, own, _uniforms(current, spec.name), there)
 

@@ -69,6 +69,7 @@ def to_rows(model: str, tables: Sequence[pa.Table], truth: Truth) -> Rows:
         truth_value=values,
         labelled_us=labelled,
         energy_method=columns.texts("energy.method") if columns.has("energy.method") else None,
+        subject=columns.texts("subject") if columns.has("subject") else None,
         session=columns.texts("source.session") if columns.has("source.session") else None,
         fork=columns.numbered("source.fork") if columns.has("source.fork") else None,
         seq=columns.numbered("source.seq") if columns.has("source.seq") else None,

@@ -7,11 +7,13 @@ import importlib
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.agent import lifecycle
 from auditor.agent.accounts import Accounts
@@ -20,7 +22,7 @@ from auditor.agent.destination import resolve
 from auditor.agent.encoding import check_encoders, open_encoders
 from auditor.agent.ids import new_id
 from auditor.agent.inference import Inert, Inference
-from auditor.agent.outbox import Outbox
+from auditor.agent.pending import Pending
 from auditor.agent.recorder import Recorder
 from auditor.agent.shield import Faults, nothing, sheltered, shield
 from auditor.agent.site import Site
@@ -31,6 +33,9 @@ from auditor.core.gate import over_limit
 from auditor.core.record import ModelRef
 from auditor.core.window import to_us
 from auditor.segments.seen import SeenPage
+
+if TYPE_CHECKING:
+    from auditor.agent.sender import Sender
 
 log = logging.getLogger("auditor")
 
@@ -67,8 +72,9 @@ class Agent:
     transport : Transport, optional
         Takes the frames instead of home and endpoint.
     outbox : path, optional
-        With an endpoint, edge mode: records wait in this folder, at most `[agent] spool_bytes` of them, and are sent in
-        order when the service can be reached. Delivered then means durable in the folder.
+        With an endpoint: records wait in this folder, at most `[agent] spool_bytes` of them, and are sent in order when the
+        service can be reached, by this process or a later one. Delivered then means durable in the folder; without it, taken
+        by the service.
     encoder : str, optional
         What makes the model's embeddings; another encoder is never compared silently.
     redact : callable, optional
@@ -82,7 +88,9 @@ class Agent:
 
     _accounts: Accounts
     _notes: dict[str, int]
-    _outbox: Outbox | None
+    _folders: dict[str, Path | None]
+    _pending: Pending | None
+    _sender: Sender | None
 
     def __init__(
         self,
@@ -306,28 +314,31 @@ class Agent:
         -------
         dict
             `seen == delivered + queued + sum(dropped.values())`; `described`; `labels` by what became of them;
-            `outbox`, in edge mode: frames that were `sent`, `refused`, `damaged`, and `waiting_bytes`;
+            `outbox`, with an endpoint: frames that were `sent`, `refused`, `damaged`, and `waiting_bytes`;
             `notes` (worth knowing, no loss); `internal_errors` and `delays` by reason.
         """
         recorder, accounts, worker = self._recorder, self._accounts, self._recorder.worker
-        waiting = sum(call.rows for call in tuple(recorder.queue))
-        passing = len(recorder.skipped) + recorder.worker_starved
-        lost = sum(entry.rows for entry in tuple(recorder.lost)) + recorder.agent_errors
-        outbox = self._outbox
-        pending = 0 if outbox is None else outbox.waiting
-        dropped = dict(accounts.dropped)
-        for reason, number in (("closed", recorder.after_close),):
-            if number:
-                dropped[reason] = dropped.get(reason, 0) + number
-        state = getattr(getattr(outbox, "transport", None), "state", None)
+        queued = sum(call.rows for call in tuple(recorder.queue)) + len(recorder.skipped) + recorder.worker_starved
+        queued += sum(entry.rows for entry in tuple(recorder.lost)) + recorder.agent_errors
+        pending, sender = self._pending, self._sender
+        unwritten = (0 if pending is None else pending.records) + (0 if worker is None else worker.in_hand)
+        delivered, dropped, unsent = accounts.delivered, Counter(accounts.dropped), 0
+        dropped["closed"] += recorder.after_close
+        if sender is not None and sender.private is not None:  # what is written and not sent ends with the agent
+            unsent = delivered - sender.records
+            delivered = sender.records - sender.refused
+            dropped["refused"] += sender.refused
+            if sender.over:
+                dropped["transport_failed"] += unsent
+                unsent = 0
         return {
-            **({} if state is None else {"outbox": state()}),
-            "seen": accounts.taken + waiting + passing + lost + recorder.after_close,
+            **({} if sender is None else {"outbox": sender.state()}),
+            "seen": accounts.taken + queued + recorder.after_close,
             "described": accounts.described,
-            "delivered": accounts.delivered,
-            "queued": waiting + passing + lost + pending + (0 if worker is None else worker.in_hand),
-            "dropped": dropped,
-            "labels": {"queued": len(recorder.labels), **(dict(outbox.labels) if outbox is not None else {})},
+            "delivered": delivered,
+            "queued": queued + unwritten + unsent,
+            "dropped": dict(+dropped),
+            "labels": {"queued": len(recorder.labels), **({} if pending is None else pending.labels)},
             "rate": recorder.rate,
             "notes": dict(self._notes),
             "internal_errors": dict(recorder.faults.counts),
@@ -348,15 +359,18 @@ class Agent:
 
     def _open_page(self, recorder: Recorder, us: int) -> SeenPage | None:
         """The counter page of this session, beside its segments; None where there can be none, which is noted."""
-        folder = self._destination.folder(recorder.session)
+        folder = self._session_folder(recorder)
         if folder is None:
             return None
-        model = {"name": recorder.ref.name, "version": recorder.ref.version}
         try:
-            return SeenPage(folder, {"model": model, "session": recorder.session}, recorder.fork, us)
+            return SeenPage(folder, recorder.about, recorder.fork, us)
         except Exception:
             recorder.notes.append("no_counter_page")
             return None
+
+    def _session_folder(self, recorder: Recorder) -> Path | None:
+        """The session's folder; in an outbox its name is chosen once, by the calling thread or the worker."""
+        return self._folders.setdefault(recorder.session, self._destination.folder(recorder.session))
 
     def _load(self, recorder: Recorder, accounts: Accounts) -> Parts:
         with lifecycle.loading():
@@ -369,10 +383,9 @@ class Agent:
         from auditor.agent.metering import Metering, meter_factory
 
         destination = self._destination
-        if self._outbox is None:
-            transport = destination.connect(recorder)
-            self._outbox = Outbox(transport, accounts, recorder.faults, recorder.declared)
-        outbox = self._outbox
+        if self._pending is None:
+            transport, self._sender = destination.connect(recorder, self._session_folder(recorder))
+            self._pending = Pending(transport, accounts, recorder.faults, recorder.declared)
         with shield(recorder.faults, "salt_not_shared") as salting:
             salt = destination.salt()
         if salting.failed:
@@ -388,7 +401,7 @@ class Agent:
         if self._energy is not None:
             make = meter_factory(self._energy, destination.settings)
             metering = Metering(make, recorder.session, recorder.faults)
-        return Parts(builder, outbox, metering, budget)
+        return Parts(builder, self._pending, self._sender, metering, budget)
 
     def _note(self, name: str) -> None:
         self._notes[name] = self._notes.get(name, 0) + 1
@@ -405,13 +418,14 @@ class Agent:
     def _begin_books(self) -> None:
         self._accounts = Accounts(self._recorder.session, self._recorder.fork)
         self._notes = {}
-        self._outbox = None
+        self._folders = {}
+        self._pending = self._sender = None
 
     def _ask(self, request: Request, timeout: float) -> bool:
         """Hand a request to the worker and wait; False from the worker itself, which cannot wait for itself."""
         recorder = self._recorder
-        outbox = self._outbox
-        if recorder.worker is None and (recorder.waiting or (outbox is not None and outbox.pending)):
+        pending = self._pending
+        if recorder.worker is None and (recorder.waiting or (pending is not None and pending.frames)):
             recorder.start(at_once=True)
         recorder.wait_for_start(timeout)
         worker = recorder.worker

@@ -197,7 +197,7 @@ class Canaries:
         destination = self._agent._destination
         if self._said_salt is not None:
             secret = str(self._said_salt).encode()
-        elif destination.kind in ("spool", "edge"):
+        elif destination.place is not None:
             secret = destination.salt()
         else:  # nothing on this machine outlives the process
             secret = b"auditor.canary\0" + (destination.key or self._agent._recorder.ref.name).encode()

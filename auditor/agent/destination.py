@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditor.agent.transport import MemorySegments, NoTransport, SegmentFolder, session_name
 from auditor.core.errors import ConfigurationError
 from auditor.core.private import make_folder, share
 from auditor.settings import Home, Settings, find_home, read_settings
 
 if TYPE_CHECKING:
     from auditor.agent.recorder import Recorder
+    from auditor.agent.sender import Sender
 
 log = logging.getLogger("auditor")
 
@@ -24,7 +26,7 @@ _SALT_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`kind` is transport, spool, http, edge or none."""
+    """`kind` is transport, spool, service or none; a service may have an `outbox`."""
 
     kind: str
     settings: Settings
@@ -33,43 +35,46 @@ class Destination:
     transport: Any = None
     outbox: Path | None = None
 
+    @property
+    def place(self) -> Path | None:
+        """The lasting folder that segments, counter pages and the salt of commitments lie in: a home's spool, or an outbox."""
+        return Home(self.settings.root).spool if self.kind == "spool" else self.outbox
+
     def folder(self, session: str) -> Path | None:
-        """Where a session's segments and its counter page lie."""
-        return Home(self.settings.root).spool / session if self.kind == "spool" else None
+        """Where a new session's segments and its counter page lie."""
+        if self.outbox is None:
+            return None if self.place is None else self.place / session
+        return self.outbox / session_name(self.outbox, session)
 
-    def connect(self, recorder: Recorder) -> Any:
-        """The transport for one session of this process, which may wake the worker; called in the worker."""
-        session, faults, wake = recorder.session, recorder.faults, recorder.nudge
-        if self.kind == "spool":
-            from auditor.agent.transport import SpoolTransport
+    def connect(self, recorder: Recorder, folder: Path | None) -> tuple[Any, Sender | None]:
+        """What the frames of one session are written to, and what sends them on; called in the worker."""
+        bounds, held = self.settings.agent, recorder.page is not None
+        if self.kind == "spool" and folder is not None:
+            return SegmentFolder(folder.parent, folder.name, bounds.spool_bytes, held=held), None
+        if self.kind != "service":
+            return NoTransport() if self.kind == "none" else self.transport, None
+        from auditor.agent.http import HttpTransport
+        from auditor.agent.sender import SEGMENT_BYTES, Sender, private_segments
+        from auditor.segments import SeenCounts
 
-            return SpoolTransport(
-                Home(self.settings.root).spool, session, self.settings.agent.spool_bytes, held=recorder.page is not None
-            )
-        if self.kind == "http":
-            from auditor.agent.courier import Courier
-            from auditor.agent.http import HttpTransport
-
-            return Courier(HttpTransport(self.endpoint, self.key), wake)
-        if self.kind == "edge" and self.outbox is not None:
-            from auditor.agent.edge import EdgeTransport
-            from auditor.agent.http import HttpTransport
-
-            service = HttpTransport(self.endpoint, self.key)
-            return EdgeTransport(self.outbox, session, self.settings.agent.spool_bytes, service, faults)
-        if self.kind == "none":
-            from auditor.agent.transport import NoTransport
-
-            return NoTransport()
-        return self.transport
+        service = HttpTransport(self.endpoint, self.key)
+        own: SegmentFolder | MemorySegments
+        if folder is not None:
+            own = SegmentFolder(folder.parent, folder.name, bounds.spool_bytes, segment_bytes=SEGMENT_BYTES, held=held)
+            sender = Sender(own, service, recorder.faults)
+        else:
+            about = SeenCounts(recorder.about, recorder.fork, 0, 0, 0, 0, remade=False)
+            own = private_segments(recorder.session, bounds.spool_bytes, bounds.queue_bytes)
+            sender = Sender(own, service, recorder.faults, about)
+        sender.start()
+        return own, sender
 
     def salt(self) -> bytes:
         """Of commitments: the home's (the outbox's) own, so that equal payloads match across sessions; else this process's."""
-        if self.kind not in ("spool", "edge"):
+        if self.place is None:
             return secrets.token_bytes(_SALT_BYTES)
-        spool = self.outbox or Home(self.settings.root).spool
-        make_folder(spool)
-        return shared_salt(spool / ".salt")
+        make_folder(self.place)
+        return shared_salt(self.place / ".salt")
 
 
 def shared_salt(place: Path) -> bytes:
@@ -144,10 +149,8 @@ def _http(endpoint: str, key: str | None, outbox: str | os.PathLike[str] | None)
     from auditor.agent.http import HttpTransport
 
     HttpTransport(endpoint, key)  # checks the address; nothing is opened
-    if outbox:
-        place = Path(outbox).expanduser().absolute()  # the host may change its working directory
-        return Destination("edge", _lenient(None), endpoint=endpoint, key=key, outbox=place)
-    return Destination("http", _lenient(None), endpoint=endpoint, key=key)
+    place = Path(outbox).expanduser().absolute() if outbox else None  # the host may change its working directory
+    return Destination("service", _lenient(None), endpoint=endpoint, key=key, outbox=place)
 
 
 def _lenient(root: Path | None) -> Settings:

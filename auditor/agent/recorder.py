@@ -139,6 +139,11 @@ class Recorder:
         self._places = itertools.count()
         self._paged = False
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What names the session."""
+        return {"model": {"name": self.ref.name, "version": self.ref.version}, "session": self.session}
+
     # -- the counter page ---------------------------------------------------------------------------------------------
 
     def tick(self, rows: int, us: int) -> None:

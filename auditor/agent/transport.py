@@ -1,4 +1,4 @@
-"""Where an agent's frames go: a spool folder, memory (in-process), or nowhere. HTTP is in `http.py`."""
+"""Where an agent writes its frames: segments in a folder, or in memory; a list (in process), or nowhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import random
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from auditor.core.errors import AuditorError, SegmentError
@@ -16,6 +17,7 @@ from auditor.segments.seen import SEEN
 _SLACK = 4 << 20
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_NUMBERED = re.compile(r"(\d{8,})-")
 Frames = Sequence[tuple[str, bytes]]
 
 
@@ -113,53 +115,59 @@ class NoTransport:
         """Nothing is open."""
 
 
-class SpoolTransport:
-    """Segments in `<spool>/<session>/`, durable when `send` returns; the intake of the same home adopts them.
+def _full(where: str, used: int, fix: str) -> DeliveryError:
+    return DeliveryError("spool_full", f"{where} holds {used} bytes", reason="spool_full", permanent=True, fix=fix)
+
+
+def _fits(frames: Frames, used: int, most: int) -> int:
+    """Bytes of the frames; negative when they do not fit. Tallies have room of their own: a loss must be declared when nothing else fits."""
+    size = sum(len(payload) + 32 for _, payload in frames)
+    slack = _SLACK if all(kind == "tally" for kind, _ in frames) else 0
+    return size if used + size <= most + slack else -1
+
+
+class SegmentFolder:
+    """Segments in `<folder>/<session>/`, durable when `send` returns; the intake or a sender takes what is sealed.
 
     Parameters
     ----------
-    spool : Path
-        HOME/spool.
+    folder : Path
+        HOME/spool, or an outbox.
     session : str
-        This process's own folder.
+        Name of this session's own folder in it.
     max_bytes : int
-        Bound of the whole spool (every session's); beyond it frames are refused as `spool_full`.
+        Bound of the whole folder (every session's); beyond it frames are refused as `spool_full`.
     segment_bytes : int
         Size at which a segment is sealed.
     held : bool
-        The session's counter page is open, whose lock says that its writer lives.
+        The session's counter page is open, whose lock shows that its writer lives.
 
     Attributes
     ----------
     used : int
-        Bytes in the spool, as last counted and added to.
+        Bytes in the folder, as last counted and added to.
     """
 
     _MEASURE_EVERY_S = 2.0
 
     def __init__(
-        self, spool: Path, session: str, max_bytes: int, *, segment_bytes: int = 16 << 20, held: bool = False
+        self, folder: Path, session: str, max_bytes: int, *, segment_bytes: int = 16 << 20, held: bool = False
     ) -> None:
         from auditor.segments import SegmentWriter
 
-        self.spool = spool
+        self.folder = folder
+        self.own = folder / session
         self.max_bytes = max_bytes
-        self._writer = SegmentWriter(spool / session, max_bytes=segment_bytes, held=held)
+        self._writer = SegmentWriter(self.own, max_bytes=segment_bytes, held=held)
         self.used = 0
         self._measure_at = 0.0
 
     def send(self, frames: Frames) -> None:
         """Append and fsync. `spool_full` is permanent for these frames: the newest are lost, the oldest kept."""
-        size = sum(len(payload) + 32 for _, payload in frames)
-        declared = all(kind == "tally" for kind, _ in frames)  # what was lost must be sayable when nothing else fits
-        if self.measure() + size > self.max_bytes + (_SLACK if declared else 0):
-            raise DeliveryError(
-                "spool_full",
-                f"the spool {self.spool} holds {self.used} bytes",
-                reason="spool_full",
-                permanent=True,
-                fix="run `auditor audit` or `auditor serve` on this home (an outbox: reach its service), or raise [agent] spool_bytes",
-            )
+        size = _fits(frames, self.measure(), self.max_bytes)
+        if size < 0:
+            fix = "run `auditor audit` or `auditor serve` on this home (an outbox: reach its service), or raise [agent] spool_bytes"
+            raise _full(str(self.folder), self.used, fix)
         try:
             self._writer.append(frames)
         except SegmentError as error:
@@ -173,23 +181,74 @@ class SpoolTransport:
         """Close the segment, so that the intake may take it at once."""
         self._writer.seal()
 
+    @property
+    def sealed(self) -> int:
+        """Number of the last segment that was sealed."""
+        return self._writer.sealed
+
     def close(self) -> None:
         self._writer.close()
 
     def measure(self) -> int:
-        """Bytes in the spool: counted on now and then, added up in between."""
+        """Bytes in the folder: counted on now and then, added up in between."""
         now = time.monotonic()
         if now >= self._measure_at:
             self._measure_at = now + self._MEASURE_EVERY_S
-            self.used = sum(_size(folder) for folder in _entries(self.spool) if folder.is_dir(follow_symlinks=False))
+            self.used = sum(_size(entry) for entry in _entries(self.folder) if entry.is_dir(follow_symlinks=False))
         return self.used
+
+
+class MemorySegments:
+    """Segments in memory, where no folder can be made: a list of frames each, by number. One thread writes, one removes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.closed: dict[int, list[tuple[str, bytes]]] = {}
+        self.sealed = 0
+        self._open: list[tuple[str, bytes]] = []
+        self._added = self._removed = 0
+
+    def send(self, frames: Frames) -> None:
+        size = _fits(frames, self.measure(), self.max_bytes)
+        if size < 0:
+            raise _full("memory", self.measure(), "reach the service, or give the agent an outbox")
+        self._open.extend(frames)
+        self._added += size
+
+    def seal(self) -> None:
+        if self._open:
+            self.closed[self.sealed + 1], self._open = self._open, []
+            self.sealed += 1
+
+    def remove(self, number: int) -> None:
+        """A segment was sent."""
+        self._removed += _fits(self.closed.pop(number), 0, 1 << 62)
+
+    def close(self) -> None:
+        self.seal()
+
+    def measure(self) -> int:
+        return self._added - self._removed
+
+
+def session_name(outbox: Path, session: str) -> str:
+    """Name of a new session's folder in an outbox: numbered, so that they are sent in the order they were begun."""
+    return f"{1 + max((number for number, _ in numbered(outbox)), default=0):08d}-{session}"
+
+
+def numbered(outbox: Path) -> Iterator[tuple[int, Path]]:
+    """The sessions' folders of an outbox, by number."""
+    for entry in _entries(outbox):
+        number = _NUMBERED.match(entry.name)
+        if number and entry.is_dir(follow_symlinks=False):
+            yield int(number[1]), Path(entry.path)
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
             return list(found)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

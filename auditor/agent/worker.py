@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.agent import lifecycle
 from auditor.agent.accounts import Accounts
@@ -15,7 +15,7 @@ from auditor.agent.budget import Budget
 from auditor.agent.building import Builder, RedactionError, label_text
 from auditor.agent.call import Call, Skipped
 from auditor.agent.metering import Metering
-from auditor.agent.outbox import Envelope, Outbox
+from auditor.agent.pending import Envelope, Pending
 from auditor.agent.recorder import Recorder
 from auditor.agent.shield import shield
 from auditor.agent.snapshot import release
@@ -25,10 +25,13 @@ from auditor.core.identity import canonical_json
 from auditor.core.record import Label
 from auditor.core.window import from_us
 
+if TYPE_CHECKING:
+    from auditor.agent.sender import Sender
+
 _AFTER_FAULT_S, _IDLE_S = 0.01, 0.25
 _SLICE_S = 0.05
 """Longest stretch of describing before the other duties have their turn."""
-_DELIVER_AFTER_S = 0.5
+_WRITE_AFTER_S = 0.5
 _SEAL_EVERY_S = 10.0
 _LOOK_EVERY_S = 1.0
 """How often it is seen to that the session's folder is still there."""
@@ -48,7 +51,8 @@ class Request:
     reason: str = "closed"
     target: int = -1
     end: int = -1
-    told: bool = False
+    mark: int = -1
+    declared: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     ok: bool = False
 
@@ -58,7 +62,8 @@ class Parts:
     """What a worker works with; made in its own thread, where files may be opened and libraries loaded."""
 
     builder: Builder
-    outbox: Outbox
+    pending: Pending
+    sender: Sender | None
     metering: Metering | None
     budget: Budget | None
 
@@ -170,21 +175,22 @@ class Worker:
 
     def _turn(self, parts: Parts) -> bool:
         """One round of every duty; whether there is more to do at once."""
-        recorder, outbox = self.recorder, parts.outbox
+        recorder, pending, sender = self.recorder, parts.pending, parts.sender
         self._count_skipped(parts)
-        outbox.collect()
         paused = parts.budget is not None and parts.budget.exhausted and not self._requests
-        if not paused and outbox.waiting < recorder.limit:
+        if not paused and pending.records < recorder.limit:
             self._describe(parts)
         if not recorder.queue or len(recorder.labels) * 2 >= recorder.limit:  # a label follows its record
-            self._take_labels(outbox)
-        full = len(outbox.pending) >= outbox.batch
-        if (outbox.pending and outbox.posted is None) and (
-            full or self._requests or time.monotonic() - outbox.oldest >= _DELIVER_AFTER_S or outbox.backoff.failures
+            self._take_labels(pending)
+        full = len(pending.frames) >= pending.batch
+        if pending.frames and (
+            full or self._requests or time.monotonic() - pending.oldest >= _WRITE_AFTER_S or pending.backoff.failures
         ):
-            outbox.deliver()
-        recorder.stalled = outbox.backoff.failures > 0
-        recorder.room = max(0, recorder.limit - outbox.waiting)
+            pending.write()
+        if sender is not None and not sender.behind:  # else the segment grows meanwhile
+            self._seal(parts)
+        recorder.stalled = pending.backoff.failures > 0
+        recorder.room = max(0, recorder.limit - pending.records)
         self._step(parts)
         if parts.metering is not None and parts.metering.due:
             self._send_energy(parts)
@@ -194,8 +200,9 @@ class Worker:
         if time.monotonic() >= self._seal_at:
             self._seal_at = time.monotonic() + _SEAL_EVERY_S
             self._declare(parts)
-            outbox.deliver()
-            self._seal(parts)
+            pending.write()
+            if sender is None:
+                self._seal(parts)
         return bool(recorder.queue) and not paused and not recorder.stalled
 
     def _describe(self, parts: Parts) -> None:
@@ -233,9 +240,9 @@ class Worker:
         """After an error of our own: whatever it left unaccounted for is lost to it, by that name."""
         accounts = self.accounts
         rows, self._hand = self.in_hand, None
-        parts.outbox.recount()
+        parts.pending.recount()
         accounts.take(max(0, rows - (accounts.taken - self._before)) if rows else 0)
-        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.outbox.waiting
+        owed = accounts.taken - accounts.delivered - sum(accounts.dropped.values()) - parts.pending.records
         if owed > 0:
             accounts.drop("internal_error", self._now_us(), self.recorder.ref, owed)
 
@@ -273,7 +280,7 @@ class Worker:
             self.accounts.drop(reason, call.us, ref)
         else:
             self.accounts.describe(call.us, ref)
-            parts.outbox.add(Envelope("record", payload, call.us, ref))
+            parts.pending.add(Envelope("record", payload, call.us, ref))
         if parts.metering is not None:
             parts.metering.count(ref, call.us, call.cpu)
         if parts.budget is not None:
@@ -305,7 +312,7 @@ class Worker:
         while recorder.notes:
             self.note(recorder.notes.popleft())
 
-    def _take_labels(self, outbox: Outbox) -> None:
+    def _take_labels(self, pending: Pending) -> None:
         labels = self.recorder.labels
         for _ in range(len(labels)):
             identifier, label, value, us = labels.popleft()
@@ -314,12 +321,12 @@ class Worker:
                 found = Label(id=identifier, time=from_us(us), label=text, value=value, model=model)
                 refused = over_limit(Label, {name: getattr(found, name) for name in ("id", "time", "label", "value")})
                 if refused is not None:
-                    outbox.labels[refused.code] += 1
+                    pending.labels[refused.code] += 1
                     continue
-                outbox.add(Envelope("label", canonical_json(found.as_json())))
+                pending.add(Envelope("label", canonical_json(found.as_json())))
             except Exception as error:
                 self.recorder.faults.note("label_failed", error)
-                outbox.labels["label_failed"] += 1
+                pending.labels["label_failed"] += 1
 
     def _step(self, parts: Parts) -> None:
         """Follow traffic and cost with the rate."""
@@ -340,38 +347,45 @@ class Worker:
         if parts.metering is None:
             return
         for reading in parts.metering.read(self._now_us(), self.recorder.ref):
-            parts.outbox.add(Envelope("energy", canonical_json(reading.as_json())))
-        parts.outbox.deliver()
+            parts.pending.add(Envelope("energy", canonical_json(reading.as_json())))
+        parts.pending.write()
 
     def _declare(self, parts: Parts, *, closed: bool = False) -> None:
         """Put tallies in line. While some wait the books stay open: there are never more than one declaration's."""
-        accounts, outbox = self.accounts, parts.outbox
-        if closed or (accounts.news and not outbox.tallies):
-            outbox.declare(accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref))
+        accounts, pending = self.accounts, parts.pending
+        if closed or (accounts.news and not pending.tallies):
+            pending.declare(accounts.tallies(closed=closed, now_us=self._now_us(), ref=self.recorder.ref))
         else:
-            outbox.retry_rejected_tallies()
+            pending.retry_rejected_tallies()
 
     def _seal(self, parts: Parts) -> bool:
-        """Let the other side take what was sent."""
+        """Let the other side take what was written."""
         with shield(self.recorder.faults, "seal_failed") as guard:
-            parts.outbox.seal()
+            sealing = parts.pending.unsealed
+            parts.pending.seal()
+            if sealing and parts.sender is not None:
+                parts.sender.wake()
         return not guard.failed
 
     def _served(self, parts: Parts, request: Request) -> bool:
-        """Whether what was described when this was first asked is settled, told and sealed."""
-        outbox = parts.outbox
+        """Whether what was described when this was first asked is settled, declared and sealed, and sent where it cannot wait."""
+        pending, sender = parts.pending, parts.sender
         if request.end < 0:
             if parts.metering is not None and parts.metering.news:
                 self._send_energy(parts)
-            request.end = outbox.end
-        outbox.deliver()
-        if not request.told:
-            if outbox.settled < request.end or outbox.telling:
+            request.end = pending.end
+        pending.write()
+        if not request.declared:
+            if pending.settled < request.end or pending.declaring:
                 return False
-            request.told = True
+            request.declared = True
             self._declare(parts)
-            outbox.deliver()
-        return not outbox.telling and self._seal(parts)
+            pending.write()
+        if request.mark < 0:
+            if pending.declaring or not ((sender is not None and sender.private is None) or self._seal(parts)):
+                return False
+            request.mark = 0 if sender is None else pending.transport.sealed
+        return sender is None or sender.private is None or sender.done >= request.mark
 
     def _answer(self, parts: Parts) -> Request | None:
         """Serve those who wait; the closing request, once it is served."""
@@ -392,7 +406,7 @@ class Worker:
 
     def _close(self, parts: Parts, request: Request) -> bool:
         """The end: what cannot be described or delivered in time is lost by name; whether nothing was."""
-        recorder, outbox = self.recorder, parts.outbox
+        recorder, pending = self.recorder, parts.pending
         recorder.live = False
         whole = not recorder.queue
         while recorder.queue:
@@ -401,21 +415,22 @@ class Worker:
             self.accounts.drop(request.reason, call.us, call.site.ref, call.rows)
         recorder.queued_bytes = 0
         self._count_skipped(parts)
-        self._take_labels(outbox)
+        self._take_labels(pending)
         with shield(recorder.faults, "energy_failed"):
             if parts.metering is not None and parts.metering.news:
                 self._send_energy(parts)
-        until = request.deadline - _SPARE_S
-        if not outbox.deliver(last=True, until=until):
-            outbox.abandon("transport_failed")
+        if not pending.write(last=True):
+            pending.abandon("transport_failed")
             whole = False
         if self.accounts.taken:
             self._declare(parts, closed=True)
-            outbox.deliver(last=True, until=until)
+            pending.write(last=True)
         self._seal(parts)
         with shield(recorder.faults, "transport_not_closed"):
-            outbox.transport.close()
+            pending.transport.close()
             recorder.close_page()
+            if parts.sender is not None:
+                whole = parts.sender.finish(request.deadline - _SPARE_S, self.accounts.taken) and whole
         return whole
 
     def _release(self, request: Request, ok: bool) -> None:

@@ -26,7 +26,7 @@ from auditor.segments.format import (
     encode_frame,
     read_segment,
 )
-from auditor.segments.seen import SEEN, SeenCounts, page_alive, read_seen
+from auditor.segments.seen import SEEN, SeenCounts, Sent, keep_sent, page_alive, read_seen
 from auditor.segments.writer import SegmentWriter, fsync_folder
 
 __all__ = [
@@ -40,9 +40,11 @@ __all__ = [
     "SeenCounts",
     "Segment",
     "SegmentWriter",
+    "Sent",
     "adoptable",
     "encode_frame",
     "fsync_folder",
+    "keep_sent",
     "page_alive",
     "read_seen",
     "read_segment",

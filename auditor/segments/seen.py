@@ -7,6 +7,7 @@ releases the lock with the process: so a reader knows which pages are final.
 
     word  0 magic   1 begin   2 last call   3 declared calls   4 fork   5 folder was made again   6 bytes of the text
     byte 64 on: JSON of the session: model, session          byte 4096 on: one 64-bit counter for each thread
+    word  508 to 511, in an outbox: what was sent and removed of the session (`Sent`)
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import fcntl
 import json
 import mmap
 import os
+import struct
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditor.core.private import make_folder, share
 
@@ -33,6 +35,7 @@ _DECLARED, _REMADE, _TEXT = 3, 5, 6
 _MAGIC = int.from_bytes(b"SEENPAG1", "little")
 _BYTES = 8 * (FIRST + COUNTERS)
 _AT = 64
+_SENT = FIRST - 4
 _LOCAL = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs", "tmpfs", "ramfs", "overlay"}
 )
@@ -67,7 +70,7 @@ class SeenPage:
         if filesystem(folder) not in _LOCAL:
             raise OSError(f"{folder} is not on a local filesystem")
         text = json.dumps(about, ensure_ascii=False, separators=(",", ":")).encode()
-        if len(text) > 8 * FIRST - _AT:
+        if len(text) > 8 * _SENT - _AT:
             raise OSError("the model's name does not fit the page")
         self.path = folder / SEEN
         aside = folder / f".{SEEN}-{os.urandom(4).hex()}"
@@ -118,7 +121,7 @@ class SeenPage:
         """Go on with what was counted elsewhere before this page was there."""
         self.cells[LAST] = max(self.cells[LAST], earlier[LAST])
         self.cells[_DECLARED] = earlier[_DECLARED]
-        self.cells[FIRST:] = earlier[FIRST:]
+        self.cells[_SENT:] = earlier[_SENT:]
 
     def remade(self) -> None:
         """The file was removed and is made again: nobody knows which tallies went with its folder."""
@@ -135,9 +138,21 @@ class SeenPage:
         self._map.close()
 
 
+class Sent(NamedTuple):
+    """What a sender has sent of one session: the last segment's number, records, and the calls and records that tallies declare."""
+
+    number: int = 0
+    records: int = 0
+    calls: int = 0
+    delivered: int = 0
+
+
+NOTHING_SENT = Sent()
+
+
 @dataclass(frozen=True, slots=True)
 class SeenCounts:
-    """What a page says; `about` is its text, times are microseconds since 1970."""
+    """The contents of a page; `about` is its text, times are microseconds since 1970."""
 
     about: Mapping[str, Any]
     fork: int
@@ -146,6 +161,7 @@ class SeenCounts:
     total: int
     declared: int
     remade: bool
+    sent: Sent = NOTHING_SENT
 
     @property
     def settled(self) -> bool:
@@ -183,8 +199,22 @@ def read_seen(folder: Path) -> SeenCounts | None:
     if not isinstance(about, dict):
         raise ValueError("not a counter page")
     return SeenCounts(
-        about, words[4], words[1], words[LAST], sum(words[FIRST:]), words[_DECLARED], bool(words[_REMADE])
+        about,
+        words[4],
+        words[1],
+        words[LAST],
+        sum(words[FIRST:]),
+        words[_DECLARED],
+        bool(words[_REMADE]),
+        Sent(*words[_SENT:FIRST]),
     )
+
+
+def keep_sent(folder: Path, sent: Sent) -> None:
+    """Keep in the folder's page, where there is one, what was sent: its segments go, and its calls are settled later."""
+    with contextlib.suppress(FileNotFoundError), (folder / SEEN).open("r+b", buffering=0) as file:
+        file.seek(8 * _SENT)
+        file.write(struct.pack("=4Q", *sent))
 
 
 def filesystem(folder: Path) -> str:

@@ -101,6 +101,11 @@ class SegmentWriter:
         with self._mutex:
             return self._seal() if self._fd >= 0 else None
 
+    @property
+    def sealed(self) -> int:
+        """Number of the last segment that nothing is written to any more; 0 before the first."""
+        return self._number - (self._fd >= 0)
+
     def close(self) -> None:
         """Seal and let go of the folder. In a forked child it does nothing; closing twice is harmless."""
         if self._pid != os.getpid():

@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 
-from auditor.agent.accounts import Accounts
-from auditor.agent.outbox import Envelope, Outbox
+from auditor.agent.sender import Sender
 from auditor.agent.shield import Faults
-from auditor.agent.transport import DeliveryError, MemoryTransport
-from auditor.core.record import ModelRef
-
-REF = ModelRef(name="m")
+from auditor.agent.transport import DeliveryError, MemorySegments, MemoryTransport
 
 
 class Clock:
@@ -28,39 +24,47 @@ class Clock:
         return self.now
 
 
-class Away(MemoryTransport):
-    """Away between two moments; notes every try."""
+class Away:
+    """A service that is away between two moments; notes every try."""
+
+    kinds = frozenset({"record"})
 
     def __init__(self, clock: Clock, start: float, stop: float, wish: float | None) -> None:
-        super().__init__()
         self.clock, self.start, self.stop, self.wish = clock, start, stop, wish
         self.tries: list[float] = []
+        self.frames = 0
+
+    def bodies(self, frames: Any) -> list[list[int]]:
+        return [list(range(len(frames)))]
 
     def send(self, frames: Any) -> None:
         if self.start <= self.clock.now < self.stop:
             self.tries.append(self.clock.now)
             raise DeliveryError("http_503", "away", retry_after_s=self.wish)
-        super().send(frames)
+        self.frames += len(frames)
 
 
 @pytest.mark.parametrize("wish", [None, 7.0], ids=["own-pauses", "retry-after"])
 def test_a_hundred_agents_over_ten_minutes_away(monkeypatch: pytest.MonkeyPatch, wish: float | None) -> None:
     clock = Clock()
-    for module in ("transport", "outbox"):
+    for module in ("transport", "sender"):
         monkeypatch.setattr(f"auditor.agent.{module}.time", clock)
     random.seed(4)
-    agents = [Outbox(Away(clock, 1010.0, 1610.0, wish), Accounts("s", 0), Faults()) for _ in range(100)]
+    services = [Away(clock, 1010.0, 1610.0, wish) for _ in range(100)]
+    agents = [Sender(MemorySegments(1 << 20), service, Faults()) for service in services]  # type: ignore[arg-type]
     back: list[float] = []
     for tick in range(7000):  # 700 s
         clock.now = 1000.0 + tick / 10
-        for box in agents:
+        for sender in agents:
             if tick % 50 == 0:
-                box.accounts.take()
-                box.add(Envelope("record", b"{}", 0, REF))
-            failing = box.backoff.failures > 0
-            if box.pending and box.deliver() and failing:
-                back.append(clock.now)
-    tries = [box.transport.tries for box in agents]
+                sender.own.send([("record", b"{}")])
+                sender.own.seal()
+            failing = sender.backoff.failures > 0
+            if sender.backoff.remaining == 0.0 and (tick % 50 == 0 or failing):
+                sender.send_all()
+                if failing and not sender.behind:
+                    back.append(clock.now)
+    tries = [service.tries for service in services]
     assert sum(map(len, tries)) <= 100 * 600  # at most one a second of each agent
     pauses = [later - earlier for one in tries for earlier, later in itertools.pairwise(one)]
     if wish is None:
@@ -71,7 +75,8 @@ def test_a_hundred_agents_over_ten_minutes_away(monkeypatch: pytest.MonkeyPatch,
         assert max(seconds.count(second) for second in set(seconds)) <= 20  # they come back one after the other
     else:
         assert min(pauses) >= wish - 1e-6
-    assert all(box.accounts.delivered == 140 and box.records == 0 for box in agents)
+    assert [service.frames for service in services] == [140] * 100
+    assert not any(sender.own.measure() for sender in agents)
 
 
 def test_a_pause_that_was_asked_for_is_kept_by_a_real_agent(make_agent: Any) -> None:

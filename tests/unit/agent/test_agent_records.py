@@ -232,7 +232,7 @@ def test_destinations_are_found_in_order(tmp_path: Any, monkeypatch: pytest.Monk
     assert (found.kind, found.settings.home, found.settings.agent.queue_records) == ("spool", tmp_path / "project", 7)
     monkeypatch.setenv("AUDITOR_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("AUDITOR_KEY", "k")
-    assert (resolve(None, None, None, None).kind, resolve(None, None, None, None).key) == ("http", "k")
+    assert (resolve(None, None, None, None).kind, resolve(None, None, None, None).key) == ("service", "k")
     monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "other"))
     assert resolve(None, None, None, None).settings.home == tmp_path / "other"
     assert resolve(tmp_path / "given", None, None, None).settings.home == tmp_path / "given"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auditor.agent.accounts import Accounts
-from auditor.agent.outbox import Envelope, Outbox
+from auditor.agent.pending import Envelope, Pending
 from auditor.agent.shield import Faults
 from auditor.agent.transport import DeliveryError, MemoryTransport
 from auditor.core.identity import canonical_json
@@ -29,94 +29,94 @@ class Flaky(MemoryTransport):
         super().send(frames)
 
 
-def outbox(transport: Any, **options: Any) -> Outbox:
-    return Outbox(transport, Accounts("s", 0), Faults(), **options)
+def pending(transport: Any, **options: Any) -> Pending:
+    return Pending(transport, Accounts("s", 0), Faults(), **options)
 
 
-def fill(box: Outbox, count: int) -> None:
+def fill(box: Pending, count: int) -> None:
     for index in range(count):
         box.add(Envelope("record", b"%d" % index, index, REF))
 
 
 def test_frames_go_out_in_order_in_batches() -> None:
-    box = outbox(MemoryTransport(), batch=3)
+    box = pending(MemoryTransport(), batch=3)
     fill(box, 8)
     assert box.records == 8
-    assert box.deliver()
+    assert box.write()
     assert [int(payload) for _, payload in box.transport.frames] == list(range(8))
-    assert (box.records, box.bytes, box.accounts.delivered) == (0, 0, 8)
+    assert (box.records, box.accounts.delivered) == (0, 8)
 
 
 def test_a_failed_batch_waits_and_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    box = outbox(Flaky(OSError(), OSError()), batch=4)
+    box = pending(Flaky(OSError(), OSError()), batch=4)
     fill(box, 6)
     for most in (0.5, 1.0):
         box.backoff.until = 0.0
         before = time.monotonic()
-        assert not box.deliver()
+        assert not box.write()
         assert before + most / 2 < box.backoff.until <= time.monotonic() + most
     assert box.records == 6
     assert box.accounts.delivered == 0
-    assert not box.deliver()
+    assert not box.write()
     box.backoff.until = 0.0
-    assert box.deliver()
+    assert box.write()
     assert [int(payload) for _, payload in box.transport.frames] == list(range(6))
     assert box.backoff.failures == 0
 
 
 def test_what_the_other_side_asks_for_is_kept_even_at_the_end() -> None:
-    box = outbox(Flaky(DeliveryError("http_429", "busy", retry_after_s=7.0)))
+    box = pending(Flaky(DeliveryError("http_429", "busy", retry_after_s=7.0)))
     fill(box, 1)
     before = time.monotonic()
-    assert not box.deliver()
+    assert not box.write()
     assert before + 7.0 <= box.backoff.until <= time.monotonic() + 7.0
-    assert not box.deliver(last=True)
+    assert not box.write(last=True)
     box.abandon("transport_failed")
     assert box.accounts.dropped == {"transport_failed": 1}
 
 
 def test_the_end_tries_once_more_inside_a_pause_of_our_own() -> None:
-    box = outbox(Flaky(OSError()))
+    box = pending(Flaky(OSError()))
     fill(box, 1)
-    assert not box.deliver()
-    assert box.deliver(last=True)
+    assert not box.write()
+    assert box.write(last=True)
 
 
 def test_refused_frames_are_lost_by_reason_and_the_rest_is_delivered() -> None:
     refusal = DeliveryError("refused", "two", reason="refused", permanent=True, refused=(1, 2))
-    box = outbox(Flaky(refusal))
+    box = pending(Flaky(refusal))
     fill(box, 4)
-    assert box.deliver()
+    assert box.write()
     assert box.accounts.delivered == 2
     assert box.accounts.dropped == {"refused": 2}
 
 
 def test_labels_are_counted_apart() -> None:
-    box = outbox(Flaky(None, DeliveryError("spool_full", "full", reason="spool_full", permanent=True)), batch=1)
+    box = pending(Flaky(None, DeliveryError("spool_full", "full", reason="spool_full", permanent=True)), batch=1)
     box.add(Envelope("label", b"{}"))
     box.add(Envelope("label", b"{}"))
-    assert box.deliver()
+    assert box.write()
     assert box.labels == {"delivered": 1, "spool_full": 1}
     assert box.accounts.taken == box.accounts.delivered == 0
 
 
 def test_tallies_stay_until_they_are_delivered() -> None:
-    box = outbox(Flaky(None, OSError()))
+    box = pending(Flaky(None, OSError()))
     accounts = box.accounts
     accounts.take(3)
     accounts.drop("sampled", 10, REF, 2)
     accounts.describe(10, REF)
     box.add(Envelope("record", b"{}", 10, REF))
-    assert box.deliver()
+    assert box.write()
     tallies = accounts.tallies(closed=False, now_us=20, ref=REF)
     box.declare(tallies)
-    assert not box.deliver()
-    assert box.telling
+    assert not box.write()
+    assert box.declaring
     accounts.take()
     accounts.drop("sampled", 10, REF)
     box.backoff.until = 0.0
-    assert box.deliver()
-    assert not box.telling
+    assert box.write()
+    assert not box.declaring
     assert box.transport.of("tally") == [canonical_json(tally.as_json()) for tally in tallies]
     assert accounts.news
     (tally,) = tallies
@@ -124,15 +124,15 @@ def test_tallies_stay_until_they_are_delivered() -> None:
 
 
 def test_refused_tallies_are_kept_and_nothing_waits_for_them() -> None:
-    box = outbox(Flaky(DeliveryError("spool_full", "full", reason="spool_full", permanent=True)))
+    box = pending(Flaky(DeliveryError("spool_full", "full", reason="spool_full", permanent=True)))
     box.accounts.take()
     box.accounts.drop("sampled", 10, REF)
     box.declare(box.accounts.tallies(closed=False, now_us=20, ref=REF))
     fill(box, 1)
-    assert box.deliver()
-    assert (len(box.tallies), box.telling, box.accounts.delivered) == (1, False, 1)
+    assert box.write()
+    assert (len(box.tallies), box.declaring, box.accounts.delivered) == (1, False, 1)
     box.retry_rejected_tallies()
-    assert box.deliver()
+    assert box.write()
     assert (len(box.tallies), len(box.transport.of("tally"))) == (0, 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditor.agent.destination import shared_salt
-from auditor.agent.transport import DeliveryError, SpoolTransport
+from auditor.agent.transport import DeliveryError, SegmentFolder
 from auditor.core.gate import parse_label, parse_record, parse_tally
 from auditor.segments import adoptable, read_segment
 
@@ -59,7 +59,7 @@ def test_equal_payloads_match_across_sessions_of_a_home(tmp_path: Path, make_age
 
 
 def test_a_full_spool_refuses_the_newest_and_says_so(tmp_path: Path) -> None:
-    transport = SpoolTransport(tmp_path, "s", 10_000)
+    transport = SegmentFolder(tmp_path, "s", 10_000)
     transport.send([("record", b"x" * 6000)])
     with pytest.raises(DeliveryError) as caught:
         transport.send([("record", b"x" * 6000)])

@@ -29,8 +29,6 @@ KINDS: dict[str, str] = {
     "operators": "the range of figures that satisfies a condition of a policy",
 }
 MEASURERS = ("drift", "fairness", "quality")
-CONFIGURED = ("sinks", "energy")
-"""Kinds whose plugins declare options; their sections of auditor.toml are called the same."""
 _PACKAGE = Path(__file__).parent
 _ROOMS = {"operators": "policy.operators"}
 """Packages of built-in plugins, where they are not called like the kind."""

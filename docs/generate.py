@@ -162,7 +162,7 @@ def settings_page() -> str:
                 else repr(list(item.default) if isinstance(item.default, tuple) else item.default)
             )
             parts.append(f"| `{item.name}` | `{default}` | {meanings.get(item.name, '')} |\n")
-        if section.name in registry.CONFIGURED:
+        if section.name in registry.KINDS:
             for name, options in registry.options(section.name).items():
                 parts.append(f"\n### [{section.name}.{name}]\n\n| option | default | |\n|---|---|---|\n")
                 parts.extend(

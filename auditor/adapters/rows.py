@@ -143,32 +143,6 @@ class Flight:
         Seconds to the first token.
     """
 
-    __slots__ = (
-        "_alone",
-        "_began",
-        "_cpu",
-        "_failed",
-        "_left",
-        "_lost",
-        "_process",
-        "_process_token",
-        "columns",
-        "count",
-        "error",
-        "first_s",
-        "found",
-        "groups",
-        "ids",
-        "latency_s",
-        "rate",
-        "rows",
-        "site",
-        "size",
-        "subject",
-        "taps",
-        "us",
-    )
-
     def __init__(self, site: Site, count: int) -> None:
         self.site = site
         self.count = count
@@ -328,8 +302,6 @@ class Flight:
 
 class Passing(Flight):
     """A call of one row that was not chosen: it is counted, and nothing of it is kept."""
-
-    __slots__ = ()
 
     def __init__(self, site: Site, us: int) -> None:
         recorder = site.recorder

@@ -22,7 +22,6 @@ GAP = 1.5
 """An interval longer than this many median intervals is a gap."""
 STUCK = 3
 """Equal neighbours in a row from which a sensor counts as stuck."""
-_UNITS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 Floats = NDArray[np.float64]
 

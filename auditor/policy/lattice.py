@@ -24,15 +24,6 @@ ORDER: tuple[Word, ...] = (
 _RANK = {word: rank for rank, word in enumerate(ORDER)}
 
 
-def join(a: Word, b: Word) -> Word:
-    """The worse of two words.
-
-    >>> join(Word.PASS, Word.INSUFFICIENT_EVIDENCE)
-    <Word.INSUFFICIENT_EVIDENCE: 'insufficient_evidence'>
-    """
-    return a if _RANK[a] >= _RANK[b] else b
-
-
 def all_of(words: Iterable[Word]) -> Word | None:
     """The word of a set in which every member must hold; None for an empty set, which is never a pass."""
     return max(words, key=_RANK.__getitem__, default=None)

@@ -9,7 +9,6 @@ from auditor import __version__, wording
 from auditor.core.catalogue import ALERTS
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
-from auditor.core.window import Span
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
@@ -282,8 +281,3 @@ def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tup
 def last_window(evidence: Evidence) -> str:
     """The last audited window in words."""
     return wording.window(evidence.last) if evidence.last is not None else "no audited window"
-
-
-def whole(span: Span) -> str:
-    """The period in words."""
-    return wording.window(span)

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -204,23 +204,6 @@ def _words(verdicts: Iterable[Verdict]) -> dict[str, str]:
         control: str(next(word for word in _GRAVEST_FIRST if word in words))
         for control, words in sorted(by_control.items())
     }
-
-
-def differences(audit: Audit, logged: Mapping[str, float], stored: Iterable[Measurement]) -> Iterator[str]:
-    """What does not agree between an audit, the metrics MLflow holds for its run, and the rows the store holds.
-
-    For tests and doctors: value by value, with no tolerance. Yields one line a difference.
-    """
-    expected = metrics_of(audit)
-    for key in sorted(expected.keys() | logged.keys()):
-        if expected.get(key) != logged.get(key):
-            yield f"MLflow {key}: {logged.get(key)} instead of {expected.get(key)}"
-    rows = {found.id: found for found in stored}
-    for found in audit.measurements:
-        if found.id not in rows:
-            yield f"store {found.series}: missing"
-        elif rows[found.id].value != found.value:
-            yield f"store {found.series}: {rows[found.id].value} instead of {found.value}"
 
 
 def _measurements_json(audit: Audit) -> str:

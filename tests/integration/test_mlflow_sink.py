@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
+from mlflow_figures import differences
 
 from auditor.core.artifact import Artifact
 from auditor.core.errors import SinkError
 from auditor.core.measurement import Method, Status
 from auditor.core.verdict import AlertChange
 from auditor.core.window import DAY, Span
-from auditor.sinks.mlflow import PLUGIN, differences, metrics_of, window_tag
+from auditor.sinks.mlflow import PLUGIN, metrics_of, window_tag
 from auditor.store.sql import SqlStore
 from auditor.testing import check_sink, make_audit, make_baseline, make_measurement, make_run, make_store
 

@@ -183,23 +183,6 @@ class _Watch(Steps):
 class _Exchange:
     """Bounded copies of a request and its answer; `Call.split` of the request's call."""
 
-    __slots__ = (
-        "_answered",
-        "_asked",
-        "_complete",
-        "_cut",
-        "_ended",
-        "_first",
-        "_gone",
-        "_header",
-        "_limit",
-        "_room",
-        "_site",
-        "_status",
-        "_type",
-        "faults",
-    )
-
     def __init__(self, site: Site, header: str, limit: int) -> None:
         self.faults = site.recorder.faults
         self._site = site

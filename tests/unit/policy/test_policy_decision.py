@@ -13,7 +13,7 @@ from auditor.core.verdict import State, Word
 from auditor.policy.budget import allowance
 from auditor.policy.decision import Truth, decide, excess, three_way
 from auditor.policy.hysteresis import Standing, step
-from auditor.policy.lattice import ORDER, all_of, join
+from auditor.policy.lattice import ORDER, all_of
 from auditor.policy.schema import Condition
 from auditor.testing import make_measurement
 
@@ -125,14 +125,13 @@ def test_excess_is_relative_to_the_limit():
 
 def test_lattice_laws_for_all_343_triples():
     for a, b, c in itertools.product(ORDER, repeat=3):
-        assert join(a, b) is join(b, a)
-        assert join(join(a, b), c) is join(a, join(b, c))
-        assert join(a, a) is a
-        assert join(a, Word.FAIL) is Word.FAIL
-        assert join(a, Word.NOT_APPLICABLE) is a
+        assert all_of((a, b)) is all_of((b, a))
+        assert all_of((all_of((a, b)), c)) is all_of((a, all_of((b, c)))) is all_of((a, b, c))
+        assert all_of((a, a)) is a
+        assert all_of((a, Word.FAIL)) is Word.FAIL
+        assert all_of((a, Word.NOT_APPLICABLE)) is a
         if ORDER.index(a) <= ORDER.index(b):
-            assert ORDER.index(join(a, c)) <= ORDER.index(join(b, c))
-        assert all_of((a, b, c)) is join(join(a, b), c)
+            assert ORDER.index(all_of((a, c))) <= ORDER.index(all_of((b, c)))
     assert len(ORDER) == len(Word)
 
 

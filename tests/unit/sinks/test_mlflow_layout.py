@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from mlflow_figures import differences
+
 from auditor.core.measurement import Status
 from auditor.core.verdict import Word
-from auditor.sinks.mlflow import LONGEST_KEY, differences, metric_key, metrics_of, tags_of, window_tag
+from auditor.sinks.mlflow import LONGEST_KEY, metric_key, metrics_of, tags_of, window_tag
 from auditor.testing import make_audit, make_measurement, make_verdict
 
 

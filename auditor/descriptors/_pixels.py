@@ -74,6 +74,15 @@ def pixels_of(value: Any, what: str = "an image", bits: int | None = None) -> Pi
     return Pixels(height, width, channels, luma, planes if len(planes) == 3 else None, tiles)
 
 
+def thumbnail(image: NDArray[Any], side: int) -> Bytes:
+    """Luma of at most `side` x `side` pixels of a frame, one of each cell of a grid."""
+    if image.ndim == 3 and image.shape[2] > 4 and image.shape[0] <= 4:
+        image = image.transpose(1, 2, 0)
+    rows, columns = (_cells(length, max(1, -(-length // side))) for length in image.shape[:2])
+    found: Bytes = _luma(_split(_to_bytes(_grid(image, rows, columns), "a frame")))
+    return found
+
+
 @functools.lru_cache(64)
 def _cells(length: int, step: int) -> NDArray[np.intp]:
     """One place in each run of `step` places: multiples of the golden ratio spread evenly and repeat no period."""

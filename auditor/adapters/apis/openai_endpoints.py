@@ -68,17 +68,10 @@ class Chat(Endpoint):
         }
 
     def stream_answer(self, items: list[Any]) -> dict[str, Any]:
-        choices = [choice for item in items for choice in list(get(item, "choices") or ())[:1]]
-        deltas = [get(choice, "delta") for choice in choices]
-        said = [text for delta in deltas if isinstance(text := get(delta, "content"), str)]
-        refused = [text for delta in deltas if isinstance(text := get(delta, "refusal"), str)]
-        finish = next((found for choice in reversed(choices) if (found := get(choice, "finish_reason"))), None)
-        return {
-            "text": "".join(said or refused) if said or refused else None,
-            "finish": finish,
-            "refused": bool(refused) or finish == "content_filter",
-            "tokens": next((found for item in reversed(items) if (found := tokens(get(item, "usage")))), None),
-        }
+        deltas = [get(choice, "delta") for choice in _first_choices(items)]
+        texts = [text for delta in deltas if isinstance(text := get(delta, "content"), str)]
+        refusals = [text for delta in deltas if isinstance(text := get(delta, "refusal"), str)]
+        return _ended(items, texts or refusals, refused=bool(refusals))
 
     def speaks(self, item: Any) -> bool:
         return any(get(get(choice, "delta"), "content") for choice in get(item, "choices") or ())
@@ -94,14 +87,7 @@ class Completions(Endpoint):
         return self.stream_answer([result])
 
     def stream_answer(self, items: list[Any]) -> dict[str, Any]:
-        choices = [choice for item in items for choice in list(get(item, "choices") or ())[:1]]
-        finish = next((found for choice in reversed(choices) if (found := get(choice, "finish_reason"))), None)
-        return {
-            "text": "".join(get(choice, "text") or "" for choice in choices) if choices else None,
-            "finish": finish,
-            "refused": finish == "content_filter",
-            "tokens": next((found for item in reversed(items) if (found := tokens(get(item, "usage")))), None),
-        }
+        return _ended(items, [get(choice, "text") or "" for choice in _first_choices(items)])
 
 
 class Responses(Endpoint):
@@ -223,6 +209,23 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/audio/translations": Transcriptions(),
     "/audio/speech": Speech(),
 }
+
+
+def _first_choices(items: list[Any]) -> list[Any]:
+    """The first of the choices of each item."""
+    return [choice for item in items for choice in list(get(item, "choices") or ())[:1]]
+
+
+def _ended(items: list[Any], texts: list[str], *, refused: bool = False) -> dict[str, Any]:
+    """A text in pieces, with the last finish reason and the last count of tokens in the items."""
+    choices = reversed(_first_choices(items))
+    finish = next((found for choice in choices if (found := get(choice, "finish_reason"))), None)
+    return {
+        "text": "".join(texts) if texts else None,
+        "finish": finish,
+        "refused": refused or finish == "content_filter",
+        "tokens": next((found for item in reversed(items) if (found := tokens(get(item, "usage")))), None),
+    }
 
 
 def tokens(usage: Any) -> dict[str, int] | None:

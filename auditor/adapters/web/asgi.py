@@ -40,42 +40,9 @@ def watch(model: Any, site: Site) -> Any:
     return make_proxy(model, {"__call__": _Served(model, site).__call__}, site)
 
 
-class Watch:
-    """The same as a middleware: `app.add_middleware(Watch, agent=agent)`, or `Watch(app, agent)` for any ASGI callable.
-
-    Parameters
-    ----------
-    app : ASGI application
-    agent : Agent
-    paths : collection of str, optional
-        Which requests are inferences, by path; a last `*` stands for any ending. Absent: every POST, PUT and PATCH with
-        a JSON, form or media body.
-    max_body : int
-        Bytes of a request that are copied at most; what is beyond is recorded as `too_large`.
-    inputs, output, version, encoder, scores, groups, extract
-        As in `agent.watch`. Inputs are named after parts of a form or keys (dotted paths) of a JSON body; `groups` as a
-        callable gets the request's headers as keyword arguments, with `_` for `-`; `extract` gets the decoded JSON of
-        the answer, and runs in the worker.
-    """
-
-    def __init__(
-        self,
-        app: Any,
-        agent: Agent,
-        *,
-        paths: Collection[str] | None = None,
-        max_body: int = MAX_BODY,
-        **options: Any,
-    ) -> None:
-        site = agent.site(options={"paths": paths, "max_body": max_body}, **options)
-        self.app = app
-        self._served = _Served(app, site)
-
-    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        await self._served(scope, receive, send)
-
-
 class _Served:
+    """An application, each of whose requests passes by the site."""
+
     def __init__(self, app: Any, site: Site) -> None:
         self.app = app
         self.site = site
@@ -148,6 +115,36 @@ class _Served:
             with shield(self.site.recorder.faults, "groups_unreadable"):
                 known = {name.replace("-", "_"): value for name, value in headers.items()}
                 call.groups = {**(groups(**known) if callable(groups) else groups), **(call.groups or {})}
+
+
+class Watch(_Served):
+    """The same as a middleware: `app.add_middleware(Watch, agent=agent)`, or `Watch(app, agent)` for any ASGI callable.
+
+    Parameters
+    ----------
+    app : ASGI application
+    agent : Agent
+    paths : collection of str, optional
+        Which requests are inferences, by path; a last `*` stands for any ending. Absent: every POST, PUT and PATCH with
+        a JSON, form or media body.
+    max_body : int
+        Bytes of a request that are copied at most; what is beyond is recorded as `too_large`.
+    inputs, output, version, encoder, scores, groups, extract
+        As in `agent.watch`. Inputs are named after parts of a form or keys (dotted paths) of a JSON body; `groups` as a
+        callable gets the request's headers as keyword arguments, with `_` for `-`; `extract` gets the decoded JSON of
+        the answer, and runs in the worker.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        agent: Agent,
+        *,
+        paths: Collection[str] | None = None,
+        max_body: int = MAX_BODY,
+        **options: Any,
+    ) -> None:
+        super().__init__(app, agent.site(options={"paths": paths, "max_body": max_body}, **options))
 
 
 def _paths(said: Any) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from auditor.core.identity import digest
@@ -13,7 +13,7 @@ from auditor.core.verdict import Force, State, Verdict, Word
 from auditor.core.window import Span, format_time
 from auditor.policy import attestations, waivers
 from auditor.policy.budget import Allowance, allowance
-from auditor.policy.calendar import applies_on_route, force_of
+from auditor.policy.calendar import exempt, force_of
 from auditor.policy.decision import Truth, limit_for
 from auditor.policy.evidence import OVERALL, Gathered, Group, gather, modality_of, retired
 from auditor.policy.hysteresis import Standing, step
@@ -48,6 +48,8 @@ class _Task:
     before: dict[Group, Verdict]
     served: Sequence[str]
     """Model versions with records in the window."""
+    modalities: Sequence[str]
+    """Modalities of inputs with records in the window."""
 
     @property
     def force(self) -> Force:
@@ -88,6 +90,8 @@ def judge(
     never moves a state toward ok; see `policy/outcome.py` and `policy/hysteresis.py`.
     """
     profile = policies.profile(model)
+    seen = {m.attributes["modality"] for m in measurements if m.n and m.span == span and "modality" in m.attributes}
+    modalities = sorted(seen & set(policies.vocabulary.modalities))
     found: list[Verdict] = []
     for policy in policies.policies:
         if policy.models and model not in policy.models:
@@ -112,6 +116,7 @@ def judge(
                 revision=revision,
                 before=before,
                 served=served,
+                modalities=modalities,
             )
             found.extend(_judge_control(task, measurements))
     return found
@@ -143,18 +148,22 @@ def _judge_control(task: _Task, measurements: Sequence[Measurement]) -> Iterator
 def _disposition(task: _Task) -> tuple[Word | None, str]:
     """What can be said before looking at evidence: out of scope, no profile, policy not yet in effect."""
     conditions = [facts for facts in (task.policy.applies_when, task.control.applies_when) if facts is not None]
+    places = task.policy.environments
     if task.profile is None:
-        if conditions or task.control.basis == "binding":
+        if conditions or places or task.control.basis == "binding":
             return Word.INSUFFICIENT_EVIDENCE, "no_system_profile"
     else:
-        declared = task.profile.facts(task.served)
+        declared = task.profile.facts(task.served, task.modalities)
         held = [facts.hold(declared) for facts in conditions]
+        if places:
+            held.append(None if task.profile.environment is None else task.profile.environment in places)
         if False in held:
             return Word.NOT_APPLICABLE, "out_of_scope"
         if None in held:
             return Word.INSUFFICIENT_EVIDENCE, "fact_not_declared"
-        if not applies_on_route(task.control, task.calendar, task.profile):
-            return Word.NOT_APPLICABLE, "not_on_route"
+        spared = exempt(task.control, task.calendar, task.profile)
+        if spared is not None:
+            return Word.NOT_APPLICABLE, spared
     if task.policy.effective_from is not None and task.span.start < task.policy.effective_from:
         return Word.INSUFFICIENT_EVIDENCE, "window_before_policy"
     return None, ""
@@ -162,6 +171,9 @@ def _disposition(task: _Task) -> tuple[Word | None, str]:
 
 def _measured(task: _Task, evidence: MetricEvidence, measurements: Sequence[Measurement]) -> Iterator[Verdict]:
     gathered = gather(task.control, evidence, measurements, list(task.before.values()), task.span)
+    lacking = set(evidence.requires) - {
+        m.metric for m in measurements if m.value is not None and m.end == task.span.end
+    }
     series: Counter[str | None] = Counter()
     for figures in gathered.groups.values():
         if count := tested(figures, gathered.e_values):
@@ -172,6 +184,9 @@ def _measured(task: _Task, evidence: MetricEvidence, measurements: Sequence[Meas
             own = series[modality_of(gathered.groups[group], evidence)]
             allowed = allowance(task.policy, task.span.duration, own, len(series))
         outcome = _outcome(task, evidence, gathered, group, allowed)
+        if lacking or _is_small(task.control, gathered, group):
+            why = "required_metric_missing" if lacking else "small_slice"
+            outcome = replace(outcome, report=Truth.UNKNOWN, alert=Truth.UNKNOWN, reason=why)
         previous = task.before.get(group)
         if _never_measured(evidence, outcome, previous):
             yield _without_evidence(task, Word.NOT_APPLICABLE, "never_measured", group)
@@ -197,6 +212,23 @@ def _outcome(
         allowance=allowed,
         silence=gathered.silence,
     )
+
+
+def _is_small(control: Control, gathered: Gathered, group: Group) -> bool:
+    """Whether a slice holds less of its feature's records than the control judges."""
+    rule, (slice_, input_) = control.window.small_slice, group
+    if rule is None or slice_ == OVERALL:
+        return False
+
+    def features(text: str) -> list[str]:
+        return [part.partition("=")[0] for part in text.split("&")]
+
+    sizes = {
+        name: max((m.n for m in figures), default=0)
+        for (name, other), figures in gathered.groups.items()
+        if other == input_ and name != OVERALL and features(name) == features(slice_)
+    }
+    return sizes[slice_] < rule.below * sum(sizes.values())
 
 
 def _never_measured(evidence: MetricEvidence, outcome: Outcome, previous: Verdict | None) -> bool:
@@ -283,7 +315,9 @@ def _word(control: Control, report: Truth, reason: str, standing: Standing, outc
 
 def _attested(task: _Task, evidence: AttestationEvidence) -> Verdict:
     control, at = task.control, task.span.end
-    finding = attestations.finding(task.policies.attestations, control, evidence, task.profile, at, task.served)
+    finding = attestations.finding(
+        task.policies.attestations, control, evidence, task.profile, at, task.served, task.modalities
+    )
     previous = task.before.get((OVERALL, None))
     truth = Truth.UNKNOWN if finding.holds is None else Truth.TRUE if finding.holds else Truth.FALSE
     standing = step(
@@ -358,7 +392,19 @@ def _verdict(
         outcome=outcome,
         attested=attested,
         waiver=waiver,
+        planned=next(
+            (
+                part
+                for part in policy.planned_changes
+                if part.control == control.id and part.start < span.end <= part.until
+            ),
+            None,
+        ),
     )
+    if reason == "fact_not_declared" and task.profile is not None:
+        declared = task.profile.facts(task.served, task.modalities)
+        asked = [rule for rule in (policy.applies_when, control.applies_when) if rule is not None]
+        facts["undeclared"] = sorted({name for rule in asked for name in rule.undeclared(declared)})
     found = Verdict(
         id=digest([*key, task.revision])[:32],
         policy=policy.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auditor import registry
 from auditor.cli.common import add_common, print_json, settings_for, table
 from auditor.core.errors import ConfigurationError
+from auditor.core.identity import slug
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import format_duration, format_time, parse_time
 from auditor.settings import find_home
@@ -45,8 +47,16 @@ def register(commands: Any) -> None:
     check = parts.add_parser("check", help="the newest verdicts by article, and what is missing")
     check.add_argument("--model", metavar="M", help="needed when the home holds several")
     check.add_argument("--at", metavar="TIME", help="as of this time instead of the last audit")
+    check.add_argument("--on", metavar="DATE", help="also the force of each rule on this day (default: today)")
     check.add_argument("--allow-insufficient", action="store_true", help="insufficient evidence is no finding")
     check.set_defaults(run=run_check)
+
+    interview = parts.add_parser(
+        "interview", help="ask for the facts that rules depend on, and write the system profile"
+    )
+    interview.add_argument("--model", metavar="M", required=True, help="the model whose system is described")
+    interview.add_argument("--answer", metavar="FACT=VALUE", action="append", default=[], help="answer without asking")
+    interview.set_defaults(run=run_interview)
 
     explain = parts.add_parser("explain", help="what a control asks for, on whose word, and how it stands")
     explain.add_argument("control", metavar="CONTROL", help="id of a control, or POLICY/CONTROL")
@@ -55,7 +65,7 @@ def register(commands: Any) -> None:
 
     schema = parts.add_parser("schema", help="JSON Schema of policy documents, for editors")
     schema.set_defaults(run=run_schema)
-    for part in (lint, test, check, explain, schema):
+    for part in (lint, test, check, interview, explain, schema):
         add_common(part)
 
 
@@ -191,7 +201,9 @@ def run_check(args: argparse.Namespace) -> int:
     """1 when an enforced control fails, cannot be evaluated or (unless allowed) lacks evidence."""
     from auditor import bootstrap
     from auditor.policy.articles import by_article, counts, gaps
+    from auditor.policy.calendar import force_on
 
+    on = parse_time(args.on) if args.on else datetime.now(UTC)
     settings = settings_for(args)
     policies = bootstrap.load_policies(settings)
     queries = bootstrap.open_queries(settings)
@@ -208,24 +220,34 @@ def run_check(args: argparse.Namespace) -> int:
     holes = gaps(policies, verdicts, articles, model)
     bad = {Word.FAIL, Word.ERROR} | (set() if args.allow_insufficient else {Word.INSUFFICIENT_EVIDENCE})
     at = max(verdict.end for verdict in verdicts)
+    rules = {
+        (policy.name, control.id): {
+            "force_on": force_on(control, policies.calendar(policy), policies.profile(model), on),
+            "limit_source": control.threshold_source or None,
+        }
+        for policy in policies.policies
+        for control in policy.controls
+    }
     if args.json:
         print_json(
             "policy-check",
             {
                 "model": model,
                 "at": format_time(at),
-                "verdicts": [verdict.as_json() for verdict in verdicts],
+                "verdicts": [
+                    {**verdict.as_json(), **rules.get((verdict.policy, verdict.control), {})} for verdict in verdicts
+                ],
                 "articles": [article.as_json() for article in articles],
                 "gaps": [hole.as_json() for hole in holes],
                 "counts": counts(verdicts),
             },
         )
     else:
-        _show_check(model, at, verdicts, articles, holes)
+        _show_check(model, at, verdicts, articles, holes, rules)
     return 1 if any(verdict.verdict in bad for verdict in verdicts) else 0
 
 
-def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles: Any, holes: Any) -> None:
+def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles: Any, holes: Any, rules: Any) -> None:
     from auditor.policy.articles import counts
     from auditor.policy.lattice import ORDER
 
@@ -241,7 +263,7 @@ def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles:
     print("\nBy control")
     for verdict in sorted(verdicts, key=lambda item: -ORDER.index(item.verdict)):
         if verdict.verdict not in (Word.NOT_APPLICABLE, Word.PASS):
-            print(f"  {verdict.verdict} [{verdict.force}] {verdict.explanation}")
+            print(f"  {verdict.verdict} [{_force(verdict, rules)}] {verdict.explanation}{_basis(verdict)}")
     for word in (Word.PASS, Word.NOT_APPLICABLE):
         names = [_name(verdict) for verdict in verdicts if verdict.verdict is word]
         if names:
@@ -262,6 +284,26 @@ def _show_check(model: str, at: datetime, verdicts: Sequence[Verdict], articles:
             )
         )
     print("\n" + ", ".join(f"{count} {word}" for word, count in counts(verdicts).items() if count))
+
+
+def _force(verdict: Verdict, rules: Any) -> str:
+    """The force at the window's end, and on the day asked for where it is another."""
+    day = rules.get((verdict.policy, verdict.control), {}).get("force_on")
+    if day is None or (day["force"] == verdict.force and "other_reading" not in day):
+        return str(verdict.force)
+    other = f", or {day['other_reading']} under the other reading" if "other_reading" in day else ""
+    return f"{verdict.force}; on {day['on']} {day['force']}{other}"
+
+
+def _basis(verdict: Verdict) -> str:
+    """On whose word, and where the limit comes from."""
+    parts = [f"{ref.relation} {ref.src} {ref.at}" for ref in verdict.refs]
+    source = verdict.facts.get("limit_source")
+    if source:
+        words = source if isinstance(source, str) else " ".join(str(source[key]) for key in sorted(source))
+        example = "an example, to be replaced by yours" if verdict.facts.get("limit_is_example") else words
+        parts.append(f"limit: {example}")
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _name(verdict: Verdict) -> str:
@@ -320,12 +362,16 @@ def _describe(policies: PolicySet, policy: Policy, control: Control) -> dict[str
     from auditor.wording.clauses import limit_text
 
     calendar = policies.calendar(policy)
-    refs = []
+    refs: list[dict[str, Any]] = []
     for ref in control.refs:
         provision = provision_of(ref, calendar) if calendar is not None else None
         dates = {route: format_time(day)[:10] for route, day in provision.applies_from.items()} if provision else {}
         title = provision.title if provision else None
         refs.append({"src": ref.src, "at": ref.at, "relation": ref.relation, "title": title, "applies_from": dates})
+        if provision is not None:
+            other = {route: format_time(day)[:10] for route, day in (provision.alternative or {}).items()}
+            refs[-1] |= {"other_reading": other, "who": list(provision.who), "confidence": provision.confidence}
+            refs[-1]["source"] = provision.source
     evidence = control.evidence
     share = allowance(policy, DAY, 1) if control.budgeted else None
     return {
@@ -358,12 +404,53 @@ def _show_control(document: dict[str, Any]) -> None:
         print(f"  chance     {document['alpha_per_day']:.2g} a day for this control, shared by the series it looks at")
     for ref in document["refs"]:
         dates = ", ".join(f"{route} from {day}" for route, day in ref["applies_from"].items())
+        if ref.get("other_reading"):
+            dates += "; other reading: " + ", ".join(
+                f"{route} from {day}" for route, day in ref["other_reading"].items()
+            )
         print(f"  {ref['relation']:10} {ref['src']} {ref['at']}" + (f" {ref['title']} ({dates})" if dates else ""))
+        if dates:
+            print(f"  {'':10} for {', '.join(ref['who']) or 'everyone'}; {ref['source']}, {ref['confidence']}")
     if document["next"]:
         print(f"  next       {document['next']}")
     for verdict in document.get("verdicts", ()):
         print(f"  {verdict['verdict']}: {verdict['explanation']}")
     print(f"  {document['where']}")
+
+
+def run_interview(args: argparse.Namespace) -> int:
+    """Ask what no profile declares; write `policies/<model>.profile.yaml`. 1 when a question stays open."""
+    from auditor.policy.interview import interview, known_answers, written
+    from auditor.policy.loader import load_policies
+    from auditor.policy.nodes import read_file
+    from auditor.settings import Home
+
+    settings = settings_for(args)
+    policies = load_policies(
+        _in_force(settings), registry.vocabulary(), sorted(shipped("policies").glob("*/calendar.yaml"))
+    )
+    profile = policies.profile(args.model)
+    given = known_answers(profile, args.answer, policies.policies)
+    answers, open_ = interview(policies.policies, given, input if sys.stdin.isatty() else None)
+    path = (
+        Path(profile.where.rpartition(":")[0])
+        if profile is not None
+        else Home(settings.root).policies / f"{slug(args.model)}.profile.yaml"
+    )
+    text = written(args.model, profile, answers)
+    if profile is not None and len(read_file(path)) > 1:
+        raise ConfigurationError(
+            "profile_not_alone", "the profile shares its file", where=profile.where, fix="give it a file of its own"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if args.json:
+        print_json("policy-interview", {"file": str(path), "answers": answers, "open": open_})
+    else:
+        print(f"{path}: {len(answers)} answer(s), {len(open_)} question(s) open")
+        for item in open_:
+            print(f"  {item['name']}: {item['question']} (decides {', '.join(item['articles']) or 'no article'})")
+    return 1 if open_ else 0
 
 
 def run_schema(args: argparse.Namespace) -> int:

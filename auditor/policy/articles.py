@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.core.verdict import Verdict, Word
-from auditor.policy.calendar import provision_of
+from auditor.policy.calendar import addressed, provision_of, start_for
 from auditor.policy.lattice import all_of
 from auditor.policy.loader import PolicySet
 from auditor.policy.schema import RELATIONS, SystemProfile
@@ -59,7 +59,7 @@ def by_article(policies: PolicySet, verdicts: Sequence[Verdict], profile: System
     """Every provision of every calendar that a policy in force names, then the other frameworks' clauses in use.
 
     A word joins all slices and inputs of all controls that point at the provision (see `lattice`). A provision whose
-    controls are all not applicable, or that has no date on the profile's route, is `not_applicable`; one without controls is
+    controls are all not applicable, or that has no date on the profile's route or addresses none of its roles, is `not_applicable`; one without controls is
     not covered.
     """
     calendars = [
@@ -73,9 +73,8 @@ def by_article(policies: PolicySet, verdicts: Sequence[Verdict], profile: System
             provisions = [provision_of(ref, calendar) for calendar in calendars]
             at = next((provision.at for provision in provisions if provision is not None), ref.at)
             pointing.setdefault((ref.src, at), []).append((verdict, ref.relation))
-    route = profile.route if profile is not None and profile.route != "undeclared" else None
     listed = {
-        (calendar.src, provision.at): provision.start(route)
+        (calendar.src, provision.at): start_for(provision, profile) if addressed(provision, profile) else None
         for calendar in calendars
         for provision in calendar.provisions
     }

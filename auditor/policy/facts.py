@@ -64,12 +64,23 @@ _ASKED_OF_PROFILE = {
     "modalities": _fact("list", "Which kinds of input does the system take?"),
     "model_version": _fact("list", "Which version of the model is served?"),
 }
+_DATE = {
+    "placed_on_market": _fact(
+        "text", "On which day was the system placed on the market or put into service?", "Art. 111"
+    )
+}
 
 
 def vocabulary(policies: Sequence[Policy]) -> dict[str, FactSpec]:
     """Every fact that these policies may ask for."""
     own = {name: spec for policy in policies for name, spec in policy.facts.items()}
     return {**_ASKED_OF_PROFILE, **FACTS, **own}
+
+
+def of_profile(names: Sequence[str]) -> dict[str, FactSpec]:
+    """The questions behind keys of the profile itself."""
+    known = {**_ASKED_OF_PROFILE, **_DATE}
+    return {name: known[name] for name in names}
 
 
 def asked(policies: Sequence[Policy]) -> dict[str, FactSpec]:

@@ -217,6 +217,13 @@ def _attestations(found: PolicySet, now: datetime) -> Iterator[LintFinding]:
             yield finding(
                 "attestation_unused", item.where, f"no system profile is called {item.system!r}", "correct the system"
             )
+        if item.evidence_problem:
+            what = (
+                "is not below its folder" if item.evidence_problem == "evidence_missing" else "is not what was signed"
+            )
+            yield finding(
+                item.evidence_problem, item.where, f"a file attached to {item.name} {what}", "restore it, or sign anew"
+            )
         if item.valid_until is not None and now >= item.valid_until:
             yield finding("attestation_expired", item.where, f"{item.name} is no longer valid", "have it signed anew")
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from auditor.core.catalogue import Vocabulary
 from auditor.core.errors import PolicyError
+from auditor.policy.attestations import opened
 from auditor.policy.meaning import problems
 from auditor.policy.nodes import read_file
 from auditor.policy.read import hint, read_document
@@ -103,7 +104,7 @@ def load_policies(
         profiles=_of(documents, SystemProfile),
         calendars=_of(documents, LegalCalendar),
         waivers=_of(documents, Waiver),
-        attestations=_of(documents, Attestation),
+        attestations=tuple(opened(item, Path(item.where).parent) for item in _of(documents, Attestation)),
         tests=_of(documents, PolicyTest),
         vocabulary=vocabulary,
     )

@@ -551,12 +551,12 @@ class SystemProfile(ProfileSpec, frozen=True, kw_only=True):
     def facts(self, served: Sequence[str] = (), modalities: Sequence[str] = ()) -> dict[str, Values]:
         """Every declared fact by name, each a tuple of its values.
 
-        The versions that were `served` and the `modalities` of the records win over the declared ones.
+        The versions that were `served` win over the declared one; `modalities` of records join the declared ones.
         """
         found: dict[str, Values] = {
             "roles": self.roles,
             "route": (self.route,),
-            "modalities": tuple(modalities) or self.modalities,
+            "modalities": tuple(dict.fromkeys((*self.modalities, *modalities))),
             **{name: values(value) for name, value in self.extra.items()},
         }
         if served or self.model_version is not None:
@@ -738,6 +738,9 @@ class Attestation(AttestationSpec, frozen=True, kw_only=True):
     name: str
     digest: str
     where: str = ""
+
+    evidence_problem: str = ""
+    """`evidence_missing` or `evidence_changed`: what was found when the attached files were opened."""
 
     @property
     def satisfied(self) -> bool:

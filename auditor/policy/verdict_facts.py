@@ -13,7 +13,7 @@ from auditor.policy.attestations import Finding
 from auditor.policy.decision import is_e_value
 from auditor.policy.hysteresis import Standing
 from auditor.policy.outcome import Outcome
-from auditor.policy.schema import AttestationEvidence, Condition, Control, Waiver
+from auditor.policy.schema import AttestationEvidence, Condition, Control, Planned, Waiver
 
 MOST_BESIDE = 5
 """Further figures beyond the limit that are named; the rest is counted."""
@@ -29,6 +29,7 @@ def verdict_facts(
     outcome: Outcome | None,
     attested: Finding | None,
     waiver: Waiver | None,
+    planned: Planned | None = None,
 ) -> dict[str, Any]:
     """All that a reader is shown of a verdict, as JSON data.
 
@@ -54,6 +55,11 @@ def verdict_facts(
         facts["stale_s"] = control.window.max_staleness.total_seconds()
     if control.metric:
         facts["metric"] = control.metric
+    if control.threshold_source:
+        facts["limit_source"] = control.threshold_source
+        facts["limit_is_example"] = control.borrowed
+    if planned is not None:
+        facts["planned"] = {"by": planned.owner, "until": planned.until, "reason": planned.reason}
     if control.condition is not None:
         facts["condition"] = condition_facts(control.condition)
     if outcome is not None:
@@ -61,7 +67,15 @@ def verdict_facts(
     if attested is not None and isinstance(control.evidence, AttestationEvidence):
         facts["statement"] = control.evidence.statement
         if (signed := attested.attestation) is not None:
-            facts["signed"] = {"by": signed.by.name, "role": signed.by.role, "on": signed.on}
+            reviewer = signed.reviewed_by
+            facts["signed"] = {
+                "by": signed.by.name,
+                "role": signed.by.role,
+                "on": signed.on,
+                "reviewer": reviewer and {"by": reviewer.name, "role": reviewer.role},
+                "until": min(filter(None, (signed.valid_until, signed.on + control.evidence.valid_for))),
+                "evidence": [item.sha256 for item in signed.evidence],
+            }
     if waiver is not None:
         approved = waiver.approved_by
         facts["waiver"] = {

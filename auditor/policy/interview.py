@@ -25,7 +25,11 @@ def known_answers(profile: SystemProfile | None, given: Sequence[str], policies:
     """Answers of the profile so far, then those of `FACT=VALUE`; ConfigurationError for one that does not fit."""
     found: dict[str, Any] = {}
     if profile is not None:
-        found = {"roles": list(profile.roles), "route": profile.route, **{k: list(v) if isinstance(v, tuple) else v for k, v in profile.extra.items()}}
+        found = {
+            "roles": list(profile.roles),
+            "route": profile.route,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in profile.extra.items()},
+        }
         if profile.route == "undeclared":
             del found["route"]
         if profile.model_version is not None:

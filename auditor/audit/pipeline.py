@@ -19,6 +19,7 @@ from auditor.audit.deliver import Outbox
 from auditor.audit.due import first_baseline
 from auditor.audit.model import ModelAuditor
 from auditor.audit.recompute import Exact, recompute
+from auditor.audit.steadiness import Steadiness, steadiness
 from auditor.audit.windows import Windows
 from auditor.core.command import Command
 from auditor.core.delivery import Backlog
@@ -177,6 +178,11 @@ class Pipeline:
         baseline = self._pin(model, span, command, kind)
         self._log(command)
         return baseline
+
+    def steadiness(self, model: str) -> Steadiness | None:
+        """How steady the newest baseline of a model is; None without one."""
+        pinned = self.store.baseline(model)
+        return None if pinned is None else steadiness(pinned, self.windows, self.measurers, self.policies)
 
     def _pin(self, model: str, span: Span, command: Command, kind: str) -> Baseline:
         slices = self.settings.model(model).slices

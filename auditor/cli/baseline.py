@@ -12,6 +12,7 @@ from auditor.core.window import BASELINE_KINDS, Span, format_time, parse_time
 from auditor.settings import Home
 
 if TYPE_CHECKING:
+    from auditor.audit.steadiness import Steadiness
     from auditor.core.window import Baseline
 
 
@@ -55,6 +56,7 @@ def run_pin(args: argparse.Namespace) -> int:
     try:
         with open_app(settings, figures_only=True) as app:
             baseline = app.pipeline.pin(args.model, span, by=by, at=at, kind=args.kind)
+            steady = app.pipeline.steadiness(args.model)
     except ConfigurationError as error:
         if error.code != "writer_busy":
             raise
@@ -66,13 +68,34 @@ def run_pin(args: argparse.Namespace) -> int:
             print(f"said to the running writer, which pins it with its next drain; command {command.id}")
         return 0
     if args.json:
-        print_json("baseline", as_json(baseline))
+        print_json("baseline", {**as_json(baseline), "steadiness": steady and steady.as_json()})
     else:
         kind = "" if baseline.kind == "fixed" else f" as {baseline.kind} baseline"
         print(
             f"pinned {baseline.span} of {baseline.model}{kind}: {baseline.n} records, by {baseline.by}; id {baseline.id}"
         )
+        print("\n".join(_lines(steady) if steady is not None else ()))
     return 0
+
+
+def _lines(steady: Steadiness) -> list[str]:
+    """What a person should know of a baseline at once."""
+    lines = []
+    for one in steady.smallest:
+        unit = "standard deviations" if one.kind == "numeric" else "percentage points of a share"
+        typical, worst = (x if one.kind == "numeric" else 100 * x for x in (one.typical, one.worst))
+        lines.append(
+            f"smallest change detectable in {one.days} days: about {typical:.2g} {unit} in a typical {one.kind} column, "
+            f"{worst:.2g} in {one.column}"
+        )
+    for unsteady in steady.unsteady:
+        lines.append(
+            f"warning: {unsteady.column} varies from window to window: {unsteady.broken} of the baseline's {unsteady.windows} "
+            f"windows break the limit {unsteady.limit:g} themselves; changes of that size will not be alerts"
+        )
+    for name, why in sorted(steady.untested.items()):
+        lines.append(f"not tested: {name} is {'an identifier' if why == 'identifier' else f'a {why}'}")
+    return lines
 
 
 def run_list(args: argparse.Namespace) -> int:

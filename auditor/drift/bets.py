@@ -33,8 +33,6 @@ from auditor.statistics.spread import MIN_ROWS, season_of, window_means
 
 SUSPECT = math.log(1e3)
 """A window that ends with more capital than this does not join the bag: what changed must not become what is normal."""
-SUSPECT_WINDOW = math.log(20)
-"""As `SUSPECT`, of bets by window: a window weighs as much as all of its rows, so fewer of a change's may join."""
 CALM = 5.0
 """A rise is over when a window wins nothing and a change that goes on would have won this (log) since the peak."""
 
@@ -209,7 +207,7 @@ def bet_window(bets: Bets, groups: Groups, counts: Ints, steps: float, span: Spa
         return bets
     gain = np.array([t_log_e(t, bets.spread.degrees) / bets.spread.lag])
     after = _settle(bets, bets.capital + gain, gain, n, span, late)
-    if after.log_wealth >= SUSPECT_WINDOW or late:
+    if after.log_wealth >= SUSPECT or late:
         return after
     return replace(after, spread=bets.spread.with_window(season, means, n))
 

@@ -14,7 +14,7 @@ from scipy.special import gammaln, logsumexp
 from auditor.core.monitor import Bets
 from auditor.core.rows import Floats, Ints
 from auditor.core.spread import PRIOR_FREEDOM
-from auditor.drift.bets import CALM, SUSPECT, SUSPECT_WINDOW, coarse_groups
+from auditor.drift.bets import CALM, SUSPECT, coarse_groups
 from auditor.statistics.evalues import SCALES, SHARE_MEMORY, SHARE_PRIOR, SHARE_SEED, SLOPES, jumper_gains
 from auditor.statistics.groups import Groups
 from auditor.statistics.spread import scores
@@ -165,7 +165,7 @@ class WindowBets:
         gain = (logsumexp(wide.reshape(k, -1), axis=1) - math.log(wide[0].size)) / self.lag
         self.capital.settle(self.capital.capital + gain[:, None], gain[:, None], n)
         wealth = self.capital.log_wealth
-        calm = wealth < SUSPECT_WINDOW
+        calm = wealth < SUSPECT
         gap = x - self.means
         self.squares += np.where(calm[:, None], gap**2 * (windows / (windows + 1)), 0.0)
         self.means += np.where(calm[:, None], gap / (windows + 1), 0.0)

@@ -30,7 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-from common import keep
+from common import RESULTS, keep
 from hostile_bodies import MSGPACK, bodies, export, prompt
 
 MOST_CPU_S, MOST_MIB = 1.0, 64.0
@@ -287,7 +287,7 @@ def bad_keys(victim: Victim) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="attacks whose name contains this")
+    parser.add_argument("--only", default="", help="attacks whose name contains this; their rows replace those kept")
     options = parser.parse_args()
     rows: dict[str, dict[str, Any]] = {}
     print(f"{'':40} {'CPU s':>7} {'MiB':>7}  answer")
@@ -311,8 +311,10 @@ def main() -> int:
             print(f"{name:40} {cpu_s:7.2f} {mib:7.1f}  {answer}{'' if within else '  BEYOND'}", flush=True)
     beyond = [name for name, row in rows.items() if not row["within"]]
     print(f"{len(rows) - len(beyond)} of {len(rows)} within {MOST_CPU_S:.0f} s of CPU and {MOST_MIB:.0f} MiB")
-    if not options.only:
-        print(keep("attacks", {"most cpu_s": MOST_CPU_S, "most MiB": MOST_MIB, "attacks": rows}))
+    if options.only and (RESULTS / "attacks.json").exists():
+        before = json.loads((RESULTS / "attacks.json").read_text(encoding="utf-8"))["results"]["attacks"]
+        rows = before | rows
+    print(keep("attacks", {"most cpu_s": MOST_CPU_S, "most MiB": MOST_MIB, "attacks": rows}))
     return 0
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-from auditor.service.refusals import HEADERS, RequestError
+from auditor.service.refusals import HEADERS, RequestError, as_response
 
 HEAD_S = 10.0
 """How long a request's head may take to arrive, from its first byte or from the opening of the connection."""
@@ -31,11 +31,17 @@ class _TooMuchError(Exception):
     """Raised inside the parser: it stops there."""
 
 
+def _beyond_bounds(scope: Any) -> bool:
+    fields = scope["headers"]
+    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in fields)
+    return len(fields) > HEAD_FIELDS or size > HEAD_BYTES
+
+
 def guarded_protocol() -> type[asyncio.Protocol]:
     """The HTTP protocol class for uvicorn: httptools where it is installed, else h11."""
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
-    except ImportError:  # h11 bounds heads itself, parses one request at a time and keeps trailers apart
+    except ImportError:  # h11 parses one request at a time and keeps trailers apart
         from uvicorn.protocols.http.h11_impl import H11Protocol as Base  # type: ignore[assignment]
 
     anonymous: dict[Any, None] = {}  # connections, oldest first
@@ -54,7 +60,12 @@ def guarded_protocol() -> type[asyncio.Protocol]:
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 scope["connection"] = self
-                await inner(scope, receive, send)
+                if _beyond_bounds(scope):  # h11 bounds a head only while it is incomplete
+                    answer = as_response(_NOT_HTTP, close=True)
+                    answer.raw_headers.extend(HEADERS)
+                    await answer(scope, receive, send)
+                else:
+                    await inner(scope, receive, send)
 
             self.app = app
 

@@ -54,8 +54,11 @@ def trace_routes(service: Service) -> APIRouter:
             loop = asyncio.get_running_loop()
             # Describing pictures takes a while: it has a thread of its own, and the event loop goes on.
             principal = request.scope["principal"]
-            found = await loop.run_in_executor(service.describing, _described, body, media, service, memory, principal)
-            del body
+            waiting = [body]
+            del body  # the spans hold what they need of it
+            found = await loop.run_in_executor(
+                service.describing, _described, waiting, media, service, memory, principal
+            )
             result = await service.write(
                 lambda: _batch(found, principal, service.times()), principal, len(found.records)
             )
@@ -83,11 +86,11 @@ class Export:
     superseded: list[CallSpan] = field(default_factory=list)
 
 
-def _described(body: bytes, media: str, service: Service, memory: Memory, principal: Principal) -> Export:
+def _described(waiting: list[bytes], media: str, service: Service, memory: Memory, principal: Principal) -> Export:
     descriptors, salt = service.describers()
     # A book for each key: no client can have another one's spans taken for its own.
     book = memory.books.setdefault(principal.id, TraceBook())
-    kept, superseded, refusals = settle(otlp.read_spans(body, media, NAMES), book)
+    kept, superseded, refusals = settle(otlp.read_spans(waiting.pop(), media, NAMES), book)
     export = Export(superseded=superseded, refused=[refused_row(*refusal) for refusal in refusals])
     records = []
     for place, (identifier, (span, call)) in enumerate(kept.items()):

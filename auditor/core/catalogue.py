@@ -330,7 +330,23 @@ CORE_METRICS: tuple[MetricSpec, ...] = (
     ),
 )
 
+CAPTURE_REASONS = {
+    "sampled": "left out on purpose, to stay within the budget of the host",
+    "queue_full": "the agent's queue was full",
+    "queue_bytes": "the agent's queue held too many bytes",
+    "transport_failed": "the record could not be delivered",
+    "spool_full": "the spool on disk was full",
+    "describe_failed": "the payload could not be described",
+    "at_exit": "the process ended before delivery",
+    "process_ended": "the process ended before its agent could record them",
+    "refused": "intake refused the record",
+    "lost_after_delivery": "delivered by the agent, and not in the archive",
+    "no_destination": "the agent had no destination",
+    "no_vault": "sensitive features are dropped until a vault exists",
+}
+"""Codes for why a call has no record, or a record was not delivered."""
 REASONS: dict[str, str] = {
+    **CAPTURE_REASONS,
     "no_baseline": "no baseline is pinned for this model",
     "baseline_outdated": "the baseline was pinned before this could be compared: pin it again",
     "inside_baseline": "the window lies inside the baseline, which is not compared with itself",
@@ -347,21 +363,9 @@ REASONS: dict[str, str] = {
     "open_vocabulary": "new categories are what this column is made of, in the baseline as well",
     "not_measured": "nothing reported this figure",
     "plugin_failed": "the plugin raised; its error is in the log",
-    "sampled": "left out on purpose, to stay within the budget of the host",
-    "queue_full": "the agent's queue was full",
-    "queue_bytes": "the agent's queue held too many bytes",
-    "transport_failed": "the record could not be delivered",
-    "spool_full": "the spool on disk was full",
-    "describe_failed": "the payload could not be described",
-    "at_exit": "the process ended before delivery",
-    "process_ended": "the process ended before its agent could record them",
-    "refused": "intake refused the record",
     "over_limit": "the record exceeds a limit of the contract",
-    "lost_after_delivery": "delivered by the agent, and not in the archive",
-    "no_destination": "the agent had no destination",
     "one_class": "only one class is present",
     "not_binary": "it is defined for two classes, and there are more",
     "no_country": "no country is set, so no grid intensity is known",
-    "no_vault": "sensitive features are dropped until a vault exists",
 }
 """Codes for why a number is absent; plugins may add their own."""

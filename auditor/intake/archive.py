@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,12 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.core import gate
 from auditor.core import record as core
-from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json, slug, uuid7_ms
 from auditor.core.rows import Rows
 from auditor.core.window import DAY, Span, floor_to, from_us, parse_time, to_us
@@ -30,11 +25,12 @@ from auditor.intake import compaction, parts, schema
 from auditor.intake import labels as label_files
 from auditor.intake.columns import TIME, pack
 from auditor.intake.dotted import rows_of, tree_of
+from auditor.intake.kept import KeptFiles
 from auditor.intake.ledger import Ledger
-from auditor.intake.places import Place, place, write_file
+from auditor.intake.places import Place, place
 from auditor.intake.records import to_struct
 from auditor.intake.unpack import some_columns, to_rows
-from auditor.ports import ArchivePart, Damage, NumberedLabel, PartStore, RecordKey
+from auditor.ports import Damage, NumberedLabel, PartStore, RecordKey
 
 A = TypeVar("A")
 
@@ -43,8 +39,6 @@ LABELS = "labels"
 WITHDRAWN = "withdrawn"
 """Ids of records that another record of the same call superseded, by model and day: readers leave them out."""
 _TRIES = 10
-_ALTERED = "it is not the file that was written: its SHA-256 is another one"
-_READ = 1 << 20
 _TOGETHER = 1000
 """Rows that become records together."""
 
@@ -74,14 +68,7 @@ class ParquetArchive:
     ) -> None:
         self._place: Place = place(root)
         self.ledger = Ledger(self._place)
-        self._quarantine = Path(quarantine)
-        self._checksums = checksums
-        self._reasons: dict[str, str] = {}
-        self._known = set(self._set_aside())
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process reads beside this one; it has no use for our connection to the store.
-        return {**self.__dict__, "_checksums": None}
+        self.kept = KeptFiles(self._place, Path(quarantine), checksums)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -93,7 +80,7 @@ class ParquetArchive:
             grouped[row.model.name, row.time.date()].append(row)
         for (model, day), rows in sorted(grouped.items(), key=lambda item: item[0]):
             table = pack(rows).replace_schema_metadata(parts.metadata(model))
-            self._write(f"{_folder(model)}/day={day}/part-{segment}.parquet", parts.encode(table))
+            self.kept.write(f"{_folder(model)}/day={day}/part-{segment}.parquet", parts.encode(table))
         return len(grouped)
 
     def put(self, tables: Sequence[tuple[str, pa.Table]], segment: str) -> int:
@@ -109,19 +96,19 @@ class ParquetArchive:
             for begin, end in pairwise(begins):
                 day = from_us(0) + int(days[begin]) * DAY
                 path = f"{_folder(model)}/day={day:%Y-%m-%d}/part-{segment}.parquet"
-                self._write(path, parts.encode(_without_empty(whole.slice(begin, end - begin))))
+                self.kept.write(path, parts.encode(_without_empty(whole.slice(begin, end - begin))))
                 written += 1
         return written
 
     def write_labels(self, labels: Sequence[NumberedLabel], days: Mapping[RecordKey, str], segment: str) -> None:
         """Put labels of one segment in place; see `labels.files`."""
         for path, (data, rows) in label_files.files(labels, days, segment).items():
-            self._write(f"{LABELS}/{path}", data, rows)
+            self.kept.write(f"{LABELS}/{path}", data, rows)
 
     def withdraw(self, model: str, day: str, ids: Sequence[str], segment: str) -> None:
         """Leave these records out of every reading from now on."""
         folder = _folder(model).replace(RECORDS, WITHDRAWN, 1)
-        self._write(f"{folder}/day={day}/part-{segment}.json", canonical_json(list(ids)), len(ids))
+        self.kept.write(f"{folder}/day={day}/part-{segment}.json", canonical_json(list(ids)), len(ids))
 
     def _withdrawn(self, day: str) -> list[str]:
         """Ids that are left out of a day's folder."""
@@ -129,26 +116,8 @@ class ParquetArchive:
         found: list[str] = []
         for name in self._place.names(folder):
             if name.endswith(".json") and not name.startswith("."):
-                found += self._ids(f"{folder}/{name}") or []
+                found += self.kept.ids(f"{folder}/{name}") or []
         return found
-
-    def _ids(self, path: str) -> list[str] | None:
-        """The ids in a file of withdrawn records; None when it does not read, and then it is in quarantine."""
-        try:
-            return self._read_ids(path)
-        except ValueError as error:
-            self._move_aside(path, self._place.read(path), error)
-            return None
-
-    def _read_ids(self, path: str) -> list[str]:
-        data = self._place.read(path)
-        expected = None if self._checksums is None else self._checksums.part(path)
-        if expected is not None and hashlib.sha256(data).hexdigest() != expected.sha256:
-            raise ValueError(_ALTERED)
-        ids = json.loads(data)
-        if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
-            raise ValueError("it is no list of ids")
-        return ids
 
     def tidy(self, model: str, day: str, *, closed: bool = False) -> int:
         """Merge files of a day (`2026-01-31`) where there are many; the number of files that became one.
@@ -177,55 +146,19 @@ class ParquetArchive:
         while len(left) > 1:
             try:
                 with ExitStack() as stack:
-                    files = {name: self._opened(stack, folder, name) for name in left}
+                    files = {name: self.kept.opened(stack, f"{folder}/{name}", name) for name in left}
                     with self._place.writer(f"{folder}/merge-{merged}.parquet") as sink:
                         compaction.merge(files, model, sink)
             except compaction.UnreadableError as found:
-                path, cause = f"{folder}/{found.name}", found.__cause__
-                assert isinstance(cause, Exception)
-                self._set_apart(path, cause, None, None)
+                self.kept.set_aside(f"{folder}/{found.name}", found)
                 left.remove(found.name)
             else:
                 self._finish(folder)
                 return len(left)
         return 0
 
-    def _opened(self, stack: ExitStack, folder: str, name: str) -> pq.ParquetFile:
-        """A part to be merged, held against its checksum."""
-        path = f"{folder}/{name}"
-        try:
-            source = stack.enter_context(self._place.source(path))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-        with compaction.reading(name):
-            expected = None if self._checksums is None else self._checksums.part(path)
-            if expected is not None and _digest(source)[0] != expected.sha256:
-                raise ValueError(_ALTERED)
-            source.seek(0)
-            return parts.opened(source)
-
     def _finish(self, folder: str) -> None:
-        compaction.finish(self._place, folder, self._forget, self._arrived)
-
-    def _arrived(self, path: str) -> None:
-        if self._checksums is not None:
-            with self._place.source(path) as source:
-                sha256, size = _digest(source)
-            counted = self.inspect(path) if path.startswith((LABELS, WITHDRAWN)) else None
-            self._checksums.put_part(ArchivePart(path, sha256, size, counted if isinstance(counted, int) else None))
-
-    def _write(self, path: str, data: bytes, rows: int | None = None) -> None:
-        """Put a file in place with its checksum. In between it has none: a file that is written again is never blamed."""
-        self._forget(path)
-        self._place.write(path, data)
-        if self._checksums is not None:
-            self._checksums.put_part(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data), rows))
-
-    def _forget(self, path: str) -> None:
-        if self._checksums is not None and self._checksums.part(path) is not None:
-            self._checksums.forget_part(path)
+        compaction.finish(self._place, folder, self.kept.forget, self.kept.remember)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -285,7 +218,7 @@ class ParquetArchive:
         paths = self._in(folder)
         found: dict[str, datetime] = {}
         for path in [part] if part in paths else paths:  # it may have been merged with others
-            table = self._table(path, columns=["id", "time"])
+            table = self.kept.table(path, columns=["id", "time"])
             if table is None:
                 continue
             table = table.filter(pc.is_in(table["id"], value_set=ids))
@@ -299,56 +232,26 @@ class ParquetArchive:
 
     def records(self, path: str) -> Iterator[core.Record]:
         """The records of one file, in its order; none when it does not read, and then it is in quarantine."""
-        table = self._table(path)
+        table = self.kept.table(path)
         if table is not None:
             yield from _records(table)
 
     def labels(self) -> Iterator[list[NumberedLabel]]:
         """All labels at rest, file by file, without those of files that are older than the column of their model."""
         for path in self.other_files():
-            table = self._table(path) if path.startswith(LABELS) else None
+            table = self.kept.table(path) if path.startswith(LABELS) else None
             if table is not None and "model" in table.column_names:
                 yield label_files.labels(table)
-
-    def remember(self, path: str) -> None:
-        """Keep the checksum of a file as it is now."""
-        self._arrived(path)
-
-    def inspect(self, path: str) -> int | str:
-        """How many records a file holds, or what is wrong with it; nothing is moved."""
-        try:
-            if path.startswith(WITHDRAWN):
-                return len(self._read_ids(path))
-            with self._place.source(path) as source:
-                return int(self._checked(path, source, None, None).num_rows)
-        except parts.UNREADABLE as error:
-            return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
     def ids(self, model: str, day: str) -> list[str]:
         """Ids in the files of a day (`2026-01-31`), each file held against its checksum; withdrawn records included."""
         folder = f"{_folder(model)}/day={day}"
-        tables = _again(lambda: [self._table(path) for path in self._in(folder)])
+        tables = _again(lambda: [self.kept.table(path) for path in self._in(folder)])
         return [name for table in tables if table is not None for name in table["id"].to_pylist()]
 
-    def exists(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return name in self._place.names(folder)
-
-    def missing(self) -> list[str]:
-        """Files that were written and are not there; of a remote archive only those that were set aside."""
-        parts = [] if self._checksums is None else [part.path for part in self._checksums.parts("")]
-        if "://" in self._place.root:
-            aside = {_path_of(name) for name in self._set_aside()}
-            parts = [path for path in parts if path in aside]
-        there: dict[str, set[str]] = {}
-        found = []
-        for path in parts:
-            folder, _, name = path.rpartition("/")
-            if folder not in there:
-                there[folder] = set(self._place.names(folder))
-            if name not in there[folder]:
-                found.append(path)
-        return found
+    def damage(self) -> Sequence[Damage]:
+        """Files set aside since the last call, by this process or by one that reads for it; `where` is their former path."""
+        return self.kept.damage()
 
     def other_files(self) -> list[str]:
         """Paths of the files of labels and of withdrawn ids."""
@@ -356,15 +259,6 @@ class ParquetArchive:
         for model in self._place.names(WITHDRAWN):
             found += [f"{WITHDRAWN}/{model}/{day}" for day in self._place.names(f"{WITHDRAWN}/{model}")]
         return [f"{day}/{name}" for day in found for name in self._place.names(day) if not name.startswith(".")]
-
-    def damage(self) -> Sequence[Damage]:
-        """Files set aside since the last call, by this process or by one that reads for it; `where` is their former path."""
-        found = []
-        for name in self._set_aside():
-            if name not in self._known:
-                self._known.add(name)
-                found.append(Damage(self._reasons.pop(name, "") or "it does not read", _path_of(name)))
-        return found
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -379,7 +273,7 @@ class ParquetArchive:
         return [table for table in found if table is not None and table.num_rows]
 
     def _day_tables(self, day: str, columns: list[str] | None, span: Span, threads: bool) -> list[pa.Table | None]:
-        tables = [self._table(path, columns, span, threads=threads) for path in self._in(day)]
+        tables = [self.kept.table(path, columns, span, threads=threads) for path in self._in(day)]
         withdrawn = pa.array(self._withdrawn(day), pa.string())
         if not len(withdrawn):
             return tables
@@ -397,76 +291,6 @@ class ParquetArchive:
         """The files of a day's folder that hold its records."""
         return [f"{day}/{name}" for name in compaction.current(self._place, day, self._place.names(day))]
 
-    def _table(
-        self, path: str, columns: list[str] | None = None, span: Span | None = None, *, threads: bool = False
-    ) -> pa.Table | None:
-        """A file's table, cut to the span; None when it does not read, and then it is in quarantine.
-
-        FileNotFoundError when it is no more.
-        """
-        try:
-            source = self._place.source(path)
-        except FileNotFoundError:
-            raise  # merged or set aside by a process beside this one: see `_again`
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-        try:
-            with source:
-                return self._checked(path, source, columns, span, threads=threads)
-        except parts.UNREADABLE as error:
-            return self._set_apart(path, error, columns, span)
-
-    def _checked(
-        self, path: str, source: Any, columns: list[str] | None, span: Span | None, *, threads: bool = False
-    ) -> pa.Table:
-        """The table of a file; ValueError when all of it is read and it is not the file that was written.
-
-        Reading some columns rests on the checksums of their pages: all bytes would have to be read for the file's.
-        """
-        if columns is None and self._checksums is not None:
-            expected = self._checksums.part(path)
-            if expected is not None:
-                data = source.read_buffer() if hasattr(source, "read_buffer") else pa.py_buffer(source.read())
-                if hashlib.sha256(data).hexdigest() != expected.sha256:
-                    raise ValueError(_ALTERED)
-                source = pa.BufferReader(data)
-        return parts.read(source, columns, span, threads=threads)
-
-    def _unreadable(self, path: str, error: OSError) -> StoreError:
-        return StoreError(
-            "archive_unreadable",
-            f"an archive file cannot be read: {error}",
-            where=f"{self._place.root}/{path}",
-            fix="check the disk, the network and the permissions",
-        )
-
-    def _set_apart(self, path: str, error: Exception, columns: list[str] | None, span: Span | None) -> pa.Table | None:
-        """Move a file that does not read to quarantine; its table, should it read the second time."""
-        try:
-            data = self._place.read(path)
-        except FileNotFoundError:
-            return None  # a process beside this one set it aside
-        except OSError as failure:
-            raise self._unreadable(path, failure) from failure
-        try:
-            return self._checked(path, pa.BufferReader(data), columns, span)
-        except parts.UNREADABLE:  # the bytes are wrong, not the way to them
-            self._move_aside(path, data, error)
-        return None
-
-    def _move_aside(self, path: str, data: bytes, error: Exception) -> None:
-        name = "archive~" + path.replace("/", "~")
-        if (self._quarantine / name).exists():
-            name += f".{hashlib.sha256(data).hexdigest()[:8]}"
-        write_file(self._quarantine / name, data)
-        self._place.remove(path)
-        self._reasons[name] = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-    def _set_aside(self) -> list[str]:
-        if not self._quarantine.is_dir():
-            return []
-        return sorted(path.name for path in self._quarantine.glob("archive~*"))
-
     def _truth(self, model: str, tables: Sequence[pa.Table]) -> label_files.Truth:
         days = [pc.min_max(table["time"]).as_py() for table in tables]
         first = f"{min(day['min'] for day in days):%Y%m%d}"
@@ -476,7 +300,7 @@ class ParquetArchive:
             folder = f"{LABELS}/{day}"
             for name in self._place.names(folder) if day.startswith("day=") else ():
                 if label_files.may_label(name, first, last):
-                    table = self._table(f"{folder}/{name}")
+                    table = self.kept.table(f"{folder}/{name}")
                     if table is not None:
                         found.append(table)
         return label_files.Truth(model, found)
@@ -488,7 +312,7 @@ class ParquetArchive:
             return plain if self._place.names(f"{RECORDS}/{folder}") else None
         for day in self._days(f"{RECORDS}/{folder}"):
             for path in self._in(day):
-                table = self._table(path, columns=["model.name"])
+                table = self.kept.table(path, columns=["model.name"])
                 if table is not None and table.num_rows:
                     name: str = table["model.name"][0].as_py()
                     return name
@@ -511,11 +335,6 @@ def empty_rows(model: str) -> Rows:
     )
 
 
-def _path_of(name: str) -> str:
-    """The path below the archive that a file in quarantine had."""
-    return re.sub(r"\.[0-9a-f]{8}$", "", name.removeprefix("archive~")).replace("~", "/")
-
-
 def _again(read: Callable[[], A]) -> A:
     """Read files that were listed; listed anew when one of them is gone, because it was merged meanwhile."""
     for _ in range(_TRIES):
@@ -524,15 +343,6 @@ def _again(read: Callable[[], A]) -> A:
         except FileNotFoundError:
             continue
     return read()
-
-
-def _digest(source: Any) -> tuple[str, int]:
-    """SHA-256 and size of a file, read piece by piece."""
-    found, size = hashlib.sha256(), 0
-    while data := source.read(_READ):
-        found.update(data)
-        size += len(data)
-    return found.hexdigest(), size
 
 
 def _without_empty(table: pa.Table) -> pa.Table:

@@ -124,10 +124,10 @@ def new_id(*, closed: bool) -> str:
 
 
 class UnreadableError(Exception):
-    """A part does not read; `name` says which, the cause why."""
+    """A part does not read: its name, and why."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, why: Exception) -> None:
+        super().__init__(str(why) or type(why).__name__)
         self.name = name
 
 
@@ -137,7 +137,7 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except parts.UNREADABLE as error:
-        raise UnreadableError(name) from error
+        raise UnreadableError(name, error) from error
 
 
 def merge(files: Mapping[str, pq.ParquetFile], model: str, sink: BinaryIO) -> None:

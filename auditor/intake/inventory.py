@@ -28,7 +28,7 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
         for day in archive.days(model):
             hours: set[datetime] = set()
             for path in archive.files(model, day):
-                archive.remember(path)
+                archive.kept.remember(path)
                 for entries, times in _entries(archive, path, model, f"{day:%Y-%m-%d}"):
                     words = store.claim(entries)
                     records += len(entries)
@@ -36,7 +36,7 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
                     hours.update(floor_to(time, HOUR) for time in times)
             store.mark_dirty(model, sorted(hours) or [day])
     for path in archive.other_files():
-        archive.remember(path)
+        archive.kept.remember(path)
     _keep_unsettled(archive, store)
     for lost in archive.ledger.lost():
         model, day = lost["model"], lost["day"]
@@ -89,7 +89,7 @@ def verify(archive: ParquetArchive, store: PartStore, known: dict[str, int]) -> 
         for day in archive.days(model):
             for path in archive.files(model, day):
                 seen.add(path)
-                found = archive.inspect(path)
+                found = archive.kept.inspect(path)
                 if isinstance(found, str):
                     yield f"damaged: archive file {path}: {found}"
                 else:
@@ -100,7 +100,7 @@ def verify(archive: ParquetArchive, store: PartStore, known: dict[str, int]) -> 
             yield f"lost: the archive has {count} records of {model!r}, the store's index {known[model]}"
     for path in archive.other_files():
         seen.add(path)
-        found = archive.inspect(path)
+        found = archive.kept.inspect(path)
         if isinstance(found, str):
             yield f"damaged: archive file {path}: {found}"
     for path, why in sorted(archive.ledger.check().items()):

@@ -66,7 +66,9 @@ class Losses:
                 why[path] = item.what
             else:
                 elsewhere.append(item)
-        missing = [path for path in {*self._archive.missing(), *why} - known if not self._archive.exists(path)]
+        missing = [
+            path for path in {*self._archive.kept.missing(), *why} - known if not self._archive.kept.exists(path)
+        ]
         fresh: dict[tuple[str, str], list[LostPart]] = defaultdict(list)
         for path in sorted(missing):
             part = self._part(path, why.get(path, ""), now)
@@ -107,8 +109,8 @@ class Losses:
 
     def _restored(self, part: LostPart) -> bool:
         """Whether the file is whole at its place; one that was merged with others has no checksum of its own any more."""
-        if self._archive.exists(part.path):
-            return not isinstance(self._archive.inspect(part.path), str)
+        if self._archive.kept.exists(part.path):
+            return not isinstance(self._archive.kept.inspect(part.path), str)
         return part.kind == RECORDS and self._store.part(part.path) is None
 
     def _heal(self, model: str, day: str, parts: list[LostPart]) -> None:
@@ -124,7 +126,7 @@ class Losses:
             self._archive.compact(model, day)
         self._store.recover(paths, healed)
         for path in paths:
-            if not self._archive.exists(path):
+            if not self._archive.kept.exists(path):
                 self._store.forget_part(path)
         if any(entry.id in here and entry.id not in again for entry in healed) or (paths and not lost):
             self._store.mark_dirty(model, _hours(day, day))

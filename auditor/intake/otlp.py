@@ -6,8 +6,7 @@ Spec: opentelemetry.io/docs/specs/otlp. The one place that imports opentelemetry
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from auditor.core.errors import RecordError
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 MAX_SPANS = 20_000
 MAX_DEPTH = 32
-_IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 ERROR_STATUS = 2
 
 
@@ -61,30 +59,31 @@ def read_spans(body: bytes, media: str, names: str | tuple[str, ...] = "") -> li
     RecordError
         `bad_otlp`: it is no such message; `too_many_spans`.
     """
-    found = (_plain_spans(body, names) if media == JSON else None) or list(_spans(_message(body, media), names))
+    try:
+        found = list(_spans(_message(body, media), names))
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        raise RecordError(
+            "bad_otlp", f"it is no trace export: {str(error)[:200]}", where="body", fix="send OTLP as protobuf or JSON"
+        ) from error
+    except RecursionError as error:
+        raise RecordError("bad_otlp", "it is nested too deeply", where="body", fix="send flat attributes") from error
     if len(found) > MAX_SPANS:
         raise RecordError("too_many_spans", f"more than {MAX_SPANS} spans", where="body", fix="export smaller batches")
     return found
 
 
 def _message(body: bytes, media: str) -> Any:
-    from google.protobuf import json_format
+    """An export request with protobuf's names of fields; ValueError for any other document."""
+    if media == JSON:
+        return _decode(body)
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     message = ExportTraceServiceRequest()
     try:
-        if media == PROTOBUF:
-            message.ParseFromString(body)
-        else:
-            plain = _base64_ids(msgspec.json.decode(body, type=dict[str, Any]), 0)
-            json_format.ParseDict(plain, message, ignore_unknown_fields=True, max_recursion_depth=2 * MAX_DEPTH)
-    except (DecodeError, json_format.ParseError, msgspec.DecodeError, ValueError, TypeError, AttributeError) as error:
-        raise RecordError(
-            "bad_otlp", f"it is no trace export: {str(error)[:200]}", where="body", fix="send OTLP as protobuf or JSON"
-        ) from error
-    except RecursionError as error:
-        raise RecordError("bad_otlp", "it is nested too deeply", where="body", fix="send flat attributes") from error
+        message.ParseFromString(body)
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
     return message
 
 
@@ -105,201 +104,141 @@ def answer(media: str, rejected: int = 0, message: str = "") -> bytes:
 
 
 def _spans(message: Any, names: str | tuple[str, ...]) -> Iterator[Span]:
-    for of_resource in message.resource_spans:
-        resource = _attributes(of_resource.resource.attributes, names)
-        for of_scope in of_resource.scope_spans:
-            for span in of_scope.spans:
-                failed = span.status.code == ERROR_STATUS
+    for of_resource in message.resource_spans or ():
+        resource = _attributes(of_resource.resource.attributes, names) if of_resource.resource else {}
+        for of_scope in of_resource.scope_spans or ():
+            for span in of_scope.spans or ():
+                failed = span.status is not None and span.status.code in (ERROR_STATUS, "STATUS_CODE_ERROR")
                 yield Span(
-                    span.trace_id.hex(),
-                    span.span_id.hex(),
-                    span.name,
-                    span.start_time_unix_nano,
-                    span.end_time_unix_nano,
+                    _hex(span.trace_id),
+                    _hex(span.span_id),
+                    span.name or "",
+                    _whole(span.start_time_unix_nano),
+                    _whole(span.end_time_unix_nano),
                     _attributes(span.attributes, names),
                     resource,
                     (span.status.message or "error") if failed else None,
-                    tuple((event.name, event.time_unix_nano, _attributes(event.attributes)) for event in span.events),
-                    span.parent_span_id.hex(),
+                    tuple(
+                        (event.name or "", _whole(event.time_unix_nano), _attributes(event.attributes))
+                        for event in span.events or ()
+                    ),
+                    _hex(span.parent_span_id),
                 )
 
 
 def _attributes(pairs: Any, names: str | tuple[str, ...] = "") -> dict[str, Any]:
-    # A scalar that is not its type's zero is found without asking which field is set.
     return {
-        key: (value := pair.value).string_value or value.double_value or value.int_value or _value(value, 0)
-        for pair in pairs
-        if (key := pair.key).startswith(names)
+        key: (value is not None and value.string_value) or _value(value, 0)
+        for key, value in [(pair.key or "", pair.value) for pair in pairs or ()]
+        if key.startswith(names)
     }
 
 
 def _value(value: Any, depth: int) -> Any:
-    kind = value.WhichOneof("value")
-    if kind is None or depth > MAX_DEPTH:
+    if value is None or depth > MAX_DEPTH:
         return None
+    kind = value.kind() if isinstance(value, _AnyValue) else value.WhichOneof("value")
+    if kind is None:
+        return None
+    found = getattr(value, kind)
     if kind == "array_value":
-        return [_value(entry, depth + 1) for entry in value.array_value.values]
+        return [_value(entry, depth + 1) for entry in found.values or ()]
     if kind == "kvlist_value":
-        return {entry.key: _value(entry.value, depth + 1) for entry in value.kvlist_value.values}
-    return getattr(value, kind)
+        return {entry.key or "": _value(entry.value, depth + 1) for entry in found.values or ()}
+    if kind == "int_value":
+        return _whole(found, -(2**63), 2**63)
+    return float(found) if kind == "double_value" else found
 
 
-def _base64_ids(value: Any, depth: int) -> Any:
-    """The same document with its hex ids as protobuf's JSON mapping wants them."""
-    if depth > 2 * MAX_DEPTH:
-        raise ValueError("nested too deeply")
-    if isinstance(value, dict):
-        return {
-            key: base64.b64encode(bytes.fromhex(entry)).decode()
-            if key in _IDS and isinstance(entry, str)
-            else _base64_ids(entry, depth + 1)
-            for key, entry in value.items()
-        }
-    return [_base64_ids(entry, depth + 1) for entry in value] if isinstance(value, list) else value
+def _hex(identifier: bytes | str | None) -> str:
+    """An id, which is bytes in protobuf and hex in JSON."""
+    return identifier.hex() if isinstance(identifier, bytes) else bytes.fromhex(identifier or "").hex()
 
 
-# -- JSON as exporters spell it, at a twentieth of what protobuf's reader of JSON costs; whatever else it may mean, that says --
-
-
-class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
-    """A message of which only what is read has a type."""
-
-
-class _Any(_Plain, frozen=True):
-    string_value: str | None = None
-    int_value: str | int | None = None
-    double_value: float | None = None
-    bool_value: bool | None = None
-    array_value: _Values | None = None
-    kvlist_value: _Pairs | None = None
-
-
-class _Values(_Plain, frozen=True):
-    values: Sequence[_Any] = ()
-
-
-class _Pair(_Plain, frozen=True):
-    key: str
-    value: _Any
-
-
-class _Pairs(_Plain, frozen=True):
-    values: Sequence[_Pair] = ()
-
-
-class _Resource(_Plain, frozen=True):
-    attributes: Sequence[_Pair] = ()
-    dropped_attributes_count: msgspec.Raw = msgspec.Raw()
-
-
-class _Event(_Plain, frozen=True):
-    time_unix_nano: str | int = 0
-    name: str = ""
-    attributes: Sequence[_Pair] = ()
-    dropped_attributes_count: msgspec.Raw = msgspec.Raw()
-
-
-class _Status(_Plain, frozen=True):
-    code: int = 0
-    message: str = ""
-
-
-class _Span(_Plain, frozen=True):
-    trace_id: str
-    span_id: str
-    start_time_unix_nano: str | int
-    end_time_unix_nano: str | int
-    name: str = ""
-    attributes: Sequence[_Pair] = ()
-    events: Sequence[_Event] = ()
-    status: _Status = _Status()
-    parent_span_id: str = ""
-    trace_state: msgspec.Raw = msgspec.Raw()
-    flags: msgspec.Raw = msgspec.Raw()
-    kind: msgspec.Raw = msgspec.Raw()
-    links: msgspec.Raw = msgspec.Raw()
-    dropped_attributes_count: msgspec.Raw = msgspec.Raw()
-    dropped_events_count: msgspec.Raw = msgspec.Raw()
-    dropped_links_count: msgspec.Raw = msgspec.Raw()
-
-
-class _ScopeSpans(_Plain, frozen=True):
-    spans: Sequence[_Span] = ()
-    scope: msgspec.Raw = msgspec.Raw()
-    schema_url: msgspec.Raw = msgspec.Raw()
-
-
-class _ResourceSpans(_Plain, frozen=True):
-    scope_spans: Sequence[_ScopeSpans] = ()
-    resource: _Resource = _Resource()
-    schema_url: msgspec.Raw = msgspec.Raw()
-
-
-class _Request(_Plain, frozen=True):
-    resource_spans: Sequence[_ResourceSpans] = ()
-
-
-_decode_plain = msgspec.json.Decoder(_Request).decode
-
-
-def _plain_spans(body: bytes, names: str | tuple[str, ...]) -> list[Span] | None:
-    """The spans; None for a document that says something else, or says it otherwise."""
-    try:
-        request = _decode_plain(body)
-        found = []
-        for of_resource in request.resource_spans:
-            resource = _plain_attributes(of_resource.resource.attributes, names)
-            for of_scope in of_resource.scope_spans:
-                for span in of_scope.spans:
-                    failed = span.status.code == ERROR_STATUS
-                    made = Span(
-                        bytes.fromhex(span.trace_id).hex(),
-                        bytes.fromhex(span.span_id).hex(),
-                        span.name,
-                        _whole(span.start_time_unix_nano),
-                        _whole(span.end_time_unix_nano),
-                        _plain_attributes(span.attributes, names),
-                        resource,
-                        (span.status.message or "error") if failed else None,
-                        tuple(
-                            (event.name, _whole(event.time_unix_nano), _plain_attributes(event.attributes))
-                            for event in span.events
-                        ),
-                        bytes.fromhex(span.parent_span_id).hex(),
-                    )
-                    found.append(made)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-    return found
-
-
-def _plain_attributes(pairs: Sequence[_Pair], names: str | tuple[str, ...] = "") -> dict[str, Any]:
-    return {
-        pair.key: _plain_value(pair.value, 0) if pair.value.string_value is None else pair.value.string_value
-        for pair in pairs
-        if pair.key.startswith(names)
-    }
-
-
-def _plain_value(value: _Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        return None
-    if value.int_value is not None:
-        return _whole(value.int_value, -(2**63), 2**63)
-    if value.array_value is not None:
-        return [_plain_value(entry, depth + 1) for entry in value.array_value.values]
-    if value.kvlist_value is not None:
-        return {entry.key: _plain_value(entry.value, depth + 1) for entry in value.kvlist_value.values}
-    scalars = (value.string_value, value.double_value, value.bool_value)
-    return next((scalar for scalar in scalars if scalar is not None), None)
-
-
-def _whole(value: str | int, low: int = 0, high: int = 2**64) -> int:
-    """A 64-bit integer as OTLP/JSON writes it."""
+def _whole(value: str | float | None, low: int = 0, high: int = 2**64) -> int:
+    """A 64-bit integer, which may be a text in JSON."""
     if isinstance(value, str):
         if not value.isascii() or not value.removeprefix("-").isdigit():
             raise ValueError(f"{value!r} is no integer")
         value = int(value)
-    if not low <= value < high:
+    value = value or 0
+    if not low <= value < high or value != int(value):
         raise ValueError(f"{value} is no integer of 64 bits")
-    return value
+    return int(value)
+
+
+# -- OTLP/JSON: the messages with protobuf's names of fields; what is not read here may be anything -----------------------
+
+
+class _Message(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """Any field may be absent or null."""
+
+
+class _AnyValue(_Message, frozen=True):
+    string_value: str | None = None
+    int_value: str | int | float | None = None
+    double_value: str | float | None = None
+    bool_value: bool | None = None
+    array_value: _Values | None = None
+    kvlist_value: _Pairs | None = None
+    bytes_value: str | None = None
+
+    def kind(self) -> str | None:
+        """The name of the field that is set."""
+        return next((name for name in self.__struct_fields__ if getattr(self, name) is not None), None)
+
+
+class _Values(_Message, frozen=True):
+    values: tuple[_AnyValue | None, ...] | None = None
+
+
+class _Pair(_Message, frozen=True):
+    key: str | None = None
+    value: _AnyValue | None = None
+
+
+class _Pairs(_Message, frozen=True):
+    values: tuple[_Pair, ...] | None = None
+
+
+class _Resource(_Message, frozen=True):
+    attributes: tuple[_Pair, ...] | None = None
+
+
+class _Event(_Message, frozen=True):
+    time_unix_nano: str | int | None = None
+    name: str | None = None
+    attributes: tuple[_Pair, ...] | None = None
+
+
+class _Status(_Message, frozen=True):
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Span(_Message, frozen=True):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    start_time_unix_nano: str | int | None = None
+    end_time_unix_nano: str | int | None = None
+    attributes: tuple[_Pair, ...] | None = None
+    events: tuple[_Event, ...] | None = None
+    status: _Status | None = None
+
+
+class _ScopeSpans(_Message, frozen=True):
+    spans: tuple[_Span, ...] | None = None
+
+
+class _ResourceSpans(_Message, frozen=True):
+    resource: _Resource | None = None
+    scope_spans: tuple[_ScopeSpans, ...] | None = None
+
+
+class _Request(_Message, frozen=True):
+    resource_spans: tuple[_ResourceSpans, ...] | None = None
+
+
+_decode = msgspec.json.Decoder(_Request).decode

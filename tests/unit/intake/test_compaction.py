@@ -122,11 +122,12 @@ def test_cut_short_at_any_step_a_merge_loses_and_doubles_nothing(tmp_path):
         archive = ParquetArchive(tmp_path / str(step), tmp_path / "quarantine", checksums=make_store())
         fill(archive, parts=3, n=30)
         before = archive.read(MODEL, SPAN)
-        sound, archive._place = archive._place, Failing(archive._place, step)
+        sound = archive._place
+        archive._place = archive.kept.place = Failing(sound, step)
         try:
             archive.compact(MODEL, TODAY)
         except StopError:
-            archive._place = sound
+            archive._place = archive.kept.place = sound
             same(archive.read(MODEL, SPAN), before)
             archive.tidy(MODEL, TODAY)
         else:
@@ -152,7 +153,7 @@ def test_a_rename_that_copies_first_counts_no_record_twice(archive, tmp_path):
 def test_a_reader_whose_files_are_merged_meanwhile_lists_them_anew(archive, monkeypatch):
     fill(archive, parts=4, n=40)
     before = archive.read(MODEL, SPAN)
-    other = ParquetArchive(archive._place.root, archive._quarantine)
+    other = ParquetArchive(archive._place.root, archive.kept._quarantine)
     listed = other._in
     calls = []
 

@@ -18,7 +18,6 @@ from auditor.core.errors import ConfigurationError
 _MAX_ANSWER = 1 << 20
 _MAX_BODY = 4 << 20
 _LONGEST_WAIT_S = 3600.0
-_WAIT_STATUS = frozenset({408, 425, 429})
 _KEY_STATUS = frozenset({401, 403, 404})
 _PARTS = {"record": "records", "energy": "energy", "tally": "tallies"}
 
@@ -109,8 +108,10 @@ class HttpTransport:
             json.dumps(name).encode() + b":[" + b",".join(frames[index][1] for index in part) + b"]"
             for name, part in parts.items()
         )
-        status, answer = self._exchange(self._base + path, b"{" + body + b"}")
-        if status == 413 and len(indices) > 1:
+        status, answer, asked_s = self._exchange(self._base + path, b"{" + body + b"}")
+        # Too large, or more refusals than are listed: ask again in halves. What was accepted is a duplicate there.
+        unlisted = status == 200 and answer.get("refused_count", 0) > len(answer.get("refused", []))
+        if (status == 413 or unlisted) and len(indices) > 1:
             half = len(indices) // 2
             return self._post(frames, indices[:half]) + self._post(frames, indices[half:])
         if status != 200:
@@ -119,17 +120,16 @@ class HttpTransport:
                 f"the service answered {status}",
                 reason="too_large" if status == 413 else "transport_failed",
                 permanent=status in (400, 413, 415, 422),
-                retry_after_s=_LONGEST_WAIT_S / 60 if status in _KEY_STATUS else None,
+                retry_after_s=_LONGEST_WAIT_S / 60 if status in _KEY_STATUS else asked_s,
             )
-        if answer.get("refused_count", 0) > len(answer.get("refused", [])) and len(indices) > 1:
-            # More refusals than are listed: ask again in halves, what was accepted is a duplicate there.
-            half = len(indices) // 2
-            return self._post(frames, indices[:half]) + self._post(frames, indices[half:])
         rows = parts.get("records") or parts.get("labels") or []
         return [rows[entry["index"]] for entry in answer.get("refused", []) if 0 <= entry.get("index", -1) < len(rows)]
 
-    def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """One request and its answer; a connection that the other side had closed is opened again once."""
+    def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, Any], float | None]:
+        """One request: status, answer, and the seconds that the service asks to wait.
+
+        A connection that the other side had closed is opened again once.
+        """
         for fresh in (False, True):
             connection = self._connect(fresh)
             try:
@@ -143,11 +143,11 @@ class HttpTransport:
                 continue
             if response.will_close:
                 self.close()
-            self._asked_to_wait(response)
             answer: Any = None
             with contextlib.suppress(ValueError):
                 answer = json.loads(text)
-            return response.status, answer if isinstance(answer, dict) else {}
+            asked_s = retry_after(response.headers.get("Retry-After"), time.time())
+            return response.status, answer if isinstance(answer, dict) else {}, asked_s
         raise DeliveryError("unreachable", "no answer")
 
     def _connect(self, fresh: bool) -> http.client.HTTPConnection:
@@ -156,15 +156,6 @@ class HttpTransport:
             kind = http.client.HTTPSConnection if self._address.scheme == "https" else http.client.HTTPConnection
             self._connection = kind(str(self._address.hostname), self._address.port, timeout=self._timeout_s)
         return self._connection
-
-    def _asked_to_wait(self, response: http.client.HTTPResponse) -> None:
-        """Raise when the service asks to come back later."""
-        if response.status in _WAIT_STATUS or response.status >= 500:
-            raise DeliveryError(
-                f"http_{response.status}",
-                f"the service answered {response.status}",
-                retry_after_s=retry_after(response.headers.get("Retry-After"), time.time()),
-            )
 
 
 def retry_after(header: str | None, now: float) -> float | None:

@@ -26,7 +26,7 @@ _loading = threading.RLock()
 _turns = threading.Lock()
 _starting = 0
 _turn_before_s = 0.0
-_agents: dict[int, weakref.ref[Mortal]] = {}
+_agents: dict[int, weakref.ref[Registered]] = {}
 _installed = False
 _finalized_pid = 0
 _waited: list[bool] = []
@@ -34,7 +34,7 @@ _workers: set[int] = set()
 _half_loaded: list[str] = []
 
 
-class Mortal(Protocol):
+class Registered(Protocol):
     """An agent, as forks and the end of the process see it."""
 
     def _renew(self) -> None:
@@ -44,7 +44,7 @@ class Mortal(Protocol):
         """Close within `timeout` seconds."""
 
 
-def register(agent: Mortal) -> None:
+def register(agent: Registered) -> None:
     """Remember an agent, weakly."""
     global _installed
     key = id(agent)
@@ -159,7 +159,7 @@ def _load_again() -> None:
         _half_loaded.remove(name)
 
 
-def living() -> list[Mortal]:
+def registered() -> list[Registered]:
     """The agents that still exist."""
     return [agent for agent in (reference() for reference in list(_agents.values())) if agent is not None]
 
@@ -183,11 +183,11 @@ def _renew_in_child() -> None:
         _long_turns()
     _waited.clear()
     _drop_half_loaded()
-    for agent in living():
+    for agent in registered():
         agent._renew()
 
 
 def _close_at_exit() -> None:
     deadline = time.monotonic() + EXIT_S
-    for agent in living():
+    for agent in registered():
         agent._close(max(0.0, deadline - time.monotonic()), reason="at_exit")

@@ -10,6 +10,7 @@ from typing import Any
 from auditor.agent.shield import Faults, shield
 from auditor.core.record import EnergyReading, ModelRef
 from auditor.core.window import from_us
+from auditor.energy.attribution import share, split
 from auditor.settings import Settings, plugin_options
 
 EVERY_S = 60.0
@@ -61,8 +62,6 @@ class Metering:
 
     def read(self, now_us: int, fallback: ModelRef) -> list[EnergyReading]:
         """The readings since the last ones, one for each version called; none when the meter has nothing to say yet."""
-        from auditor.energy.attribution import share, split
-
         if self._meter is None:
             return []
         with shield(self._faults, "meter_failed"):

@@ -428,9 +428,10 @@ class Worker:
         self._seal(parts)
         with shield(recorder.faults, "transport_not_closed"):
             pending.transport.close()
+        with shield(recorder.faults, "page_not_closed"):
             recorder.close_page()
-            if parts.sender is not None:
-                whole = parts.sender.finish(request.deadline - _SPARE_S, self.accounts.taken) and whole
+        if parts.sender is not None:
+            whole = parts.sender.finish(request.deadline - _SPARE_S, self.accounts.taken) and whole
         return whole
 
     def _release(self, request: Request, ok: bool) -> None:

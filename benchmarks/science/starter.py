@@ -139,7 +139,13 @@ def code_of(x: np.ndarray) -> Ints:
 
 
 def watch(
-    x: np.ndarray, n: int, days: int, categorical: bool, rng: np.random.Generator, check: bool = False
+    x: np.ndarray,
+    n: int,
+    days: int,
+    categorical: bool,
+    rng: np.random.Generator,
+    check: bool = False,
+    series: int = COLUMNS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log e-values by day and column, and whether the distance is beyond the floor, each of shape (days, c).
 
@@ -151,6 +157,8 @@ def watch(
         Each run of `COLUMNS` columns is one table, with a frame of its own.
     check : bool
         Whether columns of the first table are also bet on by the code of production.
+    series : int
+        Between how many series a control's share of the budget is split.
     """
     cut, c = BASELINE * n, x.shape[1]
     columns = [w for i in range(0, c, COLUMNS) for w in fitted(x[:cut, i : i + COLUMNS], n, categorical)]
@@ -173,7 +181,7 @@ def watch(
         if check:
             _check(columns[:COLUMNS], fine[:COLUMNS, d], uniforms, wealth[d], d)
     far = np.zeros((days, c), bool)
-    for d, i in zip(*np.nonzero(wealth >= level()), strict=True):
+    for d, i in zip(*np.nonzero(wealth >= level(series)), strict=True):
         w = columns[i]
         far[d, i] = jensen_shannon(w.then, np.bincount(w.coarse[places[i, d]], minlength=len(w.then))) > FLOOR
     return wealth, far
@@ -274,12 +282,38 @@ def power(seeds: int, seed: int) -> list[dict[str, object]]:
     return found
 
 
+SCANNERS = 12
+
+
+def slices(quarters: int, seeds: int, seed: int) -> dict[str, object]:
+    """300 rows a day of 12 scanners with slices of their own, 25 rows each: alerts of quarters, and days until one is found."""
+    n, days, series = 25, 28, COLUMNS * (SCANNERS + 1)
+    rng, alerts = np.random.default_rng([seed, SCANNERS]), 0
+    for _ in range(quarters):
+        x = stream("clean", BASELINE + QUARTER, n, SCANNERS * COLUMNS, rng)
+        alerts += int(watch(x, n, QUARTER, False, rng, series=series)[1].any(axis=0).sum())
+    found: dict[str, object] = {"quarters": quarters, "alerts": alerts, "upper_95": upper(alerts, quarters)}
+    print(
+        f"slices of {SCANNERS} scanners: {alerts} alerts in {quarters} quarters, at most {found['upper_95']:.3f} in one"
+    )
+    for by in (0.5, 1.0, 2.0):
+        x = rng.normal(size=((BASELINE + days) * n, seeds))
+        x[BASELINE * n :] += by
+        hit = watch(x, n, days, False, rng, series=series)[1]
+        delays = np.where(hit.any(axis=0), hit.argmax(axis=0) + 1, days + 1)
+        found[f"+{by} sd"] = [float(np.median(delays)), float(np.quantile(delays, 0.9)), int((delays > days).sum())]
+        print(f"  +{by} sd in one scanner: median, 90 %, not within {days}: {found[f'+{by} sd']}", flush=True)
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="20 quarters a cell and 10 seeds; keeps no result")
     parser.add_argument("--seed", type=int, default=1, help="reported results use seeds that nothing was tuned on")
     options = parser.parse_args()
-    results: dict[str, object] = {"seed": options.seed, "power": power(10 if options.quick else 50, options.seed)}
+    seeds = 10 if options.quick else 50
+    results: dict[str, object] = {"seed": options.seed, "power": power(seeds, options.seed)}
+    results["slices"] = slices(10 if options.quick else 100, seeds, options.seed)
 
     def kept(cells: list[dict[str, object]]) -> None:
         if not options.quick:

@@ -46,7 +46,7 @@ class Columns:
     count for fewer.
     """
 
-    version = "1"
+    version = "2"
     needs_baseline = True
     by_slice = True
     metrics = (

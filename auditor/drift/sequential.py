@@ -44,7 +44,7 @@ class Sequential:
     harm to the bound.
     """
 
-    version = "2"
+    version = "3"
     needs_baseline = True
     by_slice = True
     metrics = (

@@ -30,8 +30,8 @@ def blank(value: Any, missing: Collection[str] = MISSING) -> bool:
         return value.strip() in missing
     try:
         return value is None or bool(value != value)
-    except (TypeError, ValueError):  # arrays compare element by element
-        return False
+    except (TypeError, ValueError):  # arrays compare element by element; pandas.NA compares with nothing
+        return type(value).__name__ == "NAType"
 
 
 def typed(value: Any) -> tuple[float | str | None, bool]:

@@ -91,7 +91,7 @@ def _cells(length: int, step: int) -> NDArray[np.intp]:
 
 
 def _grid(image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
-    return image.take(rows, axis=0).take(columns, axis=1)
+    return image[rows].take(columns, axis=1)  # `take` would copy the whole of an image that is a view
 
 
 def tones(pixels: Pixels) -> dict[str, float | None]:

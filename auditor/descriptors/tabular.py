@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,11 +12,15 @@ from auditor.core.errors import DescribeError
 from auditor.core.record import Scalar
 from auditor.core.values import typed
 from auditor.descriptors._common import array_of, number, refuse_type
+from auditor.descriptors._personal import personal_counts
 from auditor.ports import DescriptorColumn
 
 MAX_FEATURES = 2000
 MAX_CATEGORY = 64
 """Longer strings are free text, not categories: they are counted, not kept."""
+MAX_WORDS = 5
+"""Words of a category; a sentence of three words or more is free text, too."""
+_SENTENCE = re.compile(r"\S\s+\S+\s.*[.!?](?:\s|$)|[.!?]\s+[A-Z].*\s\S")
 MAX_NAME = 200
 
 
@@ -23,38 +28,56 @@ class TabularDescriptor:
     """Describes a mapping of feature to value, a named tuple, or a 1-D array (features `x0`, `x1`, ...).
 
     Numbers are kept exactly as floats (NaN and infinity are None), truth values become `true` and `false` whatever their
-    spelling, dates and times seconds since 1970, durations seconds. A value of another kind gives None and counts in `n_unusable`. A feature that is called like one
-    of the columns below takes its place.
+    spelling, dates and times seconds since 1970, durations seconds. Free text (sentences, more than 5 words or 64 characters,
+    e-mail addresses, international telephone numbers) gives None and counts in `n_text`, a value of another kind in
+    `n_unusable`. A feature that is called like one of the columns below takes its place.
     """
 
     modality = "tabular"
     title = "Tables"
     headline = "Table inputs changed"
     advice = "Compare the changed columns with the systems that fill them: a new code, unit or default value?"
-    version = "2"
+    version = "3"
     columns: tuple[DescriptorColumn, ...] = (
         number("n_features", "{feature}", "Features of the row, present or not."),
-        number("n_missing", "{feature}", "Features without a value: None, NaN or infinite."),
-        number("n_unusable", "{feature}", "Features whose value is neither a number nor a string of at most 64."),
+        number("n_missing", "{feature}", "Features without a value: None, NA, NaN or infinite."),
+        number("n_unusable", "{feature}", "Features whose value is neither a number, a time nor a string."),
+        number("n_text", "{feature}", "Features with free text: counted, never kept."),
     )
 
     def describe(self, value: Any, *, rate: float | None = None) -> Mapping[str, Scalar]:
         """One figure a feature, and the columns above; DescribeError for what is no row or has too many features."""
         found: dict[str, Scalar] = {}
-        missing = unusable = 0
+        missing = unusable = texts = 0
         for key, entry in _features(value):
             name = key if isinstance(key, str) else str(key)
             if not name or len(name) > MAX_NAME or name in found:
                 unusable += 1
                 continue
             figure, usable = _figure(entry)
-            found[name] = figure
-            if not usable:
+            if isinstance(figure, str) and is_free_text(figure):
+                figure = None
+                texts += 1
+            elif not usable:
                 unusable += 1
             elif figure is None:
                 missing += 1
-        total = {"n_features": float(len(found)), "n_missing": float(missing), "n_unusable": float(unusable)}
-        return {**total, **found}
+            found[name] = figure
+        totals = {"n_features": len(found), "n_missing": missing, "n_unusable": unusable, "n_text": texts}
+        return {**{name: float(total) for name, total in totals.items()}, **found}
+
+
+def is_free_text(text: str) -> bool:
+    """Whether a string is free text and no category.
+
+    >>> is_free_text("New York City"), is_free_text("Some college, no degree"), is_free_text("Please call me back. Thanks")
+    (False, False, True)
+    """
+    if len(text) > MAX_CATEGORY or text.count(" ") >= MAX_WORDS:
+        return True
+    if " " in text and _SENTENCE.search(text):
+        return True
+    return ("@" in text or "+" in text) and any(personal_counts(text, sum(map(str.isdigit, text))).values())
 
 
 def _features(value: Any) -> Iterable[tuple[Any, Any]]:
@@ -101,8 +124,7 @@ def _figure(value: Any) -> tuple[Scalar, bool]:
         return (None, True) if np.isnat(value) else typed(value.astype("timedelta64[us]").item())
     if isinstance(value, np.generic) and value.dtype.kind not in "biufU":
         return None, False
-    figure, usable = typed(value.item() if isinstance(value, np.generic) else value)
-    return (None, False) if isinstance(figure, str) and len(figure) > MAX_CATEGORY else (figure, usable)
+    return typed(value.item() if isinstance(value, np.generic) else value)
 
 
 PLUGIN = TabularDescriptor()

@@ -20,7 +20,7 @@ from auditor.ports import DescriptorColumn
 
 SAMPLED = 12
 """Frames whose picture is described, spread evenly."""
-MAX_FRAMES = 9_000
+MAX_FRAMES = 7_500
 """Frames that are compared with their neighbour: five minutes, or runs of `RUN` spread evenly over a longer video."""
 RUN = 300
 MAX_SOUND = 4_000_000
@@ -88,7 +88,7 @@ class VideoDescriptor:
         number("blockiness", "1", "Mean over them of the steps at an 8-pixel grid against those inside it."),
         number("motion", "1", "Mean absolute difference of neighbouring frames, share of full scale, cuts left out."),
         number(
-            "cuts", "{cut}", "Changes of scene, independent of exposure; of a video of over 9 000 frames, an estimate."
+            "cuts", "{cut}", "Changes of scene, independent of exposure; of a video of over 7 500 frames, an estimate."
         ),
         number(
             "frozen_share",

@@ -1,7 +1,7 @@
 """Rows, vectors, series, point clouds and videos: figures worked out by hand, and what each refuses."""
 
 from collections import namedtuple
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 
@@ -69,7 +69,8 @@ def test_each_feature_is_a_column():
     assert dict(tabular.PLUGIN.describe(row)) == {
         "n_features": 17.0,
         "n_missing": 3.0,
-        "n_unusable": 3.0,
+        "n_unusable": 2.0,
+        "n_text": 1.0,
         "age": 41.0,
         "income": 1200.5,
         "ratio": 0.25,
@@ -111,6 +112,48 @@ def test_a_row_of_a_data_frame():
     figures = tabular.PLUGIN.describe(row)
     assert (figures["age"], figures["sex"], figures["seen"]) == (3, "f", None)
     assert figures["n_missing"] + figures["n_unusable"] == 3
+
+
+def test_missing_values_of_pandas_and_moments_with_a_zone():
+    pandas = pytest.importorskip("pandas")
+    row = {"a": pandas.NA, "b": pandas.NaT, "c": float("nan"), "d": None}
+    assert tabular.PLUGIN.describe(row)["n_missing"] == 4
+    assert tabular.PLUGIN.describe(pandas.Series(row))["n_missing"] == 4
+    moment = datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    for same in (moment, pandas.Timestamp(moment), pandas.Timestamp("2026-07-01 12:00", tz="Europe/Berlin")):
+        assert tabular.PLUGIN.describe({"t": same})["t"] == moment.timestamp()
+
+
+FREE = [
+    "Please call me back. Thanks",
+    "I have pain in my left knee",
+    "ann@example.org",
+    "+49 170 1234567",
+    "He said no. She agreed",
+    "where is my order?  It is late!",
+    "x" * 65,
+]
+CATEGORIES = [
+    "New York City",
+    "Some college, no degree",
+    "Married-civ-spouse",
+    "St. Louis",
+    "A+",
+    "Prefer not to say",
+    "C++",
+]
+
+
+@pytest.mark.parametrize("text", FREE)
+def test_free_text_is_counted_and_never_kept(text):
+    figures = tabular.PLUGIN.describe({"note": text, "age": 4})
+    assert (figures["note"], figures["n_text"], figures["n_unusable"]) == (None, 1, 0)
+
+
+@pytest.mark.parametrize("text", CATEGORIES)
+def test_categories_are_kept(text):
+    figures = tabular.PLUGIN.describe({"kind": text})
+    assert (figures["kind"], figures["n_text"]) == (text, 0)
 
 
 # -- embedding ----------------------------------------------------------------------------------------------------------
@@ -184,6 +227,61 @@ def test_missing_values_are_left_out_and_counted():
     assert series.PLUGIN.describe(np.full(3, np.nan), rate=1)["mean"] is None
 
 
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize("step_s", [60, 300, 3600])
+@pytest.mark.parametrize("days", [5, 30, 400])
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_a_daily_cycle_is_found_at_any_sampling(step_s, days, holes):
+    rng = np.random.default_rng(days)
+    t = np.arange(0, days * DAY_S, step_s)
+    x = np.sin(2 * np.pi * t / DAY_S) + 0.3 * rng.normal(size=len(t))
+    x[rng.random(len(t)) < holes] = np.nan
+    figures = series.PLUGIN.describe(x, rate=1 / step_s)
+    assert 1 / figures["dominant_hz"] == pytest.approx(DAY_S, rel=0.05)
+    kept = ~np.isnan(x)
+    timed = series.PLUGIN.describe({"t": t[kept], "x": x[kept]})
+    assert 1 / timed["dominant_hz"] == pytest.approx(DAY_S, rel=0.05)
+
+
+def test_times_of_a_pandas_index_are_used():
+    pandas = pytest.importorskip("pandas")
+    for zone in (None, "Europe/Berlin"):
+        index = pandas.date_range("2026-01-01", periods=3000, freq="min", tz=zone)
+        wave = np.sin(2 * np.pi * np.arange(3000) / 1440)
+        figures = series.PLUGIN.describe(pandas.Series(wave, index=index))
+        assert figures["rate_hz"] == pytest.approx(1 / 60)
+        frame = pandas.DataFrame({"a": wave, "b": wave}, index=index).drop(index[100:110])
+        assert series.PLUGIN.describe(frame)["gap_share"] == pytest.approx(1 / 2989, rel=1e-3)
+        column = {"t": pandas.Series(index), "x": wave}
+        assert series.PLUGIN.describe(column)["rate_hz"] == pytest.approx(1 / 60)
+    assert code_of(series.PLUGIN, pandas.Series(wave)) == "no_rate"
+
+
+def test_spikes_and_flat_lines_show():
+    x = np.sin(np.arange(2000) / 10) + 0.05 * RNG.normal(size=2000)
+    assert series.PLUGIN.describe(x, rate=1)["spike_share"] == 0
+    hit = x.copy()
+    hit[[100, 500, 900, 1500]] += (9, -9, 9, -9)
+    assert series.PLUGIN.describe(hit, rate=1)["spike_share"] == 0.002
+    step = x + np.where(np.arange(2000) > 1000, 9, 0)  # a new level is no spike
+    assert series.PLUGIN.describe(step, rate=1)["spike_share"] == 0
+    still = x.copy()
+    still[300:800] = still[300]
+    assert series.PLUGIN.describe(still, rate=1)["longest_flat"] == 0.25
+
+
+def test_autocorrelation_of_neighbours():
+    x = RNG.normal(size=20_000)
+    for alike in (0.0, 0.5, 0.9):
+        y = np.zeros(len(x))
+        for place in range(1, len(x)):
+            y[place] = alike * y[place - 1] + x[place]
+        assert series.PLUGIN.describe(y, rate=1)["autocorrelation"] == pytest.approx(alike, abs=0.03)
+    assert series.PLUGIN.describe(np.ones(50), rate=1)["autocorrelation"] is None
+
+
 def test_a_long_series_is_sampled_in_runs():
     t = np.arange(2_000_000) / 1000
     figures = series.PLUGIN.describe(0.01 * t + np.sin(2 * np.pi * 125 * t), rate=1000)
@@ -239,12 +337,59 @@ def test_cloud_files(tmp_path):
     for name in ("scan.bin", "scan.npy"):
         assert point_cloud.PLUGIN.describe(tmp_path / name) == point_cloud.PLUGIN.describe(cloud)
     assert code_of(point_cloud.PLUGIN, b"123") == "decode_failed"
-    assert code_of(point_cloud.PLUGIN, np.zeros((3, 5))) == "bad_shape"
+    assert code_of(point_cloud.PLUGIN, np.zeros((3, 6))) == "bad_shape"
 
 
 def test_a_pickle_in_an_npy_is_not_run(tmp_path):
     np.save(tmp_path / "evil.npy", np.array([object()]), allow_pickle=True)
     assert code_of(point_cloud.PLUGIN, tmp_path / "evil.npy") == "decode_failed"
+
+
+def scan(rings=32, beams=600, rng=None):
+    """A street: rings of a scanner 1.8 m above the ground and a wall 30 m away, with intensity and ring."""
+    rng = rng or np.random.default_rng(0)
+    ring, angle = np.meshgrid(np.arange(rings), np.linspace(-np.pi, np.pi, beams, endpoint=False), indexing="ij")
+    down = np.radians(-25 + 35 * ring / (rings - 1))
+    reach = np.where(down < -0.06, -1.8 / np.sin(np.minimum(down, -0.06)), 30.0)
+    x, y, z = reach * np.cos(down) * np.cos(angle), reach * np.cos(down) * np.sin(angle), reach * np.sin(down)
+    cloud = np.stack([x, y, z, rng.uniform(0, 255, x.shape), ring.astype(float)], axis=2).reshape(-1, 5)
+    cloud[:, :3] += rng.normal(0, 0.01, (len(cloud), 3))
+    return cloud.astype("<f4")
+
+
+def test_clouds_with_rings_are_told_from_those_without(tmp_path):
+    cloud = scan()
+    figures = point_cloud.PLUGIN.describe(cloud)
+    assert (figures["rings"], figures["ring_dropout"]) == (32, 0)
+    for name, columns in (("five.pcd.bin", cloud), ("four.bin", cloud[:, :4]), ("both.bin", cloud[:800])):
+        columns.tofile(tmp_path / name)
+        assert point_cloud.PLUGIN.describe(tmp_path / name) == point_cloud.PLUGIN.describe(columns)
+    assert point_cloud.PLUGIN.describe(cloud[:, :4])["ring_dropout"] is None
+
+
+@pytest.mark.parametrize("lost", [[3], [0, 1, 2, 3], [31], [30, 31]])
+def test_lasers_that_drop_out_show(lost):
+    cloud = scan()
+    kept = cloud[~np.isin(cloud[:, 4], lost)]
+    assert point_cloud.PLUGIN.describe(kept)["ring_dropout"] == pytest.approx(len(lost) / 32)
+
+
+def test_no_returns_are_no_points_at_the_sensor():
+    cloud = scan()
+    void = np.concatenate([cloud, np.zeros((len(cloud), 5), "<f4")])
+    figures, plain = point_cloud.PLUGIN.describe(void), point_cloud.PLUGIN.describe(cloud)
+    assert figures["no_return_share"] == 0.5
+    for name in ("range_mean", "nearest", "near_share", "height_mean", "density"):
+        assert figures[name] == plain[name]
+
+
+def test_ground_and_near_returns():
+    cloud = scan()
+    on_ground = np.abs(cloud[:, 2] + 1.8) < 0.3
+    assert point_cloud.PLUGIN.describe(cloud)["ground_share"] == pytest.approx(on_ground.mean(), abs=0.05)
+    spray = np.random.default_rng(1).normal(0, 0.5, (len(cloud) // 9, 5)).astype("<f4")
+    assert point_cloud.PLUGIN.describe(np.concatenate([cloud, spray]))["near_share"] == pytest.approx(0.1, abs=0.01)
+    assert point_cloud.PLUGIN.describe(cloud)["near_share"] == 0
 
 
 def test_a_large_cloud_is_thinned_but_counted():

@@ -37,24 +37,25 @@ def jpeg(pixels: np.ndarray) -> bytes:
 def cases() -> dict[str, tuple[str, object, float | None, float | None]]:
     """Name to (modality, value, rate, limit in microseconds)."""
     rng = np.random.default_rng(0)
-    x, y = np.meshgrid(np.arange(224), np.arange(224))
+    x, y = np.meshgrid(np.arange(1024), np.arange(1024))
     photo = np.stack([127 + 90 * np.sin(x / k) * np.cos(y / (k + 3)) for k in (9, 13, 17)], axis=2)
     photo = (photo + rng.normal(0, 6, photo.shape)).clip(0, 255).astype(np.uint8)
-    t = np.arange(5 * 16000) / 16000
+    small = photo[:224, :224].copy()
+    t = np.arange(10 * 16000) / 16000
     voice = (
         0.3 * np.sin(2 * np.pi * 140 * t) * (1 + np.sin(2 * np.pi * 3 * t)) + 0.01 * rng.normal(size=t.size)
     ).astype(np.float32)
-    words = SENTENCE.split()
+    words = (SENTENCE * 60).split()
     return {
-        "image 28x28": ("image", photo[:28, :28, 0].copy(), None, 150),
-        "image 224x224x3": ("image", photo, None, 3000),
-        "image 1024x1024x3": ("image", np.tile(photo, (5, 5, 1))[:1024, :1024].copy(), None, 3000),
-        "image jpeg 224x224": ("image", jpeg(photo), None, None),
-        "audio 1 s at 8 kHz": ("audio", voice[:8000], 8000, 600),
-        "audio 5 s at 16 kHz": ("audio", voice, 16000, None),
-        "audio 60 s at 16 kHz": ("audio", np.tile(voice, 12), 16000, None),
-        "text 50 words": ("text", " ".join((words * 3)[:50]), None, 150),
-        "text 2000 words": ("text", SENTENCE * 95, None, None),
+        "image 28x28": ("image", small[:28, :28, 0].copy(), None, 250),
+        "image 224x224x3": ("image", small, None, 3000),
+        "image 1024x1024x3": ("image", photo, None, 2500),
+        "image jpeg 1024x1024": ("image", jpeg(photo), None, 10_000),
+        "audio 1 s at 8 kHz": ("audio", voice[:8000], 8000, 800),
+        "audio 10 s at 16 kHz": ("audio", voice, 16000, 3100),
+        "audio 60 s at 16 kHz": ("audio", np.tile(voice, 6), 16000, None),
+        "text 50 words": ("text", " ".join(words[:50]), None, 150),
+        "text 1000 words": ("text", " ".join(words[:1000]), None, 750),
         "tabular 20 features": (
             "tabular",
             {f"f{i}": i * 0.5 for i in range(15)} | {f"c{i}": "a" for i in range(5)},
@@ -62,8 +63,8 @@ def cases() -> dict[str, tuple[str, object, float | None, float | None]]:
             50,
         ),
         "series 1000 x 3": ("series", rng.normal(size=(1000, 3)), 100.0, 600),
-        "point cloud 17 000": ("point_cloud", rng.normal(0, 20, (17_000, 4)).astype(np.float32), None, 4000),
-        "video 30 x 224x224x3": ("video", np.stack([np.roll(photo, i, axis=1) for i in range(30)]), 25.0, None),
+        "point cloud 100 000": ("point_cloud", rng.normal(0, 20, (100_000, 4)).astype(np.float32), None, 15_000),
+        "video 30 x 224x224x3": ("video", np.stack([np.roll(small, i, axis=1) for i in range(30)]), 25.0, None),
         "embedding 512": ("embedding", rng.normal(size=512).astype(np.float32), None, 50),
     }
 

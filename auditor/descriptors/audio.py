@@ -55,6 +55,9 @@ class AudioDescriptor:
     where the type is no sample format (lists of Python integers). `{"array": x, "sampling_rate": r}` is taken apart; its
     `bits` declares another full scale. Levels are those of all channels, clipping and peak those of the worst; spectrum,
     pitch and background are those of the loudest. Frames are 32 ms (rounded up to a power of two samples) with half overlap.
+
+    Limits: integers of an unusual scale in a wide type need `bits`; loudness takes all channels to have the loudest one's
+    spectrum; reverberation is blind: dry speech falls at about 0.2 s, too.
     """
 
     modality = "audio"

@@ -26,6 +26,9 @@ class ImageDescriptor:
     """Describes a PIL image, an array (H, W[, C]) or (C, H, W), or the bytes or path of an encoded file.
 
     EXIF orientation is applied. `{"array": x, "bits": 12}` declares how many bits of wider integers are used.
+
+    Limits: a mirrored picture has the same figures but for its hash; fine texture counts as noise; of 16-bit integers without
+    `bits` the full range is assumed. The hash is no secret: who has the picture can make it.
     """
 
     modality = "image"

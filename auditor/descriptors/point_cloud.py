@@ -32,6 +32,8 @@ class PointCloudDescriptor:
 
     Bytes or paths are read as `.npy` or as packed float32 x, y, z, intensity (KITTI), or with a ring (nuScenes), which is
     recognised by its small whole numbers. Points with NaN, and no-returns at (0, 0, 0), are left out and counted. An empty cloud is a figure, not an error: 0 points and all sectors occluded.
+
+    Limits: the ground is taken to be level; the number of lasers is the next usual one above the highest ring seen.
     """
 
     modality = "point_cloud"

@@ -35,6 +35,8 @@ class SeriesDescriptor:
     Times are rising seconds or datetimes. Spectrum and autocorrelation are those of the values on an even grid, NaN and gaps
     filled by straight lines; None where more than half is filled. Figures are means over the channels, but `low`, `high` and `stuck_share`,
     which are those of the most extreme channel: one dead channel must show.
+
+    Limits: of a series of more than 262 144 values fast cycles come from runs, slow ones from means of a few values each.
     """
 
     modality = "series"

@@ -69,6 +69,9 @@ class VideoDescriptor:
 
     Files need PyAV (`auditor[video]`); their rotation is applied, and their sound track is described as an audio input is,
     in columns `sound_...`. Figures of timing, encoding and sound are None for arrays.
+
+    Limits: a cut between pictures of one layout, and a slow fade, are missed; a codec at a low rate repeats frames of a still
+    scene, which then count as frozen.
     """
 
     modality = "video"

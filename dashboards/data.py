@@ -83,7 +83,7 @@ def rules(url: str) -> Rules:
     from auditor.bootstrap import load_policies
 
     try:
-        return Rules.of(load_policies(load_settings(home())))
+        return Rules(load_policies(load_settings(home())))
     except AuditorError as error:
         st.session_state["policy_error"] = str(error)
         return Rules()

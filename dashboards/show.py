@@ -73,7 +73,7 @@ def story(told: Story, evidence: Evidence) -> None:
             left, right = st.columns([2, 9], gap="small")
             left.markdown(f":gray[{name}]")
             right.markdown(safe(text))
-        rules = [f"{evidence.rules.title(alert)} ({alert.policy})" for alert in (told.alert, *told.also)]
+        rules = [f"{wording.title(alert)} ({alert.policy})" for alert in (told.alert, *told.also)]
         with st.expander(f"{'Rules' if told.also else 'Rule'} and evidence: {safe(wording.listing(rules))}"):
             st.markdown(safe(told.verdict.explanation if told.verdict else told.alert.explanation))
             figures(told.measurements)
@@ -177,7 +177,7 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
             badge(item.verdict)
             if item.verdict is Word.WAIVED:
                 st.badge(f"without the waiver: {vocabulary.WORDS[item.underlying][0]}", color="gray")
-            st.markdown(f"**{safe(evidence.rules.title(item))}**", width="content")
+            st.markdown(f"**{safe(wording.title(item))}**", width="content")
             st.markdown(f":gray[{safe(wording.where(item))}]", width="content")
         st.markdown(safe(wording.capital(wording.body(item))))
         details = [vocabulary.FORCES[item.force], f"window of {wording.window(Span(item.start, item.end))}"]

@@ -10,7 +10,7 @@ from auditor.core.catalogue import ALERTS
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
 from auditor.core.window import format_time
-from auditor.wording.verdicts import told_all
+from auditor.wording.alerts import told_all
 
 History = Callable[[Alert], Sequence[Verdict]]
 

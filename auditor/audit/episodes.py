@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from auditor.audit.alerting import alerts_for, keeps_open
 from auditor.core.identity import digest
 from auditor.core.verdict import Alert, AlertChange, Verdict
-from auditor.wording.verdicts import told
+from auditor.wording.alerts import told
 
 Key = tuple[str, str, str, str, str | None]
 Past = Callable[[Alert, datetime], Sequence[Verdict]]

@@ -24,7 +24,7 @@ from auditor.audit.windows import Windows
 from auditor.core.command import Command
 from auditor.core.delivery import Backlog
 from auditor.core.errors import AuditorError, ConfigurationError, StoreError
-from auditor.core.loss import Loss, accept_command, covers, sentence
+from auditor.core.loss import Loss, accept_command, covers
 from auditor.core.run import Audit
 from auditor.core.window import DAY, Baseline, Span, floor_to, parse_duration, parse_time
 from auditor.ports import (
@@ -41,6 +41,7 @@ from auditor.ports import (
     UnsettledLabels,
 )
 from auditor.settings import Settings
+from auditor.wording.losses import lost
 
 if TYPE_CHECKING:
     from auditor.policy.loader import PolicySet
@@ -252,7 +253,7 @@ class Pipeline:
         for loss in report.losses:
             if loss.accepted is None:
                 named = ", ".join(loss.files)
-                report.damaged.append(Damage(what=sentence(loss), where=f"archive/{named}", lost=loss.records or 0))
+                report.damaged.append(Damage(what=lost(loss), where=f"archive/{named}", lost=loss.records or 0))
 
     def _keep_audited(self, models: Collection[str]) -> None:
         """Keep beside the archive up to where models are audited, and which sinks received all of that."""

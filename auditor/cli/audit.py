@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from auditor import wording
 from auditor.cli.common import add_common, note, print_json, settings_for, table
-from auditor.core.loss import sentence
 from auditor.core.window import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         note(f"damaged: {damage.what}; {damage.where}; the rest was processed")
     for loss in report.losses:
         if loss.accepted is not None:
-            note(f"{sentence(loss)}; {', '.join(loss.files)}")
+            note(f"{wording.lost(loss)}; {', '.join(loss.files)}")
     if any(loss.accepted is None for loss in report.losses):
         note("put the files back, ingest their records again, or put the loss on record: `auditor db accept-loss`")
     for sink, why in report.failed_sinks.items():

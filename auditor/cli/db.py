@@ -143,7 +143,7 @@ def run_rebuild(args: argparse.Namespace) -> int:
 def run_accept_loss(args: argparse.Namespace) -> int:
     """Print what was accepted; reports go on naming it. 0."""
     from auditor.bootstrap import open_app
-    from auditor.core.loss import sentence
+    from auditor.wording.losses import lost
 
     for option in ("by", "reason"):
         if not getattr(args, option).strip():
@@ -156,7 +156,7 @@ def run_accept_loss(args: argparse.Namespace) -> int:
     if args.json:
         print_json("db-accept-loss", {"accepted": [loss.as_json() for loss in accepted]})
     else:
-        print("\n".join(map(sentence, accepted)))
+        print("\n".join(map(lost, accepted)))
     return 0
 
 

@@ -103,7 +103,7 @@ def rules_of(settings: Settings) -> Rules:
     from auditor.bootstrap import load_policies
     from auditor.reports.rules import Rules
 
-    return Rules.of(load_policies(settings))
+    return Rules(load_policies(settings))
 
 
 def only_model(queries: Queries) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from auditor.ports import Descriptor, Operator
 
+HEAD = "head."
+"""Begins the columns of the model's own heads about an input, beside those of the payload."""
 OWN_MODALITY = "modality"
 """`MetricSpec.alert` of figures about one input: an alert about them is of the kind of that input."""
 
@@ -48,6 +50,8 @@ class MetricSpec:
         Empty: `the {metric}{of} is {value}`.
     compares : str
         What a figure of change compares, and where its scale begins and ends, in one sentence.
+    unbiased : bool
+        Whether the share that chance alone adds is taken off, so that the value can fall below 0.
     reads : tuple of (float or None, str)
         Template by the largest value that it fits, ascending; None: no upper end. Fields: `wording.distances`.
     """
@@ -65,6 +69,7 @@ class MetricSpec:
     alert: str = "policy"
     clause: str = ""
     compares: str = ""
+    unbiased: bool = False
     reads: tuple[tuple[float | None, str], ...] = ()
 
 

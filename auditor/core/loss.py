@@ -133,12 +133,3 @@ def accept_command(model: str, span: Span, *, by: str, reason: str, at: datetime
     """The command that puts a loss on record."""
     payload = {"model": model, "since": format_time(span.start), "until": format_time(span.end), "reason": reason}
     return Command(id=uuid7(to_us(at) // 1000), kind=ACCEPT, by=by, at=at, payload=payload)
-
-
-def sentence(loss: Loss) -> str:
-    """What is lost, of which model and day, why, and who accepted it."""
-    count = f"an unknown number of {loss.noun}" if loss.records is None else f"{loss.records:,} {loss.noun}"
-    of = f" of {loss.model}" if loss.model else ""
-    said = loss.accepted
-    end = f" (accepted by {said.by} on {said.at:%Y-%m-%d}: {said.payload['reason']})" if said else ""
-    return f"lost: {count}{of}, {loss.span.start:%Y-%m-%d}: {loss.what}{end}"

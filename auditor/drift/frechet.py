@@ -34,6 +34,7 @@ class FrechetDistance:
             label="distance to the baseline (Frechet)",
             short="Fréchet",
             alert=OWN_MODALITY,
+            unbiased=True,
             clause="the {metric} of {column} is {value}",
             compares=(
                 "A Fréchet distance compares centre and spread of vectors (embeddings or scores), less what chance "

@@ -39,6 +39,7 @@ class Kernel:
             label="distance to the baseline (kernel MMD, squared)",
             short="MMD²",
             alert=OWN_MODALITY,
+            unbiased=True,
             clause="the {metric} of {column} is {value}",
             compares=(
                 "MMD² compares whole vectors (embeddings or scores) by how alike they are: about 0, and as often "

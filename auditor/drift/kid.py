@@ -39,6 +39,7 @@ class KernelInceptionDistance:
             label="distance to the baseline (KID)",
             short="KID",
             alert=OWN_MODALITY,
+            unbiased=True,
             clause="the {metric} of {column} is {value}",
             compares=(
                 "KID (kernel inception distance) compares centre, spread and skewness of vectors: about 0, and as "

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from auditor.core.catalogue import HEAD
 from auditor.core.measurement import Measurement, Status
 from auditor.core.window import Span
-from auditor.core.words import HEAD
 from auditor.policy.budget import Allowance
 from auditor.policy.decision import Finding, Truth, chance, decide, is_e_value
 from auditor.policy.schema import Condition, Control, MetricEvidence

@@ -51,6 +51,8 @@ def verdict_facts(
     }
     if control.next and word in (Word.FAIL, Word.WARN, Word.INSUFFICIENT_EVIDENCE, Word.WAIVED):
         facts["next"] = control.next
+    if control.window.duration is not None:
+        facts["reach_s"] = control.window.duration.total_seconds()
     if control.window.max_staleness is not None:
         facts["stale_s"] = control.window.max_staleness.total_seconds()
     if control.metric:

@@ -30,7 +30,7 @@ def build(
     generated : datetime
         When it is made; nothing here reads a clock.
     rules : Rules, optional
-        `auditor.reports.rules.Rules.of(policies)`: titles and next steps from the policies in force, and which provisions
+        `auditor.reports.rules.Rules(policies)`: titles and next steps from the policies in force, and which provisions
         no rule speaks to. Without it, only the store's content is shown.
     """
     if kind not in KINDS:

@@ -82,13 +82,13 @@ def evidence_count(verdicts: Sequence[Verdict]) -> str:
     return f"{able} of {len(asked)}"
 
 
-def rules_with_reach(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[str]:
+def rules_with_reach(verdicts: Sequence[Verdict]) -> list[str]:
     """The rules by their titles, each with how long the figures are that it looks at, where that is not one window."""
     found: dict[str, None] = {}
     for verdict in verdicts:
-        duration = evidence.rules.duration(verdict)
+        duration = wording.reach(verdict)
         longer = duration != verdict.end - verdict.start
-        found[f"{evidence.rules.title(verdict)}{f' (over {wording.length(duration)})' if longer else ''}"] = None
+        found[f"{wording.title(verdict)}{f' (over {wording.length(duration)})' if longer else ''}"] = None
     return list(found)
 
 
@@ -153,7 +153,7 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
             broken(evidence, verdicts),
             wording.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
-            wording.listing(rules_with_reach(evidence, verdicts), most=4),
+            wording.listing(rules_with_reach(verdicts), most=4),
         )
         for at, verdicts in by_provision.items()
     )

@@ -74,7 +74,7 @@ def gap_sentence(m: Measurement) -> str:
         return f"{start} is not known: {wording.reason(m.reason)}."
     told = wording.detail(m)
     note = f" {told[0].upper()}{told[1:]}." if told else ""
-    return f"{start}: {wording.quantity(m.value, m.unit, m.metric)}.{note} {wording.how_sure(m)}"
+    return f"{start}: {wording.quantity(m.value, m.unit, m.metric)}.{note} {wording.how_sure(m)}."
 
 
 def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditor import wording
-from auditor.core.loss import sentence
 from auditor.core.measurement import How, Measurement, Status
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
@@ -119,7 +118,7 @@ def _lost(evidence: Evidence) -> Iterable[Gap]:
     for loss in evidence.losses:
         yield Gap(
             code="lost_from_archive",
-            text=f"L{sentence(loss)[1:]}. Figures of that day rest on what is left.",
+            text=f"{wording.capital(wording.lost(loss))}. Figures of that day rest on what is left.",
             fix=""
             if loss.accepted
             else "Put the file back, ingest its records again, or put the loss on record: `auditor db accept-loss`.",
@@ -158,7 +157,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
         said = "could not be evaluated" if verdict.verdict is Word.ERROR else "has no verdict"
         yield Gap(
             code=code,
-            text=f"“{evidence.rules.title(verdict)}”{_place(verdict)} {said}: {wording.reason(code)}"
+            text=f"“{wording.title(verdict)}”{_place(verdict)} {said}: {wording.reason(code)}"
             f"{f' (n = {verdict.n:,})' if verdict.n else ''}.",
             fix=_FIX.get(code, ""),
             articles=tuple((ref.src, ref.at) for ref in verdict.refs),

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Alert, Verdict
 from auditor.core.window import Span, format_time
 from auditor.wording.vocabulary import STATEMENT
-
-if TYPE_CHECKING:
-    from auditor.reports.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,8 +238,6 @@ class Report:
     summary: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     method: tuple[str, ...] = ()
-    rules: Rules
-    """How rules are called; no part of the JSON."""
 
     @property
     def measurements(self) -> list[Measurement]:

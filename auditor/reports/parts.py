@@ -52,7 +52,6 @@ def report(
         gaps=find_gaps(evidence, families),
         summary=tuple(summary),
         sections=kept,
-        rules=evidence.rules,
         method=(*method, *distances.explained(behind), *methods(behind), *_ALWAYS),
     )
 

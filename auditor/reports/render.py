@@ -6,18 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auditor import wording
 from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Measurement
-from auditor.core.verdict import Verdict, Word
-from auditor.core.window import Span, format_time
+from auditor.core.verdict import Word
+from auditor.core.window import format_time
 from auditor.reports import svg
 from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
-from auditor.reports.rules import Rules
 from auditor.wording import vocabulary
 
 FORMATS = ("html", "json", "csv")
@@ -143,9 +141,7 @@ def to_html(report: Report) -> str:
             wording=wording,
             vocabulary=vocabulary,
             Word=Word,
-            span_of=_span_of,
             quiet_words=(Word.PASS, Word.NOT_APPLICABLE),
-            held=partial(_held, figures={m.id: m for m in report.measurements}, rules=report.rules),
         )
     )
 
@@ -187,19 +183,3 @@ def _environment() -> Any:
     environment.filters["moment"] = wording.moment
     environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in vocabulary.WORDS.items()}
     return environment
-
-
-def _span_of(verdict: Verdict) -> Span:
-    return Span(verdict.start, verdict.end)
-
-
-def _held(verdict: Verdict, *, figures: Mapping[str, Measurement], rules: Rules) -> str:
-    """The deciding figure beside its limit, or what the rule says instead."""
-    m = figures.get(verdict.evidence[0]) if verdict.evidence else None
-    if verdict.observed is None or m is None:
-        return wording.reason(verdict.reason) if verdict.reason else verdict.explanation
-    duration = rules.duration(verdict)
-    longer = "" if duration == verdict.end - verdict.start else f" over {wording.length(duration)}"
-    allowed = rules.limit(verdict, m)
-    about = wording.column(m.attributes.get("column", "")) or m.attributes.get("feature", "")
-    return f"{f'{about}: ' if about else ''}{wording.value(m)}{longer}{f' ({allowed})' if allowed else ''}"

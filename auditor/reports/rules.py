@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from auditor import wording
-from auditor.core.measurement import Measurement
-from auditor.core.verdict import Alert, Ref, Verdict, Word
+from auditor.core.verdict import Ref, Verdict
 from auditor.policy.articles import POLICY_CHANGED, by_article
 from auditor.policy.articles import gaps as policy_gaps
 from auditor.policy.calendar import provision_of
 from auditor.policy.loader import PolicySet
-from auditor.policy.schema import Control, LegalCalendar, SystemProfile, Waiver
+from auditor.policy.schema import LegalCalendar, SystemProfile, Waiver
 from auditor.reports.model import Gap
 
 
@@ -22,52 +20,6 @@ class Rules:
     """The policies of a home, for readers; empty when only the store is at hand."""
 
     policies: PolicySet | None = None
-    controls: Mapping[tuple[str, str], Control] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, policies: PolicySet | None) -> Rules:
-        """Index the controls of `policies`."""
-        found = {
-            (policy.name, control.id): control
-            for policy in (policies.policies if policies else ())
-            for control in policy.controls
-        }
-        return cls(policies, found)
-
-    def title(self, item: Verdict | Alert) -> str:
-        """The rule's own title, else its id as a heading."""
-        control = self.controls.get((item.policy, item.control))
-        return control.title if control is not None else wording.title_of(item.control)
-
-    def next(self, item: Verdict | Alert) -> str:
-        """What the rule says to do next, or nothing."""
-        control = self.controls.get((item.policy, item.control))
-        return control.next if control is not None else ""
-
-    def limit(self, item: Verdict, m: Measurement) -> str:
-        """What the rule allows, in the form of the figure: `at most 5 %`; from the verdict's own limit without a rule."""
-        control = self.controls.get((item.policy, item.control))
-        if control is not None and control.condition is not None:
-            return wording.limit(control.condition, m)
-        if item.limit is None:
-            return ""
-        bound = "at least" if m.value is not None and m.value < item.limit else "at most"
-        if item.verdict is Word.PASS:
-            bound = "the limit"
-        return f"{bound} {wording.quantity(item.limit, m.unit, m.metric)}"
-
-    def false_alarms(self, alert: Alert) -> str:
-        """How often the rule may raise a false alarm: `about once in 75 years`; empty, when no budget says."""
-        policy = next((p for p in self.policies.policies if p.name == alert.policy), None) if self.policies else None
-        if policy is None or policy.budget is None or not alert.budget_share:
-            return ""
-        return wording.how_often(alert.budget_share, policy.budget.per)
-
-    def duration(self, item: Verdict) -> timedelta:
-        """How long the figures are that the rule looks at."""
-        control = self.controls.get((item.policy, item.control))
-        asked = control.window.duration if control is not None else None
-        return asked if asked is not None else item.end - item.start
 
     @property
     def calendars(self) -> Sequence[LegalCalendar]:
@@ -93,7 +45,7 @@ class Rules:
             for framework in calendar.frameworks:
                 if framework.src == source:
                     return framework.title
-        return wording.framework(source)
+        return wording.vocabulary.FRAMEWORKS.get(source, source)
 
     def uncovered(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
         """Provisions of the calendars without a control: (source, provision)."""

@@ -20,7 +20,8 @@ from auditor.core.run import AuditRun
 from auditor.core.state import WindowState
 from auditor.core.verdict import Alert, Force, Ref, State, Verdict, Word
 from auditor.core.window import Baseline, Span, format_time
-from auditor.wording.verdicts import explained, told
+from auditor.wording.alerts import told
+from auditor.wording.verdicts import explained
 
 Row = Mapping[str, Any]
 

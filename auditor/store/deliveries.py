@@ -13,7 +13,7 @@ from auditor.core.delivery import AUDITED, Backlog, Delivery, Pending
 from auditor.core.run import Audit
 from auditor.store import convert, tables
 from auditor.store.database import Database, add_new
-from auditor.wording.verdicts import told_all
+from auditor.wording.alerts import told_all
 
 WAITING, SENT, DEAD = "waiting", "sent", "dead"
 _FIELDS = tuple(item.name for item in fields(Delivery))

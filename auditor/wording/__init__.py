@@ -1,21 +1,11 @@
 """Facts -> English: one room for terminal, alert, page and report alike. Nothing anywhere reads a sentence back."""
 
 from auditor.wording import backlogs
+from auditor.wording.alerts import advice, brief, changed, doubt, headline, lasted
+from auditor.wording.clauses import clause
 from auditor.wording.details import detail, grid
-from auditor.wording.figures import (
-    count_of,
-    figure,
-    finding,
-    framework,
-    how_sure,
-    interval_text,
-    limit,
-    provision,
-    reach,
-    title_of,
-    value,
-    where,
-)
+from auditor.wording.figures import figure, how_sure, value
+from auditor.wording.losses import lost
 from auditor.wording.metrics import column, column_of, metric_name, subject
 from auditor.wording.numbers import (
     capital,
@@ -26,52 +16,50 @@ from auditor.wording.numbers import (
     percent,
     plural,
     quantity,
-    rarity,
     span_of,
 )
 from auditor.wording.reasons import reason
-from auditor.wording.times import day, how_often, length, moment, versions, window, window_ending
-from auditor.wording.verdicts import alone, body, brief
+from auditor.wording.times import day, length, moment, versions, window
+from auditor.wording.verdicts import body, held_briefly, reach, sentences, title, where
 
 __all__ = [
-    "alone",
+    "advice",
     "backlogs",
     "body",
     "brief",
     "capital",
     "chance",
+    "changed",
+    "clause",
     "column",
     "column_of",
-    "count_of",
     "day",
     "detail",
+    "doubt",
     "figure",
-    "finding",
-    "framework",
     "grid",
-    "how_often",
+    "headline",
+    "held_briefly",
     "how_sure",
-    "interval_text",
     "is_share",
+    "lasted",
     "length",
-    "limit",
     "listing",
+    "lost",
     "metric_name",
     "moment",
     "number",
     "percent",
     "plural",
-    "provision",
     "quantity",
-    "rarity",
     "reach",
     "reason",
+    "sentences",
     "span_of",
     "subject",
-    "title_of",
+    "title",
     "value",
     "versions",
     "where",
     "window",
-    "window_ending",
 ]

@@ -6,15 +6,17 @@ from auditor.core.measurement import Measurement
 from auditor.policy.decision import is_e_value
 from auditor.policy.schema import Condition
 from auditor.registry import vocabulary
-from auditor.wording.metrics import column_of, metric_name, subject_name
+from auditor.wording.metrics import column_of, metric_name, subject, subject_name
 from auditor.wording.numbers import number, quantity
+from auditor.wording.reasons import reason
 
 
-def figure(m: Measurement) -> str:
+def clause(m: Measurement) -> str:
     """The figure as a clause. Known metrics have clauses of their own; the rest read `the metric is value`."""
     at = m.attributes
     if m.value is None:
-        return f"the {metric_name(m.metric)} has no value"
+        about = subject(m.attributes)
+        return f"the {metric_name(m.metric)}{f' ({about})' if about else ''} is not known: {reason(m.reason)}"
     spec = vocabulary().metric(m.metric)
     template = (spec.clause if spec is not None else "") or "the {metric}{of} is {value}"
     column = subject_name(at, "") or "the inputs"

@@ -1,31 +1,12 @@
-"""A figure in words: its clause, its value, its doubt; a verdict's place and title."""
+"""A figure in words: its value and its doubt."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from auditor.core.measurement import How, Measurement, Status
-from auditor.core.verdict import Ref, Verdict
-from auditor.wording.clauses import figure as said_by
-from auditor.wording.clauses import limit as limit
-from auditor.wording.metrics import metric_name, subject
-from auditor.wording.numbers import chance, number, quantity, span_of
+from auditor.registry import vocabulary
+from auditor.wording.numbers import capital, chance, number, quantity, span_of
 from auditor.wording.reasons import reason
-from auditor.wording.times import length
-from auditor.wording.vocabulary import FRAMEWORKS, HOW
-
-
-def finding(m: Measurement) -> str:
-    """What a figure says about the model, as a clause without a full stop; its uncertainty comes from `how_sure`."""
-    if m.value is None:
-        about = subject(m.attributes)
-        return f"the {metric_name(m.metric)}{f' ({about})' if about else ''} is not known: {reason(m.reason)}"
-    return said_by(m)
-
-
-def reach(m: Measurement, step: timedelta) -> str:
-    """` over 7 days`, when a figure is about more than one window; else nothing."""
-    return "" if m.span.duration == step else f" over {length(m.span.duration)}"
+from auditor.wording.vocabulary import HOW
 
 
 def figure(m: Measurement) -> str:
@@ -42,16 +23,14 @@ def figure(m: Measurement) -> str:
     return f"{shown} ({inside})" if inside else shown
 
 
-UNBIASED = ("drift.frechet", "drift.kid", "drift.mmd2")
-"""Distances from which what chance alone adds is taken off, so that they can fall below 0."""
-
-
 def value(m: Measurement) -> str:
-    """The bare value, for tables whose other columns tell its doubt; why there is none, when there is none."""
+    """The bare value, for tables whose other columns show its doubt; why there is none, when there is none."""
     if m.value is None:
         return reason(m.reason)
-    shown = quantity(m.value, m.unit, m.metric)
-    return f"{shown}, less than chance alone: no change" if m.value < 0 and m.metric in UNBIASED else shown
+    shown, spec = quantity(m.value, m.unit, m.metric), vocabulary().metric(m.metric)
+    return (
+        f"{shown}, less than chance alone: no change" if m.value < 0 and spec is not None and spec.unbiased else shown
+    )
 
 
 def interval_text(m: Measurement) -> str:
@@ -70,12 +49,10 @@ def count_of(m: Measurement) -> str:
     return f" (n = {m.n:,}{base})"
 
 
-def how_sure(m: Measurement | None) -> str:
-    """One sentence about the doubt behind a figure: interval, p-value as a frequency, and n."""
-    if m is None:
-        return "The figure behind this verdict is not in the chosen period."
+def how_sure(m: Measurement) -> str:
+    """The doubt behind a figure as a clause: interval, p-value as a frequency, and n."""
     if m.value is None:
-        return f"Nothing can be said: {reason(m.reason)}{count_of(m)}."
+        return f"Not known: {reason(m.reason)}{count_of(m)}"
     parts = []
     if m.p_value is not None:
         null = "the groups did not differ" if m.metric.startswith("fairness.") else "nothing had changed"
@@ -86,33 +63,4 @@ def how_sure(m: Measurement | None) -> str:
     parts.append(f"{m.n:,} records{base}")
     if m.how is not How.MEASURED:
         parts.append(HOW[m.how])
-    sentence = "; ".join(parts)
-    return sentence[0].upper() + sentence[1:] + "."
-
-
-def title_of(control: str) -> str:
-    """A control's id as a heading.
-
-    >>> title_of("drift-image")
-    'Drift image'
-    """
-    plain = control.replace("-", " ").replace("_", " ").strip()
-    return plain[:1].upper() + plain[1:]
-
-
-def where(item: Verdict) -> str:
-    """What part of the traffic a verdict speaks of."""
-    parts = [f"input {item.input}"] if item.input else []
-    if item.slice != "overall":
-        parts.append(item.slice.replace("&", " and ").replace("=", " = "))
-    return ", ".join(parts) or "all traffic"
-
-
-def framework(src: str) -> str:
-    """The full name of a source of rules."""
-    return FRAMEWORKS.get(src, src)
-
-
-def provision(ref: Ref) -> str:
-    """`Art. 15(1)` with its framework's short key."""
-    return f"{ref.at} ({ref.src})"
+    return capital("; ".join(parts))

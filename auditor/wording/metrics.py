@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from auditor.core.words import HEAD
+from auditor.core.catalogue import HEAD
 from auditor.registry import vocabulary
 
 _SUFFIXES = {

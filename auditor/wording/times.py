@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from auditor.core.window import DAY, Span, utc
@@ -68,8 +68,3 @@ def length(duration: timedelta) -> str:
 def versions(first_seen: Mapping[str, datetime]) -> str:
     """`version 1.4.0, first seen 2 Mar 2026; version 2.0.0, first seen 27 Mar 2026`."""
     return "; ".join(f"version {name}, first seen {day(at)}" for name, at in first_seen.items())
-
-
-def window_ending(end: datetime, windows: Sequence[Span]) -> str:
-    """The window that ended at `end`, as a reader names it; the end itself where no such window is known."""
-    return next((window(span) for span in reversed(windows) if span.end == end), moment(end))

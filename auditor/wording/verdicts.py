@@ -1,4 +1,4 @@
-"""Verdicts and alerts in words: what changed, how sure, against which limit, since when, what to do next."""
+"""Verdicts in words: the figure, how sure it is, against which limit, since when, what to do next."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from auditor.core.measurement import How, Interval, Measurement, Method, Status
-from auditor.core.verdict import Alert, AlertChange, State, Verdict, Word
+from auditor.core.verdict import Alert, State, Verdict, Word
 from auditor.core.window import Span, format_duration, parse_time
 from auditor.policy.schema import Condition
-from auditor.registry import vocabulary
-from auditor.wording.clauses import bare, figure, limit, limit_of, multiple
+from auditor.wording.clauses import bare, clause, limit, limit_of, multiple, value_text
 from auditor.wording.details import detail
-from auditor.wording.metrics import subject_name
-from auditor.wording.numbers import capital, chance, listing, plural, quantity, rarity, span_of
+from auditor.wording.figures import how_sure
+from auditor.wording.metrics import column_of, subject_name
+from auditor.wording.numbers import capital, chance, listing, quantity, rarity
 from auditor.wording.reasons import WHY, reason
 from auditor.wording.times import day, how_often, length, window
 
@@ -28,21 +28,6 @@ def explained(verdict: Verdict) -> Verdict:
     return replace(verdict, explanation=explain(verdict))
 
 
-def told(alert: Alert) -> Alert:
-    """The alert with its sentences."""
-    return replace(alert, explanation=tell(alert))
-
-
-def told_all(change: AlertChange) -> AlertChange:
-    """The alerts of an audit with their sentences."""
-    return replace(
-        change,
-        opened=tuple(map(told, change.opened)),
-        renewed=tuple(map(told, change.renewed)),
-        resolved=tuple(map(told, change.resolved)),
-    )
-
-
 def explain(verdict: Verdict) -> str:
     """The sentences of a verdict, from its facts.
 
@@ -51,7 +36,7 @@ def explain(verdict: Verdict) -> str:
     facts = verdict.facts
     if "text" in facts:
         return str(facts["text"])
-    head = f"{facts.get('title', verdict.control)}{place(verdict)}: {statement(verdict)}"
+    head = f"{title(verdict)}{place(verdict)}: {statement(verdict)}"
     parts = [head, *_doubts(verdict), *_standing(verdict), *_waiver(facts), *_next(facts)]
     return sentences(parts)
 
@@ -62,18 +47,6 @@ def body(verdict: Verdict) -> str:
     if "text" in facts:
         return str(facts["text"])
     return sentences([statement(verdict), *_doubts(verdict), *_standing(verdict), *_waiver(facts), *_next(facts)])
-
-
-def brief(alert: Alert) -> str:
-    """An alert in one line: title, what changed, since when."""
-    facts = alert.facts
-    if "text" in facts:
-        return str(facts["text"])
-    shown = facts.get("worst") if alert.state == "resolved" else facts
-    top = measured(shown) if shown else None
-    what = reason(facts.get("cause") or "breach") if top is None or top.value is None else figure(top)
-    step = timedelta(seconds=facts.get("step_s", 0.0))
-    return f"{facts.get('title', alert.control)}{place(alert)}: {what}, since {when(alert.since, step)}{version(facts)}"
 
 
 def statement(verdict: Verdict, *, past: bool = False) -> str:
@@ -87,18 +60,28 @@ def statement(verdict: Verdict, *, past: bool = False) -> str:
     return held(verdict.verdict, facts, found, past=past)
 
 
+def held_briefly(verdict: Verdict) -> str:
+    """The figure and its limit for a cell of a table; else what stands in their place."""
+    facts, found = verdict.facts, measured(verdict.facts, verdict)
+    if "text" in facts:
+        return str(facts["text"])
+    if found is None or found.value is None:
+        return statement(verdict)
+    about, allowed = column_of(found.attributes) or found.attributes.get("feature", ""), limit_facts(facts, found)
+    longer = over(found, verdict.end - verdict.start)
+    return f"{f'{about}: ' if about else ''}{value_text(found)}{longer}{f' ({allowed})' if allowed else ''}"
+
+
 def held(word: Word, facts: Mapping[str, Any], found: Measurement, *, past: bool = False) -> str:
     """The figure beside its limit."""
     if word in _BROKEN:
-        text = figure(found)
+        text = clause(found)
     elif word in (Word.PASS, Word.NOT_APPLICABLE):
         series = facts.get("series", 1)
         text = f"within the limit{f' (nearest of {series:,} figures)' if series > 1 else ''}: {bare(found)}"
     else:
-        text = f"no verdict: {figure(found)}"
-    step = timedelta(seconds=facts.get("step_s", 0.0))
-    if step and found.span.duration != step:
-        text += f" over {length(found.span.duration)}"
+        text = f"no verdict: {clause(found)}"
+    text += over(found, timedelta(seconds=facts.get("step_s", 0.0)))
     allowed = limit_facts(facts, found)
     more = detail(found, past=past)
     return f"{text}{f'; limit: {allowed}' if allowed else ''}{f' ({more})' if more else ''}"
@@ -156,6 +139,38 @@ def measured(facts: Mapping[str, Any], verdict: Verdict | None = None) -> Measur
     )
 
 
+def title(item: Verdict | Alert) -> str:
+    """The title of the control, as it was when it judged; else its id as a heading."""
+    return str(item.facts.get("title") or capital(item.control.replace("-", " ").replace("_", " ").strip()))
+
+
+def where(item: Verdict) -> str:
+    """What part of the traffic a verdict is about, for a column of a table."""
+    parts = [f"input {item.input}"] if item.input else []
+    if item.slice != "overall":
+        parts.append(slice_name(item.slice))
+    return ", ".join(parts) or "all traffic"
+
+
+def slice_name(name: str) -> str:
+    """`sex = f and site = north` for the slice `sex=f&site=north`."""
+    return name.replace("&", " and ").replace("=", " = ")
+
+
+def over(found: Measurement, step: timedelta) -> str:
+    """` over 7 days`, when a figure is about another stretch of time than a window; else nothing."""
+    duration = found.span.duration
+    return f" over {length(duration)}" if step and duration != step else ""
+
+
+def reach(verdict: Verdict) -> timedelta:
+    """How long the stretch of time is that a control looks at: a window, or more."""
+    asked, found = verdict.facts.get("reach_s"), measured(verdict.facts)
+    if asked:
+        return timedelta(seconds=asked)
+    return found.span.duration if found is not None else verdict.end - verdict.start
+
+
 def place(item: Verdict | Alert) -> str:
     """` (input photo) (site=north)`: what part of the traffic it is about; empty for all of it."""
     pair = item.facts.get("attributes", {}).get("pair")
@@ -196,15 +211,23 @@ def _doubts(verdict: Verdict) -> list[str]:
         parts.append(certainty(facts, found, verdict.verdict))
         if verdict.reason in WHY and verdict.reason != "held_last":
             parts.append(capital(why(verdict)))
-    if facts.get("beyond"):
-        names = [subject_name(one["attributes"], one["metric"]) for one in facts["beyond"]]
-        values = [quantity(one["observed"], one["unit"], one["metric"]) for one in facts["beyond"]]
-        shown = [f"{name} {value}" for name, value in zip(names, values)]
-        more = facts.get("beyond_total", len(shown)) - len(shown)
-        parts.append(f"Also beyond the limit: {listing([*shown, *([f'{more} more'] if more > 0 else [])], most=9)}")
+    parts.append(also_beyond(facts))
     if facts.get("without_figure"):
         parts.append(f"{facts['without_figure']} of {facts['series']} series had no figure")
     return parts
+
+
+def also_beyond(facts: Mapping[str, Any]) -> str:
+    """Further figures beyond the limit; empty, when there is none."""
+    beyond = facts.get("beyond", ())
+    shown = [
+        f"{subject_name(one['attributes'], one['metric'])} {quantity(one['observed'], one['unit'], one['metric'])}"
+        for one in beyond
+    ]
+    more = facts.get("beyond_total", len(shown)) - len(shown)
+    return (
+        f"Also beyond the limit: {listing([*shown, *([f'{more} more'] if more > 0 else [])], most=9)}" if shown else ""
+    )
 
 
 def certainty(facts: Mapping[str, Any], found: Measurement, word: Word) -> str:
@@ -220,12 +243,7 @@ def certainty(facts: Mapping[str, Any], found: Measurement, word: Word) -> str:
             level = f"By chance: {chance(found.p_value or 0.0)}; alarm below p = {alpha:.1e}"
         often = how_often(facts["false_pages"], timedelta(seconds=facts["per_s"]))
         return f"{level}; expected false alarms of the policy: {often}; {size}"
-    if found.interval is not None:
-        ends = (quantity(edge, found.unit, found.metric) for edge in (found.interval.lower, found.interval.upper))
-        return f"{100 * found.interval.level:g} % interval {span_of(*ends)}; {size}"
-    if found.p_value is not None:
-        return f"By chance: {chance(found.p_value)}; {size}"
-    return capital(size) if found.how is How.MEASURED else f"{capital(str(found.how))}, not metered; {size}"
+    return how_sure(found)
 
 
 def _standing(verdict: Verdict) -> list[str]:
@@ -257,73 +275,3 @@ def _next(facts: Mapping[str, Any]) -> list[str]:
 def when(end: datetime, step: timedelta) -> str:
     """The window that ends then, as a reader names it."""
     return window(Span(end - step, end)) if step else day(end)
-
-
-# -- alerts ----------------------------------------------------------------------------------------------------------------
-
-_RESOLVED = {
-    "not_judged": "No longer judged for this input or group",
-    "withdrawn": "With the data that arrived later the control did not fail. ",
-}
-AFTERWARDS = "Write down what caused it, and what was done about the inferences of that time."
-
-
-def tell(alert: Alert) -> str:
-    """The sentences of an alert, from its facts: what changed, since when, the worst of it, what to do next."""
-    facts = alert.facts
-    if "text" in facts:
-        return f"{_RESOLVED.get(facts.get('resolution', ''), '')}{facts['text']}"
-    step = timedelta(seconds=facts.get("step_s", 0.0))
-    head = f"{facts.get('title', alert.control)}{place(alert)}"
-    worst = facts.get("worst")
-    if alert.state == "resolved":
-        first, last = when(alert.since, step), when(alert.renewed, step)
-        seen = first if first == last else f"{plural(alert.count, 'window')}, {first} to {last}"
-        over = _RESOLVED.get(facts.get("resolution", ""), "Within the limit again")
-        parts = [f"Resolved: {head}", f"{over} on {when(alert.resolved or alert.renewed, step)}; seen {seen}"]
-        if facts.get("resolution") == "withdrawn":
-            parts = [f"Withdrawn: {head}", _RESOLVED["withdrawn"]]
-        shown = worst or facts
-        top = measured(shown)
-        if top is not None and top.value is not None:
-            parts.append(f"Worst, on {window(top.span)}: {held(Word.FAIL, shown, top, past=True)}")
-        return sentences([*parts, alone(facts), f"Next: {AFTERWARDS}"])
-    top = measured(facts)
-    what = (
-        held(Word.FAIL, facts, top)
-        if top is not None and top.value is not None
-        else reason(facts.get("cause") or "breach")
-    )
-    parts = [f"{head}: {what}"]
-    if top is not None and top.value is not None:
-        parts.append(certainty(facts, top, Word.FAIL))
-    parts.append(f"Open since {when(alert.since, step)}{version(facts)}")
-    peak = measured(worst) if worst else None
-    if worst and peak is not None and peak.value is not None and top is not None and peak.span != top.span:
-        parts.append(f"Worst so far, on {window(peak.span)}: {held(Word.FAIL, worst, peak, past=True)}")
-    return sentences([*parts, alone(facts), *(_next(facts) or [f"Next: {vocabulary().advice(alert.kind)}"])])
-
-
-def version(facts: Mapping[str, Any]) -> str:
-    """` (v2.0.0)`, when one model version served the window."""
-    return f" (v{facts['version']})" if facts.get("version") else ""
-
-
-def alone(facts: Mapping[str, Any]) -> str:
-    """Whether the inputs of a pair changed by themselves, from the fact `inputs`; empty when that is not known.
-
-    Inputs that look as always and no longer belong together have another cause than one that changed.
-    """
-    inputs = facts.get("inputs") or {}
-    moved, still, unknown = (inputs.get(name, ()) for name in ("moved", "still", "unknown"))
-    clauses = []
-    if moved:
-        clauses.append(f"{listing(moved)} changed as well (see its own alert)")
-    if still:
-        clauses.append(f"no drift control of {listing(still)} failed")
-    if unknown:
-        clauses.append(f"of {listing(unknown)} that is not known")
-    if not clauses:
-        return ""
-    cause = "" if moved or unknown else ", so it may be the pairing that changed"
-    return f"Each input taken alone: {'; '.join(clauses)}{cause}."

@@ -27,7 +27,7 @@ def main() -> None:
         st.subheader("The operator's own rules")
         for item in own:
             place = "" if wording.where(item) == "all traffic" else f" · :gray[{show.safe(wording.where(item))}]"
-            with st.expander(f"{show.word_mark(item.verdict)} **{show.safe(evidence.rules.title(item))}**{place}"):
+            with st.expander(f"{show.word_mark(item.verdict)} **{show.safe(wording.title(item))}**{place}"):
                 show.verdict(item, evidence)
     waivers(evidence)
     conclusion(evidence)
@@ -41,7 +41,7 @@ def one_framework(evidence: Evidence, source: str) -> None:
         title = evidence.rules.provision(source, at)
         name = f"{at}, {title}" if title else at
         counted = evidence_count(verdicts)
-        rules = wording.listing(rules_with_reach(evidence, verdicts), most=4)
+        rules = wording.listing(rules_with_reach(verdicts), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
         often = broken(evidence, verdicts)
         evident += f" · broken {often}" if often != "never" else ""

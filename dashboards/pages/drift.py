@@ -68,7 +68,7 @@ def one_input(
     if furthest is not None:
         text = (
             f"Furthest from the baseline: {wording.subject(furthest.attributes)} on {wording.window(furthest.span)}, "
-            f"{wording.figure(furthest)}. {distances.says(furthest)} {wording.how_sure(furthest)}"
+            f"{wording.figure(furthest)}. {distances.says(furthest)} {wording.how_sure(furthest)}."
         )
         if len(columns) > 10:
             text += " Shown: the ten columns furthest from the baseline, and every one with a mark."

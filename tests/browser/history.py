@@ -22,7 +22,8 @@ from auditor.core.window import DAY, Baseline, Span
 from auditor.policy.verdict_facts import figure_facts
 from auditor.ports import ModelSummary
 from auditor.testing import make_baseline, make_measurement
-from auditor.wording.verdicts import explained, told
+from auditor.wording.alerts import told
+from auditor.wording.verdicts import explained
 
 MODEL = "ward-triage"
 START = datetime.fromisoformat("2026-10-12T00:00:00+00:00")
@@ -366,5 +367,5 @@ class Shelf:
     def losses(self, model=None):
         return []
 
-    def outbox(self):
+    def outbox(self, *, dead=False):
         return []

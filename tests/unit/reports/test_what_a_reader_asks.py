@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from auditor import wording
+from auditor.core.facts import plain
 from auditor.core.measurement import How, Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
+from auditor.policy.verdict_facts import figure_facts
 from auditor.reports import parts
 from auditor.reports.compliance import broken, rules_with_reach
 from auditor.reports.energy import carbon_sentence
 from auditor.reports.evidence import gather
 from auditor.reports.fairness import compared
-from auditor.reports.rules import Rules
-from auditor.reports.stories import headline, stories
+from auditor.reports.stories import stories
 from auditor.testing import make_alert, make_measurement, make_verdict
 from auditor.testing.factories import START
 
@@ -53,7 +53,9 @@ def fired(history):
         named = {"model": history.MODEL, "control": "rule", "kind": "image", "input": None, "modality": None, **fields}
         verdict = make_verdict(
             start=history.START, verdict=Word.FAIL, state=State.FIRING, reason="breach", observed=behind[0].value,
-            evidence=tuple(m.id for m in behind), **{"limit": 0.15, **named},
+            evidence=tuple(m.id for m in behind),
+            facts=plain({**figure_facts(behind[0]), "limit": named.get("limit", 0.15), "step_s": 86400.0}),
+            **{"limit": 0.15, **named},
         )  # fmt: skip
         shared = {key: named[key] for key in ("model", "control", "kind", "input", "modality")}
         return verdict, make_alert(opened=verdict.end, policy=verdict.policy, **shared)
@@ -75,7 +77,7 @@ def test_changes_of_the_answers_are_drift_and_changes_of_accuracy_are_not(day, f
     pairs = [fired(answers, kind="quality", control="output"), fired(accuracy, kind="quality", control="accuracy")]
     evidence = day([answers, accuracy], [v for v, _ in pairs], [replace(a, id=a.control) for _, a in pairs])
     assert [alert.control for alert in parts.drift_alerts(evidence)] == ["output"]
-    titles = {alert.control: headline(evidence, alert) for alert in evidence.alerts}
+    titles = {story.alert.control: story.title for story in stories(evidence)}
     assert titles == {"output": "Outputs changed: entropy", "accuracy": "Quality of the outputs changed: accuracy"}
 
 
@@ -86,7 +88,7 @@ def test_a_finding_about_pairs_says_what_each_input_did(day, figure, fired):
              for name, kind in (("photo", "image"), ("clip", "audio"), ("note", "text"))]  # fmt: skip
     (story,) = stories(day([pair], [verdict, *still], [alert]))
     assert story.title == "Inputs stopped belonging together: photo and clip"
-    assert story.what.startswith("Photo and clip agree 80 % as well as in the baseline; limit of “Rule”: at least 92 %")
+    assert story.what.startswith("Photo and clip agree 80 % as well as in the baseline; limit: at least 92 %")
     assert story.what.endswith(
         "Each input taken alone: no drift control of clip and photo failed, so it may be the pairing that changed."
     )
@@ -99,7 +101,7 @@ def test_a_figure_over_a_longer_stretch_is_named_so(day, figure, fired, history)
     verdict, alert = fired(gap, kind="bias")
     (story,) = stories(day([gap], [verdict], [alert]))
     assert story.title == "Outcomes differ between groups: site, over 7 days"
-    assert "over 7 days; limit of" in story.what
+    assert "over 7 days; limit:" in story.what
 
 
 def test_counts_tell_findings_from_alerts(day, figure, fired):
@@ -170,11 +172,11 @@ def test_a_drawing_says_how_it_is_read(evidence):
     assert "Red" not in parts.trends(evidence, evidence.of("latency.p50"), "Latency").note
 
 
-def test_rules_that_look_back_say_how_far(evidence, monkeypatch):
+def test_rules_that_look_back_say_how_far(evidence):
     verdicts = [verdict for verdict in evidence.current if verdict.control == "accuracy-gap"]
-    assert rules_with_reach(evidence, verdicts) == ["Accuracy gap"]
-    monkeypatch.setattr(Rules, "duration", lambda self, item: timedelta(days=7))
-    assert rules_with_reach(evidence, verdicts) == ["Accuracy gap (over 7 days)"]
+    assert rules_with_reach(verdicts) == ["Accuracy gap"]
+    longer = [replace(verdict, facts={**verdict.facts, "reach_s": 7 * 86400.0}) for verdict in verdicts]
+    assert rules_with_reach(longer) == ["Accuracy gap (over 7 days)"]
 
 
 def test_a_window_that_could_not_be_decided_is_neither_broken_nor_well() -> None:

@@ -80,7 +80,7 @@ def test_a_figure_has_its_doubt():
 @pytest.mark.parametrize("code", sorted(REASONS))
 def test_an_absent_figure_is_never_a_number(status, code):
     m = make_measurement(status=status, reason=code, n=7, n_baseline=None, p_value=None)
-    for text in (wording.figure(m), wording.finding(m), wording.how_sure(m)):
+    for text in (wording.figure(m), wording.clause(m), wording.how_sure(m)):
         assert REASONS[code] in text
         assert "0 %" not in text
         assert "None" not in text
@@ -92,15 +92,15 @@ def test_an_unknown_reason_stays_readable():
 
 def test_findings_are_sentences():
     ks = make_measurement(value=0.62)
-    assert wording.finding(ks) == (
+    assert wording.clause(ks) == (
         "the distribution of brightness moved away from the baseline (KS distance 0.62, maximum 1)"
     )
     missing = make_measurement(
         metric="input.missing_rate", value=0.41, attributes={"input": "clip", "modality": "audio"}
     )
-    assert wording.finding(missing) == "the audio input clip was missing in 41 % of the inferences"
+    assert wording.clause(missing) == "the audio input clip was missing in 41 % of the inferences"
     ratio = make_measurement(metric="energy.per_inference.ratio", value=2.0, attributes={})
-    assert wording.finding(ratio) == "energy per inference is 2.00× the baseline"
+    assert wording.clause(ratio) == "energy per inference is 2.00× the baseline"
 
 
 def test_how_sure_speaks_of_groups_for_fairness_and_of_change_elsewhere():

@@ -13,7 +13,7 @@ from auditor import registry
 from auditor.audit.pipeline import Pipeline
 from auditor.core.errors import ConfigurationError, StoreError
 from auditor.core.private import FOLDER, make_folder, open_file, share_home
-from auditor.settings import FILE, Home, Settings, plugin_options
+from auditor.settings import FILE, Home, Settings, SinkSection, plugin_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -308,17 +308,19 @@ def _measurers(settings: Settings, figures_only: bool) -> dict[str, Any]:
             if figures_only or not settings.audit.evidently:
                 wanted.discard("evidently")
         found.update(registry.available(kind, wanted))
-    if "metric_frame" in found:
-        found["metric_frame"] = found["metric_frame"].configure(min_group=settings.audit.min_group)
+    for name, plugin in found.items():
+        if keys := getattr(plugin, "audit_settings", ()):
+            found[name] = plugin.configure(**{key: getattr(settings.audit, key) for key in keys})
     return found
 
 
 def _sinks(settings: Settings) -> dict[str, Sink]:
-    names = list(settings.sinks.enabled)
-    # On by default where MLflow is installed; named by its uri, it must be.
-    if settings.mlflow.enabled and (settings.mlflow.uri or registry.available("sinks", ("mlflow",))):
-        names.append("mlflow")
-    known = registry.names("sinks")
+    names, known = list(settings.sinks.enabled), registry.names("sinks")
+    sections = {name: own for name in known if isinstance(own := getattr(settings, name, None), SinkSection)}
+    # On by default where its library is installed; named by its uri, it must be.
+    names += [
+        name for name, own in sections.items() if own.enabled and (own.uri or registry.available("sinks", (name,)))
+    ]
     for name in (*names, *settings.sinks.options):
         if name not in known:
             raise ConfigurationError(
@@ -331,7 +333,7 @@ def _sinks(settings: Settings) -> dict[str, Sink]:
     for name in dict.fromkeys(names):
         plugin = registry.load("sinks", name)
         options = plugin_options(settings, "sinks", name, plugin.options)
-        if name == "mlflow" and settings.mlflow.uri:
-            options["uri"] = settings.mlflow.uri
+        if name in sections and sections[name].uri:
+            options["uri"] = sections[name].uri
         found[name] = plugin.configure(**options)
     return found

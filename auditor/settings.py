@@ -91,8 +91,8 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MlflowSettings:
-    """[mlflow]: where audits are logged; an empty uri is SQLite in the home."""
+class SinkSection:
+    """A sink with a section of its own, [mlflow]: where audits are logged; an empty uri is that of its options."""
 
     uri: str = ""
     enabled: bool = True
@@ -197,7 +197,7 @@ class Settings:
     audit: AuditSettings = AuditSettings()
     archive: ArchiveSettings = ArchiveSettings()
     store: StoreSettings = StoreSettings()
-    mlflow: MlflowSettings = MlflowSettings()
+    mlflow: SinkSection = SinkSection()
     policy: PolicySettings = PolicySettings()
     energy: EnergySettings = field(default_factory=EnergySettings)
     sinks: SinkSettings = field(default_factory=SinkSettings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -12,9 +12,10 @@ from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Verdict, Word
 from auditor.core.window import Span
+from auditor.reports import parts
 from auditor.reports.evidence import Evidence
-from auditor.reports.gaps import find_gaps
-from auditor.reports.model import Gap, Story
+from auditor.reports.gaps import NAMED, find_gaps, shortened
+from auditor.reports.model import Story
 from auditor.wording import vocabulary
 
 COLOURS: dict[Word, str] = {
@@ -39,6 +40,7 @@ def header(title: str, question: str, evidence: Evidence) -> None:
     """The page's question, and what the answer rests on."""
     st.title(title)
     st.caption(question)
+    freshness(evidence)
     last = f"last audited window {wording.window(evidence.last)}" if evidence.last else "no audited window"
     versions = f", {safe(wording.versions(evidence.first_seen))}" if evidence.first_seen else ""
     st.markdown(
@@ -48,8 +50,14 @@ def header(title: str, question: str, evidence: Evidence) -> None:
     )
 
 
+def freshness(evidence: Evidence) -> None:
+    """The age of the data in red, where they are old."""
+    for sentence in evidence.freshness(datetime.now(UTC)):
+        st.error(safe(sentence))
+
+
 def counts(evidence: Evidence) -> None:
-    """How many of the newest verdicts say each word: counts, no score."""
+    """How many of the newest verdicts are of each word: counts, no score."""
     found = evidence.counts()
     with st.container(horizontal=True, gap="small"):
         for word, (name, meaning) in vocabulary.WORDS.items():
@@ -74,7 +82,7 @@ def story(told: Story, evidence: Evidence) -> None:
             left.markdown(f":gray[{name}]")
             right.markdown(safe(text))
         rules = [f"{wording.title(alert)} ({alert.policy})" for alert in (told.alert, *told.also)]
-        with st.expander(f"{'Rules' if told.also else 'Rule'} and evidence: {safe(wording.listing(rules))}"):
+        with st.expander(f"{'Controls' if told.also else 'Control'} and evidence: {safe(wording.listing(rules))}"):
             st.markdown(safe(told.verdict.explanation if told.verdict else told.alert.explanation))
             figures(told.measurements)
 
@@ -120,10 +128,8 @@ def figures(measurements: Sequence[Measurement]) -> None:
 
 
 def gaps(evidence: Evidence, families: tuple[str, ...] = (), *, compact: bool = False) -> None:
-    """What is not known: always on the page; `compact` tells rules that lack the same thing in one line."""
-    found = find_gaps(evidence, families)
-    if compact:
-        found = shortened(found)
+    """What is not known: always on the page; controls that lack the same thing in one line."""
+    found = shortened(find_gaps(evidence, families), most=0 if compact else NAMED)
     with st.container(border=True):
         st.markdown("#### What is not known")
         if not found:
@@ -144,37 +150,17 @@ def code_as_is(text: str) -> str:
     return "".join(f"`{piece}`" if place % 2 else safe(piece) for place, piece in enumerate(pieces))
 
 
-def shortened(found: Sequence[Gap]) -> tuple[Gap, ...]:
-    """Gaps of rules with one reason as one line; the others as they are."""
-    by_reason: dict[str, list[Gap]] = {}
-    for gap in found:
-        by_reason.setdefault(gap.code if gap.control else gap.text, []).append(gap)
-    lines = []
-    for same in by_reason.values():
-        if len(same) < 2:
-            lines += same
-            continue
-        text = f"{wording.plural(len(same), 'control')} without a verdict: {wording.reason(same[0].code)}."
-        articles = tuple(dict.fromkeys(article for gap in same for article in gap.articles))
-        lines.append(replace(same[0], text=text, articles=articles))
-    return tuple(lines)
-
-
-def badge(word: Word) -> None:
-    """A verdict's word, coloured and spelled out."""
-    st.badge(vocabulary.WORDS[word][0], color=COLOURS[word])  # type: ignore[arg-type]
-
-
-def word_mark(word: Word) -> str:
-    """A verdict's word as a badge inside Markdown."""
-    return f":{COLOURS[word]}-badge[{vocabulary.WORDS[word][0]}]"
+def word_mark(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
+    """The word of controls together as a badge inside Markdown; no green one over a failure of the period."""
+    name, word = parts.standing(evidence, verdicts)
+    return f":{COLOURS[word]}-badge[{name}]"
 
 
 def verdict(item: Verdict, evidence: Evidence) -> None:
     """One verdict with its force, its explanation and the figures behind it."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            badge(item.verdict)
+            st.markdown(word_mark(evidence, [item]), width="content")
             if item.verdict is Word.WAIVED:
                 st.badge(f"without the waiver: {vocabulary.WORDS[item.underlying][0]}", color="gray")
             st.markdown(f"**{safe(wording.title(item))}**", width="content")
@@ -185,6 +171,8 @@ def verdict(item: Verdict, evidence: Evidence) -> None:
             details.append(f"n = {item.n:,}")
         if item.reason:
             details.append(wording.reason(item.reason))
+        if parts.is_past_failure(evidence, [item]):
+            details.append(parts.broken(evidence, [item]))
         st.caption(safe(" · ".join(details)))
         behind = evidence.evidence_of(item)
         if behind:

@@ -48,6 +48,8 @@ class MetricFrameMeasurer:
     """
 
     requires = ("fairlearn",)
+    audit_settings = ("min_group",)
+    """Keys of `[audit]` that `configure` takes."""
     min_group: int = 10
     version: str = "2"
     needs_baseline: bool = False

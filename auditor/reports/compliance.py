@@ -9,7 +9,6 @@ from auditor import wording
 from auditor.core.measurement import Measurement
 from auditor.core.verdict import Force, Verdict, Word
 from auditor.core.window import Span
-from auditor.policy.lattice import all_of
 from auditor.ports import Queries
 from auditor.reports import parts
 from auditor.reports.evidence import Evidence, gather
@@ -67,11 +66,6 @@ def provisions(evidence: Evidence, source: str) -> dict[str, list[Verdict]]:
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
 
-def combined(verdicts: Sequence[Verdict]) -> Word:
-    """The word of a provision: the gravest among its rules."""
-    return all_of(verdict.verdict for verdict in verdicts) or Word.NOT_APPLICABLE
-
-
 def evidence_count(verdicts: Sequence[Verdict]) -> str:
     """`4 of 6` verdicts that have evidence: counts, never a percentage."""
     silent = (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)
@@ -90,25 +84,6 @@ def rules_with_reach(verdicts: Sequence[Verdict]) -> list[str]:
         longer = duration != verdict.end - verdict.start
         found[f"{wording.title(verdict)}{f' (over {wording.length(duration)})' if longer else ''}"] = None
     return list(found)
-
-
-HELD = ("recovering", "held_no_data", "held_error", "held_last")
-WITHOUT_VERDICT = ("interval_straddles_threshold", "not_significant")
-
-
-def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
-    """`7 of 21 windows broken, 2 without a verdict`: the history that the newest verdict does not show.
-
-    A window in which an alert merely stayed open, because nothing could be shown either way, is not one in which a rule
-    was broken. One in which the figure was too near the limit to say is not one in which it held.
-    """
-    keys = {verdict.key for verdict in verdicts}
-    own = [verdict for verdict in evidence.verdicts if verdict.key in keys]
-    windows = {verdict.start for verdict in own}
-    failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *WITHOUT_VERDICT)}
-    open_ = {v.start for v in own if v.reason in WITHOUT_VERDICT} - failed
-    text = f"{len(failed)} of {wording.plural(len(windows), 'window')} broken"
-    return f"{text}, {len(open_)} without a verdict" if open_ else text
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -133,14 +108,12 @@ def _summary(evidence: Evidence) -> list[str]:
         unknown = [v for v in binding if v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR)]
         sentences.append(
             f"{wording.plural(len(binding), 'verdict')} {'is' if len(binding) == 1 else 'are'} about duties that bind today: "
-            f"{len(bad) or 'none'} of them {'fails' if len(bad) == 1 else 'fail'}, and {len(unknown) or 'none'} lack "
+            f"{len(bad)} {'fails' if len(bad) == 1 else 'fail'}, {len(unknown)} {'lacks' if len(unknown) == 1 else 'lack'} "
             "evidence."
         )
     else:
         sentences.append("No control covers a duty that binds this system today.")
-    sentences.append(
-        parts.finding_counts(stories(evidence)) if evidence.alerts else "No alert was open at any time in the period."
-    )
+    sentences.append(parts.findings_or_calm(evidence, stories(evidence)))
     return sentences
 
 
@@ -149,8 +122,8 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
     rows = tuple(
         (
             f"{at}, {name}" if (name := evidence.rules.provision(source, at)) else at,
-            vocabulary.WORDS[combined(verdicts)][0],
-            broken(evidence, verdicts),
+            parts.standing(evidence, verdicts)[0],
+            parts.broken(evidence, verdicts),
             wording.listing(sorted({str(verdict.force) for verdict in verdicts})),
             evidence_count(verdicts),
             wording.listing(rules_with_reach(verdicts), most=4),

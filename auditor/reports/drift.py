@@ -13,7 +13,7 @@ from auditor.reports.evidence import Evidence, gather
 from auditor.reports.model import Report, Section, Table
 from auditor.reports.rules import Rules
 from auditor.reports.stories import stories
-from auditor.wording import distances
+from auditor.wording import distances, periods
 
 FAMILIES = ("drift", "input", "alignment", "capture")
 HEADLINE = "drift.ks"
@@ -66,8 +66,8 @@ def _summary(evidence: Evidence) -> list[str]:
     known = [m for m in figures if m.value is not None]
     sentences = [
         f"{wording.plural(len(evidence.runs), 'window')} of {evidence.model} "
-        f"{'was' if len(evidence.runs) == 1 else 'were'} compared with {parts.baseline_text(evidence)}.",
-        parts.finding_counts(told) if told else "No drift alert was open at any time in the period.",
+        f"{'was' if len(evidence.runs) == 1 else 'were'} compared with {periods.baseline(evidence.baseline)}.",
+        parts.findings_or_calm(evidence, told, "drift alert"),
     ]
     if standing:
         sentences.append(f"Open: {wording.listing(standing)}.")

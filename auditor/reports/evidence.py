@@ -18,6 +18,7 @@ from auditor.core.verdict import Alert, State, Verdict, Word
 from auditor.core.window import DAY, Baseline, Span
 from auditor.ports import ModelSummary, Queries
 from auditor.reports.rules import Rules
+from auditor.wording import periods
 from auditor.wording.vocabulary import WORDS
 
 _ORDER = {word: place for place, word in enumerate(WORDS)}
@@ -90,6 +91,17 @@ class Evidence:
     def step(self) -> timedelta:
         """How long a window is."""
         return self.last.duration if self.last is not None else DAY
+
+    @property
+    def empty(self) -> int:
+        """How many audited windows have no record."""
+        return sum(run.records == 0 for run in self.runs)
+
+    def freshness(self, at: datetime) -> list[str]:
+        """What a reader at that time must see first about the age of the data; empty, when they are fresh."""
+        newest = self.summary.last if self.summary is not None else None
+        filled = next((place for place, run in enumerate(reversed(self.runs)) if run.records), len(self.runs))
+        return periods.freshness(newest, self.last, period=self.span, at=at, empty=filled, step=self.step)
 
     @property
     def baseline(self) -> Baseline | None:

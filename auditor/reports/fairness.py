@@ -125,12 +125,10 @@ def _summary(evidence: Evidence) -> list[str]:
     if not names:
         return ["No feature was given with the records, so outcomes cannot be compared between groups."]
     sentences = [f"Outcomes were compared between groups of {wording.listing(names)}."]
-    standing = stories(evidence, [alert for alert in evidence.open_alerts if alert.kind == "bias"])
-    sentences.append(
-        f"Open: {wording.listing([story.title for story in standing])}."
-        if standing
-        else "No rule about differences between groups was being broken when the period ended."
-    )
+    told = stories(evidence, [alert for alert in evidence.alerts if alert.kind == "bias"])
+    sentences.append(parts.findings_or_calm(evidence, told, "alert about groups"))
+    if standing := [story.title for story in told if story.is_open]:
+        sentences.append(f"Open: {wording.listing(standing)}.")
     gaps = [m for m in evidence.latest("fairness.") if m.metric.endswith(".difference") and m.value is not None]
     if gaps:
         widest = max(gaps, key=lambda m: m.value or 0.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from auditor import wording
 from auditor.core.measurement import How, Measurement, Status
@@ -64,6 +65,33 @@ def find_gaps(evidence: Evidence, families: tuple[str, ...] = ()) -> tuple[Gap, 
             found += _energy(evidence)
         found += _figures(evidence, families)
     return tuple({(gap.code, gap.text): gap for gap in found}.values())
+
+
+NAMED = 12
+"""How many controls that lack the same thing are named."""
+
+
+def shortened(found: Sequence[Gap], most: int = NAMED) -> tuple[Gap, ...]:
+    """Gaps of controls with one reason as one line, which names the first `most` of them; the others as they are."""
+    by_reason: dict[str, list[Gap]] = {}
+    for gap in found:
+        by_reason.setdefault(gap.code if gap.control else gap.text, []).append(gap)
+    lines = []
+    for same in by_reason.values():
+        if len(same) < 2:
+            lines += same
+            continue
+        names = list(dict.fromkeys(f"“{gap.title}”" for gap in same))
+        text = f"{wording.plural(len(same), 'control')} without a verdict: {wording.reason(same[0].code)}"
+        articles = tuple(dict.fromkeys(article for gap in same for article in gap.articles))
+        lines.append(
+            replace(
+                same[0],
+                text=f"{text} ({wording.listing(names, most=most)})." if most else f"{text}.",
+                articles=articles,
+            )
+        )
+    return tuple(lines)
 
 
 def _family(evidence: Evidence, verdict: Verdict) -> str:
@@ -162,6 +190,7 @@ def _rules(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Gap]:
             fix=_FIX.get(code, ""),
             articles=tuple((ref.src, ref.at) for ref in verdict.refs),
             control=verdict.control,
+            title=wording.title(verdict),
             slice=verdict.slice,
             input=verdict.input,
         )

@@ -35,6 +35,8 @@ class Gap:
     fix: str = ""
     articles: tuple[tuple[str, str], ...] = ()
     control: str | None = None
+    title: str = ""
+    """Title of the control."""
     slice: str | None = None
     input: str | None = None
 
@@ -234,6 +236,10 @@ class Report:
     records: int
     windows: int
     digests: Mapping[str, str] = field(default_factory=dict)
+    freshness: tuple[str, ...] = ()
+    """Sentences about the age of the data, where they are old."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """By id of a current verdict that passes: in how many windows of the period its control was broken, where it was."""
     gaps: tuple[Gap, ...] = ()
     summary: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
@@ -262,6 +268,8 @@ class Report:
             "engine": self.engine,
             "generated": format_time(self.generated),
             "digests": dict(self.digests),
+            "freshness": list(self.freshness),
+            "broken": dict(self.broken),
             "gaps": [gap.as_json() for gap in self.gaps],
             "summary": list(self.summary),
             "sections": [section.as_json() for section in self.sections],

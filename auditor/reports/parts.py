@@ -9,11 +9,12 @@ from auditor import __version__, wording
 from auditor.core.catalogue import ALERTS
 from auditor.core.measurement import How, Measurement
 from auditor.core.verdict import Alert, Verdict, Word
+from auditor.policy.lattice import all_of
 from auditor.reports.evidence import Evidence, affected, series_of
 from auditor.reports.gaps import find_gaps
 from auditor.reports.model import Report, Section, Story, Table, Timeline, Trend, Trends
 from auditor.reports.stories import beyond_with, stories
-from auditor.wording import distances, vocabulary
+from auditor.wording import distances, periods, vocabulary
 
 DRIFT_KINDS = ("alignment", "missing")
 """Kinds of alert that the page of drift shows beside those of the modalities."""
@@ -43,12 +44,14 @@ def report(
         generated=generated,
         engine=__version__,
         first_seen=evidence.first_seen,
-        baseline=baseline_text(evidence),
+        baseline=periods.baseline(evidence.baseline),
         baseline_id=evidence.baseline.id if evidence.baseline is not None else None,
         run=evidence.runs[-1].id if evidence.runs else "",
         records=sum(run.records for run in evidence.runs),
         windows=len(evidence.runs),
         digests=digests(evidence),
+        freshness=tuple(evidence.freshness(generated)),
+        broken={v.id: broken(evidence, [v]) for v in evidence.current if is_past_failure(evidence, [v])},
         gaps=find_gaps(evidence, families),
         summary=tuple(summary),
         sections=kept,
@@ -76,17 +79,6 @@ def methods(measurements: Iterable[Measurement]) -> list[str]:
         f"{name} (version {version}) gave {wording.listing(sorted(metrics), most=8)}."
         for (name, version), metrics in sorted(found.items())
     ]
-
-
-def baseline_text(evidence: Evidence) -> str:
-    """The baseline as a reader names it, or that there is none."""
-    found = evidence.baseline
-    if found is None:
-        return "nothing: no baseline is pinned"
-    return (
-        f"the baseline of {wording.window(found.span)} ({wording.plural(found.n, 'record')}), pinned by {found.by} "
-        f"on {wording.day(found.at)}"
-    )
 
 
 def digests(evidence: Evidence) -> dict[str, str]:
@@ -119,9 +111,9 @@ def alerts_section(evidence: Evidence, chosen: Sequence[Alert], *, brief: bool =
     """These alerts of the period, with their timeline; `brief` puts resolved ones into a table."""
     told = stories(evidence, chosen)
     if not told:
-        text = "No alert of this kind was open at any time in the period."
+        text = periods.calm("alert of this kind", len(evidence.runs), evidence.empty)
         if any(v.verdict in (Word.INSUFFICIENT_EVIDENCE, Word.ERROR) for v in evidence.current):
-            text += " Rules that lacked evidence raise none: see the gaps above."
+            text += " Controls without evidence raise none: see the gaps above."
         return Section(id="alerts", title="Findings", text=(text,))
     behind = {m.id: m for story in told for m in story.measurements}
     return Section(
@@ -139,20 +131,15 @@ WHAT_A_FINDING_IS = "A finding is one figure beyond its limit. Each control that
 
 
 def finding_counts(told: Sequence[Story]) -> str:
-    """`1 finding was open when the period ended (2 alerts); 3 resolved during it (5 alerts).`"""
-    standing = [story for story in told if story.is_open]
-    gone = [story for story in told if not story.is_open]
-    text = f"{wording.plural(len(standing), 'finding')} {'was' if len(standing) == 1 else 'were'} open when the period ended"
-    text = text[0].upper() + text[1:] + (f" ({_alerts(standing)})" if standing else "")
-    return (
-        f"{text}; {len(gone)} {'more ' if standing else ''}resolved during it ({_alerts(gone)})."
-        if gone
-        else f"{text}."
-    )
+    """How many findings were open when the period ended, and how many were resolved during it, with their alerts."""
+    standing, gone = ([story for story in told if story.is_open is state] for state in (True, False))
+    counts = [(len(group), sum(1 + len(story.also) for story in group)) for group in (standing, gone)]
+    return periods.findings(*counts[0], *counts[1])
 
 
-def _alerts(told: Sequence[Story]) -> str:
-    return wording.plural(sum(1 + len(story.also) for story in told), "alert")
+def findings_or_calm(evidence: Evidence, told: Sequence[Story], what: str = "alert") -> str:
+    """The counts; where there is none, that no alert was open, with the windows that could show none."""
+    return finding_counts(told) if told else periods.calm(what, len(evidence.runs), evidence.empty)
 
 
 def timeline(evidence: Evidence, told: Sequence[Story]) -> Timeline:
@@ -205,8 +192,8 @@ def trends(
     read = [
         "Left to right: the audited windows; at the right: the last one.",
         "" if len(rows) < 2 else "One scale for all rows." if shared else "Each row has a scale of its own.",
-        "Red dots: beyond the limit of a rule that was broken." if any(row.marks for row in rows) else "",
-        "Dashed: the rule's limit." if any(row.limit is not None for row in rows) else "",
+        "Red dots: beyond the limit of a control that failed." if any(row.marks for row in rows) else "",
+        "Dashed: the control's limit." if any(row.limit is not None for row in rows) else "",
         f"Without a figure, and left out: {len(drawn) - len(found)}." if len(found) < len(drawn) else "",
         note,
     ]
@@ -220,7 +207,7 @@ def trends(
 
 
 def firing(evidence: Evidence) -> tuple[dict[str, set[datetime]], dict[str, float]]:
-    """By series: ends of the windows in which it lay beyond the limit of a rule that failed, and the newest such limit.
+    """By series: ends of the windows in which it lay beyond the limit of a control that failed, and the newest such limit.
 
     Figures over longer stretches than a window are left out: they are no points of the drawings.
     """
@@ -275,6 +262,41 @@ def how_words(measurements: Iterable[Measurement]) -> str:
 def verdicts_where(evidence: Evidence, wanted: Callable[[Verdict], bool]) -> tuple[Verdict, ...]:
     """Current verdicts that satisfy `wanted`, gravest first."""
     return tuple(verdict for verdict in evidence.current if wanted(verdict))
+
+
+HELD = ("recovering", "held_no_data", "held_error", "held_last")
+WITHOUT_VERDICT = ("interval_straddles_threshold", "not_significant")
+
+
+def _windows(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
+    """Of the windows with a verdict of these controls: broken ones, all, and those without a verdict.
+
+    A window in which an alert merely stayed open, because nothing could be shown either way, is not one in which a control
+    was broken. One in which the figure was too near the limit to say is not one in which it held.
+    """
+    keys = {verdict.key for verdict in verdicts}
+    own = [verdict for verdict in evidence.verdicts if verdict.key in keys]
+    failed = {v.start for v in own if v.underlying is Word.FAIL and v.reason not in (*HELD, *WITHOUT_VERDICT)}
+    open_ = {v.start for v in own if v.reason in WITHOUT_VERDICT} - failed
+    return len(failed), len({v.start for v in own}), len(open_)
+
+
+def broken(evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
+    """The history that the newest verdict does not show: `7 of 21 windows broken, 2 without a verdict`."""
+    return periods.broken(*_windows(evidence, verdicts))
+
+
+def is_past_failure(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
+    """Whether these controls hold now and were broken in an earlier window of the period."""
+    return all_of(v.verdict for v in verdicts) is Word.PASS and _windows(evidence, verdicts)[0] > 0
+
+
+def standing(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[str, Word]:
+    """The word for controls together as readers see it, and the verdict whose colour it has: no green over a past failure."""
+    if is_past_failure(evidence, verdicts):
+        return vocabulary.BROKEN_EARLIER, Word.WARN
+    word = all_of(v.verdict for v in verdicts) or Word.NOT_APPLICABLE
+    return vocabulary.WORDS[word][0], word
 
 
 def last_window(evidence: Evidence) -> str:

@@ -15,6 +15,7 @@ from auditor.core.measurement import Measurement
 from auditor.core.verdict import Word
 from auditor.core.window import format_time
 from auditor.reports import svg
+from auditor.reports.gaps import shortened
 from auditor.reports.model import Drawing, Intervals, Report, Timeline, Trends
 from auditor.wording import vocabulary
 
@@ -138,6 +139,7 @@ def to_html(report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
+            gaps=shortened(report.gaps),
             wording=wording,
             vocabulary=vocabulary,
             Word=Word,
@@ -181,5 +183,6 @@ def _environment() -> Any:
     environment.filters["draw"] = lambda drawing: Markup(draw(drawing))  # noqa: S704 - svg.py escapes its labels
     environment.filters["prose"] = _prose
     environment.filters["moment"] = wording.moment
-    environment.globals["words_by_name"] = {name: str(word) for word, (name, _) in vocabulary.WORDS.items()}
+    words = {name: str(word) for word, (name, _) in vocabulary.WORDS.items()}
+    environment.globals["words_by_name"] = {**words, vocabulary.BROKEN_EARLIER: str(Word.WARN)}
     return environment

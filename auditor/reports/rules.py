@@ -68,10 +68,16 @@ class Rules:
         if self.policies is None:
             return []
         found = []
+        titles = {
+            (policy.name, control.id): control.title for policy in self.policies.policies for control in policy.controls
+        }
         for gap in policy_gaps(self.policies, verdicts, (), model):
             if gap.reason == "not_judged":
-                text = f"The control {gap.control} has no verdict yet."
-                found.append(Gap(code="not_judged", text=text, fix="Run `auditor audit`.", control=gap.control))
+                title = titles.get((gap.policy or "", gap.control or ""), gap.control or "")
+                text = f"“{title}” has no verdict yet."
+                found.append(
+                    Gap(code="not_judged", text=text, fix="Run `auditor audit`.", control=gap.control, title=title)
+                )
             elif gap.reason == POLICY_CHANGED:
                 text = f"The policy {gap.policy} was changed after these verdicts: they follow its earlier text."
                 found.append(Gap(code=POLICY_CHANGED, text=text, fix="Run `auditor audit` again."))

@@ -21,6 +21,9 @@ WORDS: dict[Word, tuple[str, str]] = {
 }
 """Each verdict's display name and meaning, in the order in which a reader should look at them."""
 
+BROKEN_EARLIER = "Pass now, broken earlier"
+"""In place of a pass, where the control was broken in the same period."""
+
 FORCES: dict[Force, str] = {
     Force.BINDING: "binding today",
     Force.READINESS: "readiness: a duty that is not in force yet",

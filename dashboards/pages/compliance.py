@@ -1,4 +1,4 @@
-"""Compliance: which provision has evidence, which has a hole, and what is left for a person to conclude."""
+"""Compliance: provisions with evidence, provisions with gaps, and the conclusion that a person draws."""
 
 import data
 import show
@@ -6,7 +6,8 @@ import streamlit as st
 
 from auditor import wording
 from auditor.core.verdict import Word
-from auditor.reports.compliance import broken, combined, evidence_count, frameworks, provisions, rules_with_reach
+from auditor.reports import parts
+from auditor.reports.compliance import evidence_count, frameworks, provisions, rules_with_reach
 from auditor.reports.evidence import Evidence
 from auditor.wording import vocabulary
 
@@ -15,7 +16,7 @@ def main() -> None:
     evidence = data.choose()
     if evidence is None:
         return
-    question = "Which provision has evidence, which has a hole, and what is left for a person to conclude?"
+    question = "Which provisions have evidence, which have gaps, and what does a person still have to conclude?"
     show.header("Compliance", question, evidence)
     st.info(vocabulary.STATEMENT)
     show.gaps(evidence)
@@ -24,10 +25,10 @@ def main() -> None:
         one_framework(evidence, source)
     own = [item for item in evidence.current if not item.refs]
     if own:
-        st.subheader("The operator's own rules")
+        st.subheader("The operator's own controls")
         for item in own:
             place = "" if wording.where(item) == "all traffic" else f" · :gray[{show.safe(wording.where(item))}]"
-            with st.expander(f"{show.word_mark(item.verdict)} **{show.safe(wording.title(item))}**{place}"):
+            with st.expander(f"{show.word_mark(evidence, [item])} **{show.safe(wording.title(item))}**{place}"):
                 show.verdict(item, evidence)
     waivers(evidence)
     conclusion(evidence)
@@ -36,21 +37,19 @@ def main() -> None:
 def one_framework(evidence: Evidence, source: str) -> None:
     st.subheader(show.safe(evidence.rules.framework(source)))
     for at, verdicts in provisions(evidence, source).items():
-        word = combined(verdicts)
         forces = wording.listing(sorted({str(item.force) for item in verdicts}))
         title = evidence.rules.provision(source, at)
         name = f"{at}, {title}" if title else at
         counted = evidence_count(verdicts)
         rules = wording.listing(rules_with_reach(verdicts), most=4)
         evident = counted if counted == "does not apply" else f"{counted} with evidence"
-        often = broken(evidence, verdicts)
-        evident += f" · broken {often}" if often != "never" else ""
+        evident += f" · {parts.broken(evidence, verdicts)}"
         with st.expander(
-            f"{show.word_mark(word)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
+            f"{show.word_mark(evidence, verdicts)} **{show.safe(name)}** · {show.safe(rules)} · :gray[{forces} · {evident}]"
         ):
             relations = {ref.relation for item in verdicts for ref in item.refs if (ref.src, ref.at) == (source, at)}
             said = wording.listing(sorted(vocabulary.RELATIONS.get(relation, relation) for relation in relations))
-            st.caption(f"What the rule below {said} this provision.")
+            st.caption(f"Each control below {said} this provision.")
             for item in verdicts:
                 show.verdict(item, evidence)
 

@@ -16,7 +16,7 @@ from auditor.reports.discoveries import discoveries
 from auditor.reports.drift import FAMILIES, HEADLINE, inputs, modality_of
 from auditor.reports.evidence import Evidence
 from auditor.reports.stories import stories
-from auditor.wording import distances
+from auditor.wording import distances, periods
 
 
 def main() -> None:
@@ -25,9 +25,9 @@ def main() -> None:
         return
     question = "Do inputs and outputs still match the baseline? If not, where and since when?"
     show.header("Drift", question, evidence)
-    st.caption(f"Compared with {show.safe(parts.baseline_text(evidence))}.")
+    st.caption(f"Compared with {show.safe(periods.baseline(evidence.baseline))}.")
     found = stories(evidence, parts.drift_alerts(evidence))
-    st.markdown(parts.finding_counts(found) if found else "No drift alert was open at any time in this period.")
+    st.markdown(parts.findings_or_calm(evidence, found, "drift alert"))
     show.findings(found, evidence)
     names = inputs(evidence)
     if not names:

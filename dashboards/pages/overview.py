@@ -21,7 +21,7 @@ def main() -> None:
     show.header("Overview", "Is anything wrong, since when, how sure is that, and what should be done?", evidence)
     show.counts(evidence)
     st.caption(
-        "Newest verdict of every control and slice. A pass says that a rule held. It never says that a law is met."
+        "Newest verdict of every control and slice. A pass says that a control held. It never says that a law is met."
     )
     left, right = st.columns([2, 1], gap="medium")
     with left:
@@ -37,7 +37,9 @@ def open_alerts(evidence: Evidence) -> None:
     st.subheader(f"Open findings ({len(found)})")
     if not found:
         st.markdown(
-            "No alert is open. Controls without evidence raise none: they are listed under *What is not known*."
+            "No alert is open. Controls without evidence raise none: see *What is not known*."
+            if evidence.empty < len(evidence.runs)
+            else "No audited window has a record: no alert can be opened."
         )
     else:
         st.caption(f"{wording.plural(len(evidence.open_alerts), 'alert')}. {parts.WHAT_A_FINDING_IS}")
@@ -49,7 +51,7 @@ def happened(evidence: Evidence) -> None:
     st.subheader("Findings over time")
     found = stories(evidence)
     if not found:
-        st.markdown("No alert was open at any time in this period.")
+        st.markdown(parts.findings_or_calm(evidence, found))
         return
     st.altair_chart(charts.timeline(found, evidence.span, evidence.step), width="stretch")
     st.caption(f"{parts.finding_counts(found)} A bar covers the windows in which it was seen.")

@@ -16,8 +16,8 @@ from auditor.core.errors import ConfigurationError
 from auditor.core.measurement import Status
 from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
-from auditor.reports import KINDS, build
-from auditor.reports.compliance import combined, evidence_count, provisions
+from auditor.reports import KINDS, build, parts
+from auditor.reports.compliance import evidence_count, provisions
 from auditor.reports.drift import inputs
 from auditor.reports.energy import total, weighted_mean
 from auditor.reports.evidence import affected, audited_span, gather
@@ -346,7 +346,7 @@ def test_provisions_join_by_the_lattice_and_count_evidence(evidence):
     by_provision = provisions(evidence, "eu-ai-act")
     names = list(by_provision)
     assert names.index("Art. 4") < names.index("Art. 10(2)(f)") < names.index("Art. 95(2)(b)")
-    assert combined(by_provision["Art. 10(2)(f)"]) is Word.FAIL
+    assert parts.standing(evidence, by_provision["Art. 10(2)(f)"]) == ("Fail", Word.FAIL)
     assert evidence_count(by_provision["Art. 10(2)(f)"]) == "1 of 2"
     assert evidence_count(by_provision["Art. 50(1)"]) == "does not apply"
     waived = make_verdict(verdict=Word.WAIVED, underlying=Word.INSUFFICIENT_EVIDENCE)

@@ -14,7 +14,7 @@ from auditor.core.verdict import State, Word
 from auditor.core.window import DAY, Span
 from auditor.policy.verdict_facts import figure_facts
 from auditor.reports import parts
-from auditor.reports.compliance import broken, rules_with_reach
+from auditor.reports.compliance import rules_with_reach
 from auditor.reports.energy import carbon_sentence
 from auditor.reports.evidence import gather
 from auditor.reports.fairness import compared
@@ -190,6 +190,6 @@ def test_a_window_that_could_not_be_decided_is_neither_broken_nor_well() -> None
         make_verdict(start=START + day * DAY, end=START + (day + 1) * DAY, verdict=word, underlying=word, reason=reason)
         for day, (word, reason) in enumerate(said)
     ]
-    assert broken(SimpleNamespace(verdicts=windows), windows) == "1 of 4 windows broken, 2 without a verdict"
-    assert broken(SimpleNamespace(verdicts=windows[3:]), windows) == "0 of 1 window broken, 1 without a verdict"
-    assert broken(SimpleNamespace(verdicts=windows[:1]), windows) == "0 of 1 window broken"
+    assert parts.broken(SimpleNamespace(verdicts=windows), windows) == "1 of 4 windows broken, 2 without a verdict"
+    assert parts.broken(SimpleNamespace(verdicts=windows[3:]), windows) == "0 of 1 window broken, 1 without a verdict"
+    assert parts.broken(SimpleNamespace(verdicts=windows[:1]), windows) == "0 of 1 window broken"

@@ -92,14 +92,14 @@ def heatmap(
     legend: bool = True,
     most: int = 10,
 ) -> Drawn:
-    """Columns by windows: distance as colour, discoveries as dots, broken rules as frames, absence as a dash.
+    """Columns by windows: distance as colour, discoveries as dots, broken controls as frames, absence as a dash.
 
     Parameters
     ----------
     measurements : sequence of Measurement
         One metric of one input.
     broken : set of (series, end)
-        Windows in which a rule about that series was broken.
+        Windows in which a control of that series failed.
     found : mapping of (series, end) to str
         Marks of `reports.discoveries`.
     top : float
@@ -183,7 +183,7 @@ def trend(
     noise: float | None = None,
     height: int = 220,
 ) -> Drawn:
-    """A line for each series with its intervals, the rule's limit and the windows of alerts.
+    """A line for each series with its intervals, the control's limit and the windows of alerts.
 
     A window without a number interrupts the line. `factor` converts values to the unit of `title`;
     below `noise` lie 95 % of windows when nothing changed.
@@ -218,7 +218,7 @@ def trend(
         base.transform_filter("isValid(datum.value)").mark_circle(size=26, opacity=1).encode(y=y, tooltip=TOOLTIP)
     )
     if limit is not None:
-        layers.append(_rule(limit, "the rule's limit"))
+        layers.append(_rule(limit, "the control's limit"))
     return alt.layer(*layers).properties(height=height)
 
 
@@ -231,7 +231,7 @@ def _rule(value: float, text: str) -> Drawn:
 
 
 def _bands(alerts: Sequence[Alert], span: Span, step: timedelta) -> list[Any]:
-    joined: list[tuple[datetime, datetime]] = []  # alerts that overlap are one band, however many rules say the same
+    joined: list[tuple[datetime, datetime]] = []  # alerts that overlap are one band, however many controls fail
     for start, end in sorted(affected(alert, span, step) for alert in alerts):
         if joined and start <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(joined[-1][1], end)
@@ -260,11 +260,11 @@ def timeline(told: Sequence[Story], span: Span, step: timedelta) -> Drawn:
                 "alert": story.title,
                 "state": "open" if story.is_open else "resolved",
                 "severity": story.alert.severity,
-                "rule": wording.listing([alert.control for alert in (story.alert, *story.also)]),
+                "controls": wording.listing([alert.control for alert in (story.alert, *story.also)]),
             }
         )
     order = list(dict.fromkeys(made["alert"] for made in sorted(rows, key=lambda made: made["start"])))
-    tooltip = [alt.Tooltip(f"{key}:N") for key in ("alert", "state", "severity", "rule", "windows")]
+    tooltip = [alt.Tooltip(f"{key}:N") for key in ("alert", "state", "severity", "controls", "windows")]
     y = alt.Y("alert:N", title=None, sort=order, axis=alt.Axis(labelLimit=380, labelPadding=8, labelOverlap=False))
     colour = alt.Color(
         "state:N",
@@ -400,7 +400,7 @@ def _noise(edge: float) -> Drawn:
 
 
 def limits_of(verdicts: Iterable[Any], by_id: Mapping[str, Measurement]) -> dict[str, float]:
-    """Newest limit for each metric that a rule looked at, by metric and input."""
+    """Newest limit for each metric that a control looked at, by metric and input."""
     found: dict[str, float] = {}
     for verdict in verdicts:
         m = by_id.get(verdict.evidence[0]) if verdict.evidence else None

@@ -114,7 +114,7 @@ ALERTS: dict[str, AlertTerms] = {
         "Traffic changed",
         "Check whether the callers, their routing or the sampling changed; no traffic at all can be a broken agent.",
     ),
-    "policy": AlertTerms("A rule was broken", "Read the rule and its evidence, and decide who should act."),
+    "policy": AlertTerms("A control failed", "Read the control and its evidence, and decide who should act."),
 }
 """Kinds of alert that are about no single input; each modality is a kind too."""
 
@@ -356,7 +356,7 @@ REASONS: dict[str, str] = {
     "baseline_outdated": "the baseline was pinned before this could be compared: pin it again",
     "inside_baseline": "the window lies inside the baseline, which is not compared with itself",
     "no_data": "no record in this window",
-    "below_min_samples": "fewer records than the rule needs",
+    "below_min_samples": "fewer records than the control needs",
     "unlabelled": "no ground truth has arrived for this window",
     "one_group": "only one group is present",
     "undefined": "the figure is not defined for these counts",

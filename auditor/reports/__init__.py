@@ -31,7 +31,7 @@ def build(
         When it is made; nothing here reads a clock.
     rules : Rules, optional
         `auditor.reports.rules.Rules(policies)`: titles and next steps from the policies in force, and which provisions
-        no rule speaks to. Without it, only the store's content is shown.
+        have no control. Without it, only the store's content is shown.
     """
     if kind not in KINDS:
         raise ConfigurationError("unknown_report", f"there is no report {kind!r}", fix=f"one of {', '.join(KINDS)}")

@@ -19,7 +19,7 @@ from auditor.wording import vocabulary
 
 
 def build(queries: Queries, model: str, span: Span, *, generated: datetime, rules: Rules | None = None) -> Report:
-    """The review of one model at the end of a period: the newest verdict of every rule, by provision."""
+    """The review of one model at the end of a period: the newest verdict of every control, by provision."""
     return tell(gather(queries, model, span, rules), generated=generated)
 
 
@@ -42,9 +42,9 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             _conclusion(evidence),
         ],
         method=(
-            "A rule is a file with a digest; it names the figure, the limit and the number of records it needs. "
+            "A control stands in a file with a digest; it names the figure, the limit and the number of records it needs. "
             " Measuring, judging and showing are separate steps.",
-            "A provision shows the gravest word among its rules: fail, error, insufficient evidence, warn, waived, pass, in "
+            "A provision shows the gravest word among its controls: fail, error, insufficient evidence, warn, waived, pass, in "
             "that order. A provision without a control is not covered, which is not a pass.",
             "A waiver changes nothing in law. It records who accepted what until when, and the verdict underneath stays.",
         ),
@@ -52,13 +52,13 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
 
 
 def frameworks(evidence: Evidence) -> list[str]:
-    """Sources of rules that the current verdicts refer to: the AI Act first."""
+    """Sources that the current verdicts refer to: the AI Act first."""
     found = {ref.src for verdict in evidence.current for ref in verdict.refs}
     return sorted(found, key=lambda source: (source != "eu-ai-act", source))
 
 
 def provisions(evidence: Evidence, source: str) -> dict[str, list[Verdict]]:
-    """By provision of one source: the verdicts of the rules that speak to it, gravest first."""
+    """By provision of one source: the verdicts of its controls, gravest first."""
     found: dict[str, list[Verdict]] = {}
     for verdict in evidence.current:
         for at in dict.fromkeys(ref.at for ref in verdict.refs if ref.src == source):
@@ -77,7 +77,7 @@ def evidence_count(verdicts: Sequence[Verdict]) -> str:
 
 
 def rules_with_reach(verdicts: Sequence[Verdict]) -> list[str]:
-    """The rules by their titles, each with how long the figures are that it looks at, where that is not one window."""
+    """The controls by their titles, each with how long the figures are that it looks at, where that is not one window."""
     found: dict[str, None] = {}
     for verdict in verdicts:
         duration = wording.reach(verdict)
@@ -136,12 +136,14 @@ def _framework_section(evidence: Evidence, source: str) -> Section:
         title=evidence.rules.framework(source),
         text=(
             "Each line is a provision with at least one control. A control gives data about a provision; it does not by "
-            "itself fulfil it. Every rule is judged at the end of each window"
+            "itself fulfil it. Every control is judged at the end of each window"
             f"{f' ({wording.length(evidence.step)})' if evidence.runs else ''}; a longer period is stated beside the control.",
             *_dates(evidence, source),
         ),
         tables=(
-            Table(columns=("Provision", "Verdict at the end", "Broken", "Force", "With evidence", "Rules"), rows=rows),
+            Table(
+                columns=("Provision", "Verdict at the end", "Broken", "Force", "With evidence", "Controls"), rows=rows
+            ),
         ),
         verdicts=verdicts,
         cards=False,
@@ -153,7 +155,7 @@ def _rules(evidence: Evidence) -> Section | None:
     if not evidence.current:
         return None
     return Section(
-        id="rules",
+        id="controls",
         title="Control by control",
         text=(
             "The newest verdict of every control, the gravest first. A control is binding when its duty is in force "
@@ -213,7 +215,7 @@ def _waivers(evidence: Evidence) -> Section:
         )
         for waiver in evidence.rules.waivers(evidence.current)
     )
-    on_file = Table(caption="Waivers on file", columns=("Rule", "Reason", "Approved by", "Until"), rows=rows)
+    on_file = Table(caption="Waivers on file", columns=("Control", "Reason", "Approved by", "Until"), rows=rows)
     return Section(id="waivers", title="Waivers", text=(text,), verdicts=waived, tables=(on_file,) if rows else ())
 
 

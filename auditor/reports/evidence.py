@@ -120,7 +120,7 @@ class Evidence:
 
         All versions together, or each apart; `attributes` narrow to series that carry them. Figures of slices are left out
         unless `feature` is among these (rates of groups always have one). Figures over longer stretches,
-        which some rules ask for, are left out: they would count the same records twice.
+        which some controls ask for, are left out: they would count the same records twice.
         """
         pool = self._families.get(metric.split(".", 1)[0], ())
         family = metric.endswith(".")
@@ -232,7 +232,7 @@ def absences(measurements: Iterable[Measurement]) -> list[Measurement]:
 
 
 LONGEST_RULE = timedelta(days=92)
-"""How far before the period a figure may begin that a rule of the period looked at."""
+"""How far before the period a figure may begin that a control of the period looked at."""
 EARLIER = 28
 """How many windows before the last one a figure is laid beside."""
 
@@ -248,7 +248,7 @@ def gather(queries: Queries, model: str, span: Span, rules: Rules | None = None)
     measurements = list(queries.measurements(model, span=span, all_versions=True))
     known = {m.id for m in measurements}
     wanted = {item for verdict in (*current, *verdicts) for item in verdict.evidence} - known
-    if wanted:  # rules that look further back than the period begins
+    if wanted:  # controls that look further back than the period begins
         earlier = queries.measurements(model, span=Span(span.start - LONGEST_RULE, span.end), all_versions=True)
         measurements = [m for m in earlier if m.id in wanted] + measurements
     runs = tuple(queries.runs(model, span))

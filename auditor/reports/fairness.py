@@ -39,7 +39,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
             _unfeatured(evidence),
         ],
         method=(
-            "Rates of groups carry Wilson intervals. A group with fewer records than the rule asks for is listed with its "
+            "Rates of groups carry Wilson intervals. A group with fewer records than the control asks for is listed with its "
             "n and left out of the gap: it is too small to judge, which is not the same as unharmed.",
             "The largest difference between groups is above zero even where all groups are treated alike; its p-value says "
             "how often a difference this large would appear by chance.",
@@ -80,7 +80,7 @@ def gap_sentence(m: Measurement) -> str:
 def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
     """Each outcome in the last window: what was compared, with which result, and the figure or why there is none.
 
-    No gap beyond a rule, a gap that no rule asks about, one that could not be judged, one that does not apply and one that
+    No difference beyond a limit, one that no control is about, one that could not be judged, one that does not apply and one that
     nobody measured are five things.
     """
     rows = []
@@ -97,10 +97,10 @@ def compared(evidence: Evidence, feature: str) -> list[tuple[str, str, str]]:
 
 
 RESULTS = (
-    "difference beyond a rule",
+    "difference beyond the limit",
     "could not be judged",
-    "no rule asks about it",
-    "no difference beyond a rule",
+    "no control is about it",
+    "no difference beyond the limit",
     "not measured",
     "does not apply",
 )
@@ -113,11 +113,11 @@ def _result(m: Measurement, verdicts: list[Verdict]) -> str:
         return "not measured" if m.reason in ("no_data", "unlabelled", "not_measured") else "could not be judged"
     broken = [v for v in verdicts if v.underlying in (Word.FAIL, Word.WARN)]
     if any(v.evidence[0] == m.id or (v.limit is not None and m.value > v.limit) for v in broken):
-        return "difference beyond a rule"
+        return "difference beyond the limit"
     said = {v.underlying for v in verdicts}
     if said & {Word.INSUFFICIENT_EVIDENCE, Word.ERROR}:
         return "could not be judged"
-    return "no difference beyond a rule" if broken or Word.PASS in said else "no rule asks about it"
+    return "no difference beyond the limit" if broken or Word.PASS in said else "no control is about it"
 
 
 def _summary(evidence: Evidence) -> list[str]:

@@ -67,7 +67,7 @@ class Story:
     next: str
     is_open: bool
     also: tuple[Alert, ...] = ()
-    """Alerts of other rules that the same figure decided."""
+    """Alerts of other controls that the same figure decided."""
     verdict: Verdict | None = None
     measurements: tuple[Measurement, ...] = ()
 
@@ -91,7 +91,7 @@ class Trend:
     last: str
     limit: float | None = None
     marks: tuple[int, ...] = ()
-    """Places in `values` to mark: windows in which a rule was firing."""
+    """Places in `values` to mark: windows in which a control was firing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the policies in force say about themselves: titles of rules and provisions, next steps, waivers, calendars."""
+"""What the policies in force say about themselves: titles of provisions, next steps, waivers, calendars."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Rules:
         return ""
 
     def framework(self, source: str) -> str:
-        """The full name of a source of rules."""
+        """The full name of a source of provisions."""
         for calendar in self.calendars:
             if calendar.src == source:
                 return calendar.title
@@ -59,12 +59,12 @@ class Rules:
         return self.policies.profile(model) if self.policies is not None else None
 
     def waivers(self, verdicts: Sequence[Verdict]) -> list[Waiver]:
-        """Waivers on file for rules that were judged."""
+        """Waivers on file for controls that were judged."""
         judged = {verdict.control for verdict in verdicts}
         return [waiver for waiver in self.policies.waivers if waiver.control in judged] if self.policies else []
 
     def gaps(self, verdicts: Sequence[Verdict], model: str) -> list[Gap]:
-        """Rules in force that judged nothing, policies that changed since, provisions without a rule."""
+        """Controls in force without a verdict, policies that changed since, provisions without a control."""
         if self.policies is None:
             return []
         found = []

@@ -15,7 +15,7 @@ from auditor.wording import distances
 
 
 def stories(evidence: Evidence, alerts: Sequence[Alert] | None = None) -> tuple[Story, ...]:
-    """Alerts (those of the period, if none are given), open ones first; rules that say the same thing share a story.
+    """Alerts (those of the period, if none are given), open ones first; controls that fail by one figure share a story.
 
     Two alerts are one story when they are open together, or closed together, and the same figure decided both.
     """

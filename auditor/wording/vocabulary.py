@@ -12,11 +12,11 @@ STATEMENT = (
 
 WORDS: dict[Word, tuple[str, str]] = {
     Word.FAIL: ("Fail", "the control failed, long enough and clearly enough"),
-    Word.ERROR: ("Error", "the rule could not be evaluated; whoever operates the monitor should look first"),
-    Word.INSUFFICIENT_EVIDENCE: ("Insufficient evidence", "the data cannot show whether the rule held"),
-    Word.WARN: ("Warn", "near the limit, broken only briefly so far, or an advisory rule that did not hold"),
+    Word.ERROR: ("Error", "the control could not be evaluated; the operator of the monitor should look first"),
+    Word.INSUFFICIENT_EVIDENCE: ("Insufficient evidence", "the data cannot show whether the control held"),
+    Word.WARN: ("Warn", "near the limit, broken only briefly so far, or an advisory control that did not hold"),
     Word.WAIVED: ("Waived", "a named person accepted it until a date; the verdict underneath stays on record"),
-    Word.PASS: ("Pass", "the rule held on the data that was seen; it does not mean that a law is met"),
+    Word.PASS: ("Pass", "the control held on the data that was seen; it does not mean that a law is met"),
     Word.NOT_APPLICABLE: ("Not applicable", "the control does not apply to this system"),
 }
 """Each verdict's display name and meaning, in the order in which a reader should look at them."""
@@ -28,7 +28,7 @@ FORCES: dict[Force, str] = {
     Force.BINDING: "binding today",
     Force.READINESS: "readiness: a duty that is not in force yet",
     Force.VOLUNTARY: "voluntary",
-    Force.INTERNAL: "the operator's own rule",
+    Force.INTERNAL: "the operator's own control",
 }
 
 HOW: dict[How, str] = {
@@ -46,7 +46,7 @@ FRAMEWORKS = {
     "iso-21031": "ISO/IEC 21031 (SCI)",
     "iso-ts-12791": "ISO/IEC TS 12791",
     "us-29-cfr-1607": "US Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607",
-    "internal": "The operator's own rules",
+    "internal": "The operator's own controls",
 }
 
 RELATIONS = {

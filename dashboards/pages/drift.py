@@ -99,7 +99,7 @@ def pairs(evidence: Evidence) -> None:
             mine = [m for m in figures if m.metric == metric]
             chart = charts.trend(mine, evidence.span, alerts=alerts, limit=limits.get(f"{metric}|"), zero=False)
             st.altair_chart(chart, width="stretch")
-    st.caption("Narrow bands: 95 % intervals. Red: windows of alerts about pairs. Dashed: the rule's limit.")
+    st.caption("Narrow bands: 95 % intervals. Red: windows of alerts about pairs. Dashed: the control's limit.")
 
 
 def missing(evidence: Evidence) -> None:
@@ -112,7 +112,7 @@ def missing(evidence: Evidence) -> None:
     limit = next((value for key, value in limits.items() if key.startswith("input.missing_rate|")), None)
     st.altair_chart(charts.trend(figures, evidence.span, alerts=alerts, limit=limit), width="stretch")
     st.caption(
-        "Share of records without the input. Line bands: 95 % intervals. Red bands: alerts. Dashed: the rule's limit."
+        "Share of records without the input. Line bands: 95 % intervals. Red bands: alerts. Dashed: the control's limit."
     )
 
 
@@ -138,7 +138,7 @@ def details(evidence: Evidence) -> None:
     st.altair_chart(chart, width="stretch")
     st.caption(
         "0 is the baseline itself. Grey: where 95 % of windows lie when nothing changed. Red bands: alerts about this input. "
-        "Dashed: the rule's limit."
+        "Dashed: the control's limit."
     )
     with st.expander("The figures"):
         show.figures(list(reversed(mine)))

@@ -101,8 +101,8 @@ def over_time(evidence: Evidence, feature: str, metric: str) -> None:
         else:
             st.markdown("No difference was measured for this outcome.")
     st.caption(
-        "Narrow bands: 95 % intervals. Red: windows of alerts about these groups; a rule that looks back further stays in "
-        "alarm longer than the change itself. Dashed: the rule's limit."
+        "Narrow bands: 95 % intervals. Red: windows of alerts about these groups; a control that looks back further stays "
+        "open longer than the change itself. Dashed: the control's limit."
     )
     with st.expander("The figures of the last window"):
         show.figures([m for m in evidence.latest("fairness.", feature=feature) if m.metric.startswith(metric)])

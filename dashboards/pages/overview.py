@@ -21,7 +21,7 @@ def main() -> None:
     show.header("Overview", "Is anything wrong, since when, how sure is that, and what should be done?", evidence)
     show.counts(evidence)
     st.caption(
-        "Newest verdict of every control and slice. A pass says that a control held. It never says that a law is met."
+        "Newest verdict of every control and slice. A pass says that a rule held. It never says that a law is met."
     )
     left, right = st.columns([2, 1], gap="medium")
     with left:

@@ -232,7 +232,7 @@ def test_drift_has_a_section_for_each_input(reports, evidence):
 def test_fairness_assesses_and_shows_the_small_group(reports):
     text = " ".join(read(to_html(reports["fairness"])).texts)
     assert "Too small to judge in the last window: site = island (n = 7)." in text
-    assert "not known: fewer records than the rule needs (n = 7)" in text
+    assert "not known: fewer records than the control needs (n = 7)" in text
     for word in ("unbiased", "debias", "free of bias"):
         assert word not in text.lower()
 

@@ -135,9 +135,9 @@ def test_no_gap_and_no_judgement_are_different_words(day, figure):
         for outcome, result, _ in compared(day([held, broken, free, small, silent, many], verdicts), "site")
     }
     assert rows == {
-        "Accuracy": "no difference beyond a rule",
-        "Recall": "difference beyond a rule",
-        "Precision": "no rule asks about it",
+        "Accuracy": "no difference beyond the limit",
+        "Recall": "difference beyond the limit",
+        "Precision": "no control is about it",
         "Specificity": "could not be judged",
         "Fallout": "not measured",
         "Selection rate": "does not apply",
@@ -167,7 +167,7 @@ def test_an_unbiased_distance_below_zero_is_read_as_no_change():
 def test_a_drawing_says_how_it_is_read(evidence):
     marks, limits = parts.firing(evidence)
     drawing = parts.trends(evidence, evidence.of("drift.ks"), "Distance", marks=marks, limits=limits, shared=True)
-    for said in ("One scale for all rows.", "Red dots", "Dashed: the rule's limit."):
+    for said in ("One scale for all rows.", "Red dots", "Dashed: the control's limit."):
         assert said in drawing.note
     assert "Red" not in parts.trends(evidence, evidence.of("latency.p50"), "Latency").note
 

@@ -57,7 +57,7 @@ class AudioDescriptor:
     pitch and background are those of the loudest. Frames are 32 ms (rounded up to a power of two samples) with half overlap.
 
     Limits: integers of an unusual scale in a wide type need `bits`; loudness takes all channels to have the loudest one's
-    spectrum; reverberation is blind: dry speech falls at about 0.2 s, too.
+    spectrum; reverberation is blind: dry speech falls within 0.2 s, too, and beyond 1.2 s the falls are cut short.
     """
 
     modality = "audio"

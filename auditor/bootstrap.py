@@ -138,7 +138,12 @@ def check_behind(app: App) -> None:
     store, archive = app.store, app.archive
     found = []
     for model in archive.models():
-        unknown = set(archive.days(model)) - store.days(model)
+        try:
+            unknown = set(archive.days(model)) - store.days(model)
+        except StoreError as error:
+            if error.code != "store_damaged":
+                raise
+            continue  # the audit of the model names it
         if unknown:
             found.append(f"{len(unknown)} days of {model!r}, {min(unknown):%Y-%m-%d} to {max(unknown):%Y-%m-%d}")
     if not found and not store.models() and not store.commands() and archive.ledger.has_commands():
@@ -168,8 +173,11 @@ def check_archive(settings: Settings) -> list[str]:
 
 
 def _complete_ledger(app: App) -> None:
-    """Once, for a home that is older than its ledger: copy commands and readings from the store beside the archive."""
+    """Once, for a home that is older than its ledger: copy checksums, commands and readings from the store to it."""
     ledger = app.archive.ledger
+    if not ledger.has_parts():
+        for part in app.store.parts(""):
+            ledger.keep_part(part)
     if ledger.complete():
         return
     for command in app.store.commands():

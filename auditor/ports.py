@@ -465,6 +465,10 @@ class AuditStore(Protocol):
         """
         ...
 
+    def check_model(self, model: str) -> None:
+        """StoreError `store_damaged` unless the rows which the model's next audit rests on are those that were written."""
+        ...
+
     def parts_of(self, run: AuditRun) -> tuple[Sequence[Measurement], Sequence[Verdict]]:
         """The measurements and verdicts of one run, by id."""
         ...

@@ -326,6 +326,7 @@ class Pipeline:
             if not rebuild:
                 outbox.flush(now, model=model)
 
+        self.store.check_model(model)
         outdated = again(self.store.baseline(model), self.archive, self.settings.audit.step)
         if outdated is not None:
             payload = outdated.payload

@@ -37,6 +37,9 @@ def reindex(archive: ParquetArchive, store: Store) -> tuple[int, int]:
             store.mark_dirty(model, sorted(hours) or [day])
     for path in archive.other_files():
         archive.kept.remember(path)
+    for part in archive.ledger.parts():
+        if not archive.kept.exists(part.path):
+            store.put_part(part)
     _keep_unsettled(archive, store)
     for lost in archive.ledger.lost():
         model, day = lost["model"], lost["day"]
@@ -108,6 +111,8 @@ def verify(archive: ParquetArchive, store: PartStore, known: dict[str, int]) -> 
     for part in store.parts(""):
         if part.path not in seen:
             yield f"lost: archive file {part.path} is gone"
+        elif archive.ledger.part(part.path) not in (part, None):
+            yield f"damaged: the checksum beside archive file {part.path} is another one than the store's"
 
 
 def _entries(

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from auditor.core.errors import StoreError
 from auditor.core.window import Span
 from auditor.intake import compaction, parts
+from auditor.intake.ledger import Ledger
 from auditor.intake.places import Place, write_file
 from auditor.ports import ArchivePart, Damage, PartStore
 
@@ -39,6 +40,7 @@ class KeptFiles:
         self.place = place
         self._quarantine = quarantine
         self._checksums = checksums
+        self._ledger = Ledger(place)
         self._reasons: dict[str, str] = {}
         self._known = set(self._aside())
 
@@ -51,21 +53,29 @@ class KeptFiles:
         """Put a file in place with its checksum. In between it has none: a file that is written again is never blamed."""
         self.forget(path)
         self.place.write(path, data)
-        if self._checksums is not None:
-            self._checksums.put_part(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data), rows))
+        self._keep(ArchivePart(path, hashlib.sha256(data).hexdigest(), len(data), rows))
 
     def remember(self, path: str) -> None:
-        """Keep the checksum of a file as it is now, and how many labels or ids it holds."""
+        """Keep the checksum that a file was written with, or where that is not known, of the file as it is now."""
         if self._checksums is None:
             return
-        with self.place.source(path) as source:
-            sha256, size = _digest(source)
-        counted = None if path.startswith("records/") else self.inspect(path)
-        self._checksums.put_part(ArchivePart(path, sha256, size, counted if isinstance(counted, int) else None))
+        part = self._ledger.part(path)
+        if part is None:
+            with self.place.source(path) as source:
+                sha256, size = _digest(source)
+            counted = None if path.startswith("records/") else self.inspect(path)
+            part = ArchivePart(path, sha256, size, counted if isinstance(counted, int) else None)
+        self._keep(part)
+
+    def _keep(self, part: ArchivePart) -> None:
+        if self._checksums is not None:
+            self._ledger.keep_part(part)
+            self._checksums.put_part(part)
 
     def forget(self, path: str) -> None:
         """Keep no checksum of this file."""
         if self._checksums is not None and self._checksums.part(path) is not None:
+            self._ledger.forget_part(path)
             self._checksums.forget_part(path)
 
     # -- reading -------------------------------------------------------------------------------------------------------

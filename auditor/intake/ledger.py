@@ -2,7 +2,8 @@
 
 `commands/day=<day>/<digest>.json` holds each command for ever (without the hash of a key: keys are issued anew),
 `readings/day=<day of receipt>/<batch>.jsonl` energy readings and tallies as they were delivered, `audited/<model>.json` up to where
-a model was audited, and which sinks had received all of it.
+a model was audited, and which sinks had received all of it, and `checksums/<path>.json` the SHA-256 of each file of records
+and labels.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from auditor.core.identity import canonical_json, digest, slug
 from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.window import format_time, parse_time
 from auditor.intake.places import Place
+from auditor.ports import ArchivePart
 
 COMMANDS, READINGS, AUDITED, LOST, COMPLETE = "commands", "readings", "audited", "lost", "ledger.json"
+CHECKSUMS = "checksums"
 _MANY = 64
 """Files of one day that are merged into one."""
 
@@ -147,6 +150,38 @@ class Ledger:
             if found is not None:
                 yield found
 
+    # -- checksums of files --------------------------------------------------------------------------------------------
+
+    def keep_part(self, part: ArchivePart) -> None:
+        """Keep a file's checksum, in place of the one before."""
+        self._place.write(
+            f"{CHECKSUMS}/{part.path}.json", canonical_json({"schema": "auditor.part/1", **part._asdict()})
+        )
+
+    def forget_part(self, path: str) -> None:
+        self._place.remove(f"{CHECKSUMS}/{path}.json")
+
+    def part(self, path: str) -> ArchivePart | None:
+        """A file as it was written; None when that is not known."""
+        try:
+            return self._read(f"{CHECKSUMS}/{path}.json", lambda found: _part(path, found))
+        except FileNotFoundError:
+            return None
+
+    def parts(self, folder: str = CHECKSUMS) -> Iterator[ArchivePart]:
+        """Every file whose checksum is known."""
+        for name in self._place.names(folder):
+            path = f"{folder}/{name}"
+            if not name.endswith(".json"):
+                yield from self.parts(path)
+            elif not name.startswith("."):
+                part = self.part(path.removeprefix(f"{CHECKSUMS}/").removesuffix(".json"))
+                if part is not None:
+                    yield part
+
+    def has_parts(self) -> bool:
+        return bool(self._place.names(CHECKSUMS))
+
     # -- the whole -----------------------------------------------------------------------------------------------------
 
     def complete(self) -> bool:
@@ -161,7 +196,7 @@ class Ledger:
         self.damaged = {}
         self.commands()
         self.audited()
-        for _ in (*self.readings(), *self.lost()):
+        for _ in (*self.readings(), *self.lost(), *self.parts()):
             pass
         return self.damaged
 
@@ -193,6 +228,13 @@ def _said(data: Any) -> Said:
         raise ValueError("it is not what was written: its digest is another one")
     until = data["audited_until"]
     return Command.from_json(data), parse_time(until) if until else None
+
+
+def _part(path: str, data: Any) -> ArchivePart:
+    part = ArchivePart(data["path"], data["sha256"], data["size"], data["rows"])
+    if part.path != path or len(part.sha256) != 64:
+        raise ValueError("it is not what was written")
+    return part
 
 
 def _audited(data: Any) -> tuple[str, datetime, dict[str, datetime]]:

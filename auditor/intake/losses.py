@@ -127,7 +127,7 @@ class Losses:
         self._store.recover(paths, healed)
         for path in paths:
             if not self._archive.kept.exists(path):
-                self._store.forget_part(path)
+                self._archive.kept.forget(path)
         if any(entry.id in here and entry.id not in again for entry in healed) or (paths and not lost):
             self._store.mark_dirty(model, _hours(day, day))
         self._keep(model, day)

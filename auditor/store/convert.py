@@ -33,7 +33,7 @@ _RUN = tuple(item.name for item in fields(AuditRun) if item.name != "span")
 
 def run_row(run: AuditRun) -> dict[str, Any]:
     row = {name: getattr(run, name) for name in _RUN}
-    return {**row, "start": run.span.start, "end": run.span.end}
+    return sealed("audit_runs", {**row, "start": run.span.start, "end": run.span.end})
 
 
 def run_from(row: Row) -> AuditRun:
@@ -94,11 +94,8 @@ def verdict_from(row: Row) -> Verdict:
 
 
 def alert_row(alert: Alert) -> dict[str, Any]:
-    return {
-        **{name: getattr(alert, name) for name in _ALERT},
-        "examples": list(alert.examples),
-        "facts": dict(alert.facts),
-    }
+    row = {name: getattr(alert, name) for name in _ALERT}
+    return sealed("alerts", {**row, "examples": list(alert.examples), "facts": dict(alert.facts)})
 
 
 def alert_from(row: Row) -> Alert:
@@ -108,7 +105,7 @@ def alert_from(row: Row) -> Alert:
 def artifact_row(artifact: Artifact) -> dict[str, Any]:
     row = {item.name: getattr(artifact, item.name) for item in fields(Artifact)}
     row["made_by"] = {"name": artifact.made_by.name, "version": artifact.made_by.version}
-    return row
+    return sealed("artifacts", row)
 
 
 def artifact_from(row: Row) -> Artifact:
@@ -117,13 +114,8 @@ def artifact_from(row: Row) -> Artifact:
 
 
 def command_row(command: Command) -> dict[str, Any]:
-    return {
-        "id": command.id,
-        "kind": command.kind,
-        "by": command.by,
-        "at": command.at,
-        "payload": dict(command.payload),
-    }
+    row = {name: getattr(command, name) for name in ("id", "kind", "by", "at")}
+    return sealed("commands", {**row, "payload": dict(command.payload)})
 
 
 def command_from(row: Row) -> Command:
@@ -131,19 +123,9 @@ def command_from(row: Row) -> Command:
 
 
 def baseline_row(baseline: Baseline) -> dict[str, Any]:
-    return {
-        "id": baseline.id,
-        "model": baseline.model,
-        "start": baseline.span.start,
-        "end": baseline.span.end,
-        "frame": baseline.frame,
-        "n": baseline.n,
-        "versions": list(baseline.versions),
-        "by": baseline.by,
-        "at": baseline.at,
-        "kind": baseline.kind,
-        "describers": [list(pair) for pair in baseline.describers],
-    }
+    row = {name: getattr(baseline, name) for name in ("id", "model", "frame", "n", "by", "at", "kind")}
+    row |= {"start": baseline.span.start, "end": baseline.span.end, "versions": list(baseline.versions)}
+    return sealed("baselines", {**row, "describers": [list(pair) for pair in baseline.describers]})
 
 
 def baseline_from(row: Row) -> Baseline:
@@ -192,6 +174,46 @@ def _plain(one: Measurement | Verdict, name: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+_COVERED = {
+    "audit_runs": (
+        *("id", "model", "start", "end", "revision", "baseline", "records", "labelled", "started", "ended"),
+        *("versions", "policies", "settings", "states"),
+    ),
+    "artifacts": ("run", "sha256", "extension", "title", "made_by", "model", "start", "end", "size"),
+    "alerts": (
+        *("id", "kind", "model", "policy", "control", "slice", "input", "modality", "severity", "state", "opened"),
+        *("since", "renewed", "resolved", "count", "verdict", "budget_share", "finding", "facts", "examples", "found"),
+    ),
+    "commands": ("id", "kind", "by", "at", "payload"),
+    "baselines": ("id", "model", "start", "end", "frame", "n", "versions", "by", "at", "kind", "describers"),
+    "monitors": ("model", "baseline", "name", "until", "late", "payload"),
+}
+"""Columns that a row's own checksum covers. Fixed, as above."""
+
+
+def sealed(table: str, row: Row) -> dict[str, Any]:
+    """The row with its checksum."""
+    return {**row, "checksum": checksum(table, row)}
+
+
+def checksum(table: str, row: Row) -> int:
+    """CRC-32 of the covered columns, the same whichever database gave the row."""
+    return zlib.crc32(canonical_json([_canonical(row[name]) for name in _COVERED[table]]))
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, bytes):
+        return zlib.crc32(value)
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(inner) for inner in value]
+    # JSONB hands 1e16 back as a whole number.
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def pack_frame(frame: Frame) -> bytes:
     """JSON in the frame's own order of columns, compressed; floats survive exactly."""
     body = json.dumps(frame.as_json(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -203,9 +225,9 @@ def unpack_frame(body: bytes, expected: str) -> Frame:
     try:
         frame = Frame.from_json(json.loads(zlib.decompress(body)))
     except (zlib.error, ValueError, KeyError, TypeError) as error:
-        raise _damaged("frame", expected) from error
+        raise damaged("frame", expected) from error
     if frame.digest != expected:
-        raise _damaged("frame", expected)
+        raise damaged("frame", expected)
     return frame
 
 
@@ -218,11 +240,11 @@ def pack_state(state: WindowState) -> tuple[bytes, str]:
 def unpack_state(payload: bytes, expected: str) -> WindowState:
     """The state, or StoreError `state_damaged` when its bytes are not those that were written."""
     if digest(payload) != expected:
-        raise _damaged("state", expected)
+        raise damaged("state", expected)
     return decode_state(payload)
 
 
-def _damaged(what: str, expected: str) -> StoreError:
+def damaged(what: str, expected: str) -> StoreError:
     return StoreError(
         f"{what}_damaged",
         f"a stored {what} is not what was written",

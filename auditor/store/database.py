@@ -150,7 +150,9 @@ class Database:
             ) from error
         except (exc.SQLAlchemyError, driver.Error) as error:  # COPY speaks to the driver itself
             raise self.failure(error) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
+            if not (isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) or _of_a_column(error)):
+                raise
             raise StoreError(
                 "store_damaged", f"a stored value does not read: {error}", where=self.name, fix=MEND
             ) from error
@@ -171,6 +173,14 @@ class Database:
         if isinstance(error, away):
             return StoreError("store_unavailable", said, where=self.name, fix="see that it runs and may be reached")
         return StoreError("store_failed", said, where=self.name)
+
+
+def _of_a_column(error: ValueError) -> bool:
+    """Whether SQLAlchemy raised it on converting a stored value: a time that is none, say."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("sqlalchemy")
 
 
 def _set_up(connection: Any, _record: Any, *, foreign_keys: bool, writes: bool) -> None:

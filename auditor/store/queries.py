@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -93,10 +94,11 @@ class SqlQueries(SqlLosses, SqlRecordIndex):
         """Models that have records, or at least an audit, by name."""
         with self._database.reading() as connection:
             indexed = {
-                row["model"]: (row["records"], row["first_day"], row["last_day"])
-                for row in connection.execute(select(tables.indexed_models)).mappings()
+                model: (records, first, last) if _is_day(first) and _is_day(last) else _counted(connection, model)
+                for model, records, first, last in connection.execute(select(tables.indexed_models))
             }
-            runs = [convert.run_from(row) for row in _rows(connection, _newest(tables.audit_runs))]
+            others = _newest(tables.audit_runs).where(tables.audit_runs.c.model.not_in(indexed))
+            runs = list(_readable(connection, others.with_only_columns(tables.audit_runs.c.id)))
             versions: set[tuple[str, str]] = set()
             for table in (tables.states, tables.measurements):
                 query = select(table.c.model, table.c.version).where(table.c.version.is_not(None)).distinct()
@@ -328,6 +330,30 @@ def _of(table: Table, model: str, span: Span | None) -> list[ColumnElement[bool]
     if span is not None:
         wanted += [table.c.start >= span.start, table.c.end <= span.end]
     return wanted
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return len(text) == 10 and bool(date.fromisoformat(text))
+    return False
+
+
+def _counted(connection: Connection, model: str) -> tuple[int, str, str]:
+    """Totals of a model from every line of the index: those that are kept beside it do not read."""
+    lines = tables.record_index.c
+    found = connection.execute(
+        select(func.count(), func.min(lines.day), func.max(lines.day)).where(lines.model == model)
+    )
+    count, first, last = found.one()
+    return count, first, last
+
+
+def _readable(connection: Connection, ids: Select[Any]) -> Iterable[AuditRun]:
+    """Runs by id, without those that do not read: the audit of their model names them."""
+    runs = tables.audit_runs
+    for name in connection.scalars(ids).all():
+        with suppress(ValueError, TypeError, KeyError):
+            yield from map(convert.run_from, _rows(connection, select(runs).where(runs.c.id == name)))
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Iterable[Mapping[str, Any]]:

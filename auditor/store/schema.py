@@ -16,7 +16,7 @@ from auditor.store.tables import VERSION_TABLE, metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision under `migrations/versions`; revisions are numbers, so that older and newer can be told apart."""
 
 _VERSION = Table(

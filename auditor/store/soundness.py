@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from auditor.core.errors import AuditorError
 from auditor.core.gate import parse_energy_reading, parse_tally
@@ -16,47 +16,74 @@ from auditor.store import convert, tables
 from auditor.store.tables import metadata
 
 Row = Mapping[str, Any]
+_UNREADABLE = "a row does not read"
 
 
 def rows_differ(connection: Connection) -> Iterator[str]:
     """Lines like `damaged: frames digest=1f2e...: ...`, table by table."""
     for table, holds in _CHECKS.items():
-        keys = [column.name for column in table.primary_key.columns]
-        # Keys first, then row by row: a row that cannot be decoded must not hide the others.
-        for key in connection.execute(select(*table.primary_key.columns)).all():
-            where = [table.c[name] == value for name, value in zip(keys, key, strict=True)]
-            named = " ".join(f"{name}={value}"[:80] for name, value in zip(keys, key, strict=True))
-            try:
-                row = connection.execute(select(table).where(*where)).mappings().first()
-                problem = "its key is not what the index of the table says" if row is None else holds(dict(row))
-            except (ValueError, KeyError, TypeError, AttributeError, AuditorError) as error:
-                problem = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            if problem:
-                yield f"damaged: {table.name} {named}: {problem}"
-    yield from _altered(connection)
+        yield from _damaged(connection, table, holds)
+    runs = tables.audit_runs.c.id
+    for run in connection.scalars(select(runs).order_by(runs)).all():
+        yield from (line for line in _altered(connection, run) if not line.endswith(_UNREADABLE))  # named already
 
 
-def _altered(connection: Connection) -> Iterator[str]:
-    """Measurements and verdicts that are not what was committed with their run, or are gone."""
-    runs, kept = tables.audit_runs, tables.row_checksums
-    for run in connection.scalars(select(runs.c.id).order_by(runs.c.id)).all():
+def model_differs(connection: Connection, model: str) -> Iterator[str]:
+    """The same of the rows of one model that its next audit rests on: the newest figures and verdicts among them."""
+    for table in (tables.audit_runs, tables.baselines, tables.monitors, tables.alerts):
+        yield from _damaged(connection, table, lambda row: "", table.c.model == model)
+    runs = tables.audit_runs.c
+    newest = select(runs.id).where(runs.model == model).order_by(runs.end.desc(), runs.revision.desc())
+    for run in connection.scalars(newest.limit(1)).all():
+        yield from _altered(connection, run)
+
+
+def _damaged(
+    connection: Connection, table: Table, holds: Callable[[Row], str], *of: ColumnElement[bool]
+) -> Iterator[str]:
+    keys = [column.name for column in table.primary_key.columns]
+    # Keys first, then row by row: a row that cannot be decoded must not hide the others.
+    try:
+        found = connection.execute(select(*table.primary_key.columns).where(*of)).all()
+    except ValueError as error:
+        yield f"damaged: {table.name}: a key does not read: {error}"
+        return
+    for key in found:
+        where = [table.c[name] == value for name, value in zip(keys, key, strict=True)]
+        named = " ".join(f"{name}={value}"[:80] for name, value in zip(keys, key, strict=True))
         try:
-            expected = connection.scalars(select(kept.c.contents).where(kept.c.run == run)).first()
-        except ValueError as error:
-            yield f"damaged: {kept.name} run={run}: {error}"
+            row = connection.execute(select(table).where(*where)).mappings().first()
+            problem = "its key is not what the index of the table says" if row is None else holds(dict(row))
+            if row is not None and not problem and row.get("checksum") is not None:
+                same = row["checksum"] == convert.checksum(table.name, dict(row))
+                problem = "" if same else "it is not what was written"
+        except (ValueError, KeyError, TypeError, AttributeError, AuditorError) as error:
+            problem = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        if problem:
+            yield f"damaged: {table.name} {named}: {problem}"
+
+
+def _altered(connection: Connection, run: str) -> Iterator[str]:
+    """Measurements and verdicts that are not what was committed with their run, or are gone."""
+    kept = tables.row_checksums
+    try:
+        expected = connection.scalars(select(kept.c.contents).where(kept.c.run == run)).first()
+    except ValueError as error:
+        yield f"damaged: {kept.name} run={run}: {error}"
+        return
+    for name, make in (("measurements", convert.measurement_from), ("verdicts", convert.verdict_from)):
+        table, known = metadata.tables[name], dict((expected or {}).get(name, {}))
+        try:
+            rows = connection.execute(select(table).where(table.c.run == run)).mappings().all()
+            found = convert.checksums(name, [make(dict(row)) for row in rows])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            yield f"damaged: {name} run={run}: {_UNREADABLE}"
             continue
-        for name, make in (("measurements", convert.measurement_from), ("verdicts", convert.verdict_from)):
-            table, known = metadata.tables[name], dict((expected or {}).get(name, {}))
-            try:
-                rows = connection.execute(select(table).where(table.c.run == run)).mappings().all()
-                found = convert.checksums(name, [make(dict(row)) for row in rows])
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # named already
-            for row_id in sorted(known.keys() | found.keys()) if expected else ():
-                if row_id not in found:
-                    yield f"lost: a row of {name} run={run} id={row_id} is gone"
-                elif found[row_id] != known.get(row_id):
-                    yield f"damaged: {name} run={run} id={row_id}: it is not what was committed"
+        for row_id in sorted(known.keys() | found.keys()) if expected else ():
+            if row_id not in found:
+                yield f"lost: a row of {name} run={run} id={row_id} is gone"
+            elif found[row_id] != known.get(row_id):
+                yield f"damaged: {name} run={run} id={row_id}: it is not what was committed"
 
 
 def _frame(row: Row) -> str:

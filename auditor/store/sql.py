@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from auditor.core.command import Command
 from auditor.core.delivery import Delivery
+from auditor.core.errors import StoreError
 from auditor.core.frame import Frame
 from auditor.core.measurement import Measurement
 from auditor.core.run import Audit, AuditRun, Replay
@@ -18,11 +19,12 @@ from auditor.core.verdict import Verdict
 from auditor.core.window import Baseline
 from auditor.store import convert, keys, rules, tables
 from auditor.store.archive_parts import SqlParts
-from auditor.store.database import Database, add, add_new, put
+from auditor.store.database import MEND, Database, add, add_new, put
 from auditor.store.deliveries import SqlDeliveries, enqueue
 from auditor.store.losses import SqlLossWriter
 from auditor.store.queries import SqlQueries
 from auditor.store.schema import ensure
+from auditor.store.soundness import model_differs
 from auditor.store.states import SqlStates, StateCache
 
 
@@ -126,6 +128,20 @@ class SqlStore(SqlParts, SqlLossWriter, SqlStates, SqlDeliveries, SqlQueries):
             contents = {name: convert.checksums(name, getattr(audit, name)) for name in ("measurements", "verdicts")}
             add(connection, tables.row_checksums, [{"run": audit.run.id, "contents": contents}])
             enqueue(connection, deliveries, sent=sent)
+
+    def check_model(self, model: str) -> None:
+        """See that the rows which the model's next audit rests on are those that were written.
+
+        Raises
+        ------
+        StoreError
+            `store_damaged`, with the first rows that are not.
+        """
+        with self._database.reading() as connection:
+            found = list(model_differs(connection, model))
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise StoreError("store_damaged", "; ".join(found[:3]) + more, where=self.name, fix=MEND)
 
     def replay(self, model: str) -> Replay | None:
         """Start of the windows to judge again."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
@@ -16,9 +16,11 @@ from auditor.core.record import CaptureTally, EnergyReading
 from auditor.core.state import WindowState
 from auditor.core.window import DAY, Span, floor_to, utc
 from auditor.store import rollups, tables
-from auditor.store.convert import pack_state, unpack_state
+from auditor.store.convert import damaged, pack_state, sealed, unpack_state
 from auditor.store.database import Database, add_new, put
 from auditor.store.rules import by_hour, whole_hours
+
+T = TypeVar("T", EnergyReading, CaptureTally)
 
 CACHE_BYTES = 32 * 1024 * 1024
 """Encoded size of the states kept decoded: a control that reaches 28 days back asks for the same hours every day."""
@@ -67,11 +69,8 @@ class SqlStates:
         """Those whose stretch ends in `(start, end]`, by end: each belongs to the hour in which it was complete."""
         with self._database.reading() as connection:
             return (
-                [
-                    parse_energy_reading(row)
-                    for row in _ending(connection, tables.energy_readings, "reading", model, span)
-                ],
-                [parse_tally(row) for row in _ending(connection, tables.capture_tallies, "tally", model, span)],
+                _ending(connection, tables.energy_readings, parse_energy_reading, model, span),
+                _ending(connection, tables.capture_tallies, parse_tally, model, span),
             )
 
     def mark_dirty(self, model: str, hours: Iterable[datetime]) -> None:
@@ -194,7 +193,7 @@ class SqlStates:
             "payload": encode_monitor(state),
         }
         with self._database.writing() as connection:
-            put(connection, tables.monitors, [row])
+            put(connection, tables.monitors, [sealed("monitors", row)])
 
     def monitor(self, name: str, model: str, baseline: str) -> MonitorState | None:
         """What the named monitor knows; None before it has bet on anything."""
@@ -256,10 +255,16 @@ def _reading_row(segment: str, name: str, reading: EnergyReading | CaptureTally)
     }
 
 
-def _ending(connection: Connection, table: Table, name: str, model: str, span: Span) -> Sequence[Mapping[str, Any]]:
-    query = (
-        select(table.c[name])
-        .where(table.c.model == model, table.c.end > span.start, table.c.end <= span.end)
-        .order_by(table.c.end, table.c.digest)
+def _ending(
+    connection: Connection, table: Table, make: Callable[[Mapping[str, Any]], T], model: str, span: Span
+) -> list[T]:
+    plain = table.c["reading" if "reading" in table.c else "tally"]
+    query = select(table.c.digest, plain).where(
+        table.c.model == model, table.c.end > span.start, table.c.end <= span.end
     )
-    return list(connection.scalars(query))
+    found = []
+    for name, row in connection.execute(query.order_by(table.c.end, table.c.digest)):
+        found.append(make(row))
+        if digest(found[-1].as_json()) != name:
+            raise damaged("reading", name)
+    return found

@@ -67,6 +67,11 @@ def _column(name: str, kind: Any, comment: str, *rest: Any, null: bool = False, 
     return Column(name, kind, *rest, nullable=null, primary_key=key, comment=comment, autoincrement=False)
 
 
+def _checksum() -> Column[Any]:
+    """Last column of tables whose rows are checked by `auditor db check`; see `convert.sealed`."""
+    return _column("checksum", BigInteger, "CRC-32 of the row as it was written", null=True)
+
+
 # -- records, readings and states -----------------------------------------------------------------------------------------
 
 record_index = Table(
@@ -174,6 +179,7 @@ monitors = Table(
     _column("until", UtcTime, "End of the last window that was bet on"),
     _column("late", BigInteger, "Records that came after their window had been bet on"),
     _column("payload", LargeBinary, "The encoded MonitorState"),
+    _checksum(),
     comment="What monitoring in the order of time knows: capital of its bets and what they rest on",
 )
 
@@ -255,6 +261,7 @@ baselines = Table(
     _column("describers", Json, "Pairs of input and describer or encoder version"),
     _column("state_digest", Text, "SHA-256 of the state"),
     _column("state", LargeBinary, "The encoded WindowState of the whole reference window"),
+    _checksum(),
     Index(None, "model", "at"),
     comment="Reference windows that a person pinned; the newest of a model is in force, the others are history",
 )
@@ -278,6 +285,7 @@ audit_runs = Table(
     _column("policies", Json, "Policy name to digest"),
     _column("settings", Text, "Digest of the settings in force"),
     _column("states", Text, "Digest of the data: the same data gives the same digest"),
+    _checksum(),
     UniqueConstraint("model", "start", "end", "revision"),
     comment="One audited window of one model; never rewritten",
 )
@@ -334,6 +342,7 @@ artifacts = Table(
     _column("start", UtcTime, "Start of the window"),
     _column("end", UtcTime, "End of the window"),
     _column("size", BigInteger, "Bytes"),
+    _checksum(),
     Index(None, "model", "start"),
     comment="Files that audits drew, by content",
 )
@@ -409,6 +418,7 @@ alerts = Table(
     _column("facts", Json, "What it rests on: figure, limit, interval, worst window, version, ..."),
     _column("examples", Json, "Ids of records nearest to the change"),
     _column("found", UtcTime, "When the audit that opened it ran", null=True),
+    _checksum(),
     Index(None, "model", "state"),
     Index(None, "opened"),
     comment="A control and slice that began to fire and, later, was well again",
@@ -443,6 +453,7 @@ commands = Table(
     _column("by", Text, "Who said it"),
     _column("at", UtcTime, "When it was said"),
     _column("payload", Json, "What was said"),
+    _checksum(),
     Index(None, "kind", "at"),
     comment="What only a person can say, as it was said",
 )

@@ -152,7 +152,7 @@ def test_a_store_that_was_removed_comes_back_with_the_same_figures_and_sends_not
     assert again[0] == measurements
     assert again[1] == alerts
     assert again[2] == {
-        name: ("" if int(name.partition("-")[2]) % 2 else content, model, day)
+        name: ("" if int(name[1].partition("-")[2]) % 2 else content, model, day)
         for name, (content, model, day) in index.items()
     }, "of records with vectors, which the archive rounds, the digest is unknown"
     with app(home) as opened:

@@ -247,20 +247,19 @@ def _timing(runs: list[list[float]]) -> dict[str, float | None]:
 
 
 def _read(value: Any, fps: float | None) -> _Film:
+    held = isinstance(value, (bytes, bytearray, memoryview))
+    data = bytes_of(value) if held else b""
+    path = None if held else file_of(value)
     try:
         import av
     except ImportError as error:
         raise DescribeError(
             "extra_missing", "PyAV is not installed", fix="pip install 'auditor[video]', or give frames"
         ) from error
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        data = bytes_of(value)
-        source: Any = io.BytesIO(data)
-        size = len(data)
-    else:
-        path = file_of(value)
-        size = path.stat().st_size
-        source = path.open("rb")  # never its name: names can mean other protocols
+    source: Any = (
+        io.BytesIO(data) if path is None else path.open("rb")
+    )  # never its name: names can mean other protocols
+    size = len(data) if path is None else path.stat().st_size
     options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
     try:
         with source, av.open(source, options=options, metadata_errors="ignore") as file:

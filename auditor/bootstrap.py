@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from auditor.audit.pipeline import AuditReport
     from auditor.policy.loader import PolicySet
+    from auditor.policy.statements import Known
     from auditor.ports import Descriptor, Engine, Queries, Sink
 
 TEMPLATE = """\
@@ -266,6 +267,48 @@ def load_policies(settings: Settings) -> PolicySet:
         [*folders, *(_pack(shipped("policies"), name) for name in settings.policy.packs)],
         registry.vocabulary(),
         calendars,
+    )
+
+
+def policies_in_force(settings: Settings) -> PolicySet:
+    """The policies of `load_policies` with what persons stated by command."""
+    from auditor.policy.statements import in_force
+
+    queries = _queries_if_any(settings)
+    said = queries.commands() if queries is not None else ()
+    return in_force(load_policies(settings), said, Home(settings.root).artifacts)
+
+
+def _queries_if_any(settings: Settings) -> Queries | None:
+    try:
+        return open_queries(settings)
+    except StoreError as error:
+        if error.code != "no_store":
+            raise
+        return None
+
+
+def known_to_people(settings: Settings) -> Known:
+    """What a statement is checked against: models, versions served, open alerts, earlier statements."""
+    from auditor.policy.statements import Known
+
+    queries = _queries_if_any(settings)
+    if queries is None:
+        return Known()
+    models = [summary.name for summary in queries.models()]
+    end = datetime.max.replace(tzinfo=UTC)
+    served = {}
+    for model in models:
+        verdicts = queries.last_verdicts(model, end)
+        last = max((verdict.end for verdict in verdicts), default=None)
+        served[model] = sorted(
+            {str(v) for item in verdicts if item.end == last for v in item.facts.get("versions", ())}
+        )
+    return Known(
+        models=models,
+        served=served,
+        alerts={alert.id: alert.model for alert in queries.alerts(state="open")},
+        commands=queries.commands(),
     )
 
 

@@ -24,6 +24,7 @@ from auditor.core.state import WindowState, empty_state
 from auditor.core.verdict import Verdict
 from auditor.core.window import Span, format_time
 from auditor.policy.loader import PolicySet
+from auditor.policy.statements import in_force
 from auditor.ports import Measurer, Monitor, Renderer, Store
 from auditor.settings import Settings
 
@@ -134,7 +135,7 @@ class Appraiser:
             for part in (Slice("", window, pinned), *slices_of(window, pinned)):
                 measurements += self._follow(part, span, last, run_id, revision, now, sequence, partial(part.of, late))
         verdicts = judge(
-            self.policies,
+            in_force(self.policies, self.store.commands(), self.artifacts),
             measurements,
             previous,
             model=model,

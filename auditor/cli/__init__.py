@@ -22,6 +22,7 @@ GROUPS = (
     "ingest",
     "baseline",
     "policy",
+    "people",
     "report",
     "serve",
     "key",

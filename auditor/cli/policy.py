@@ -205,7 +205,7 @@ def run_check(args: argparse.Namespace) -> int:
 
     on = parse_time(args.on) if args.on else datetime.now(UTC)
     settings = settings_for(args)
-    policies = bootstrap.load_policies(settings)
+    policies = bootstrap.policies_in_force(settings)
     queries = bootstrap.open_queries(settings)
     model = _model(args, [summary.name for summary in queries.models()])
     verdicts = _newest(queries.last_verdicts(model, parse_time(args.at or FAR)))

@@ -100,10 +100,10 @@ def write_reports(home: Home, *, model: str) -> list[Path]:
 
 def rules_of(settings: Settings) -> Rules:
     """What the policies in force say about themselves."""
-    from auditor.bootstrap import load_policies
+    from auditor.bootstrap import policies_in_force
     from auditor.reports.rules import Rules
 
-    return Rules(load_policies(settings))
+    return Rules(policies_in_force(settings))
 
 
 def only_model(queries: Queries) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from auditor.core.catalogue import Vocabulary
-from auditor.core.errors import PolicyError
+from auditor.core.errors import ConfigurationError, PolicyError
 from auditor.policy.attestations import opened
 from auditor.policy.meaning import problems
 from auditor.policy.nodes import read_file
 from auditor.policy.read import hint, read_document
 from auditor.policy.schema import (
     Attestation,
+    Control,
     Document,
     LegalCalendar,
     Policy,
@@ -119,6 +120,31 @@ def find_calendar(calendars: Sequence[LegalCalendar], name: str | None) -> Legal
         return None
     plain, _, version = name.partition("@")
     return next((item for item in calendars if item.name == plain and version in ("", item.version)), None)
+
+
+def find_control(found: PolicySet, control_id: str, policy: str | None = None) -> tuple[Policy, Control]:
+    """The policy and control of an id; ConfigurationError `unknown_control` or `ambiguous_control`."""
+    hits = [
+        (item, control)
+        for item in found.policies
+        if policy in (None, item.name)
+        for control in item.controls
+        if control.id == control_id
+    ]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        names = ", ".join(item.name for item, _ in hits)
+        raise ConfigurationError(
+            "ambiguous_control", f"{control_id!r} stands in {names}", where=control_id, fix="name the policy"
+        )
+    known = [control.id for item in found.policies for control in item.controls]
+    raise ConfigurationError(
+        "unknown_control",
+        f"no control is called {control_id!r}",
+        where=control_id,
+        fix=hint(control_id, known or ["none"]),
+    )
 
 
 def check(found: PolicySet) -> None:

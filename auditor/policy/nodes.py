@@ -38,6 +38,13 @@ class Node:
     line: int
     key_lines: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, plain: Any, file: str) -> Node:
+        """The tree of a plain value that stands in no file."""
+        if isinstance(plain, dict):
+            return cls({str(key): cls.of(value, file) for key, value in plain.items()}, file, 1)
+        return cls([cls.of(value, file) for value in plain] if isinstance(plain, list | tuple) else plain, file, 1)
+
     @property
     def where(self) -> str:
         """`file:line`, lines counted from 1."""

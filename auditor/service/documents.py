@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from auditor.intake import schema
+from auditor.policy.statements import KINDS
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -62,13 +63,13 @@ LABEL: dict[str, Any] = {
         "model": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
     },
 }
-COMMAND: dict[str, Any] = {
+_COMMAND: dict[str, Any] = {
     "type": "object",
     "required": ["kind", "payload"],
     "additionalProperties": False,
     "properties": {
         "schema": {"type": "string"},
-        "kind": {"enum": ["baseline.pin", "key.create", "key.revoke"]},
+        "kind": {"enum": ["baseline.pin", *KINDS, "key.create", "key.revoke"]},
         "by": {
             "type": "string",
             "minLength": 1,
@@ -78,7 +79,21 @@ COMMAND: dict[str, Any] = {
         "payload": {"type": "object"},
     },
 }
-COMMAND_ANSWER: dict[str, Any] = {
+COMMAND: dict[str, Any] = {
+    "anyOf": [
+        _COMMAND,
+        {
+            "type": "object",
+            "required": ["commands"],
+            "additionalProperties": False,
+            "properties": {
+                "schema": {"type": "string"},
+                "commands": {"type": "array", "minItems": 1, "maxItems": 100, "items": _COMMAND},
+            },
+        },
+    ]
+}
+_COMMAND_ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["schema", "id", "kind", "by", "at"],
     "properties": {
@@ -86,6 +101,19 @@ COMMAND_ANSWER: dict[str, Any] = {
         **{name: {"type": "string"} for name in ("id", "kind", "by", "at")},
         "key": {"type": "object", "description": "Of `key.create`: shown once, kept nowhere."},
     },
+}
+COMMAND_ANSWER: dict[str, Any] = {
+    "anyOf": [
+        _COMMAND_ANSWER,
+        {
+            "type": "object",
+            "required": ["schema", "commands"],
+            "properties": {
+                "schema": {"const": "auditor.commands/1"},
+                "commands": {"type": "array", "items": _COMMAND_ANSWER},
+            },
+        },
+    ]
 }
 HEALTH: dict[str, Any] = {
     "type": "object",

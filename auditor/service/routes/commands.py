@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from auditor.bootstrap import known_to_people, policies_in_force
 from auditor.core.command import Command
-from auditor.core.errors import AuditorError
+from auditor.core.errors import AuditorError, ConfigurationError, PolicyError
 from auditor.core.identity import uuid7
 from auditor.core.window import Span, format_time, parse_time, to_us
 from auditor.intake.commands import append_command
 from auditor.intake.records import JSON, MSGPACK, decode
+from auditor.policy.schema import Person
+from auditor.policy.statements import KINDS, stated
 from auditor.service import documents
 from auditor.service.access import Principal
 from auditor.service.bodies import media_type, read_body
@@ -25,6 +29,7 @@ from auditor.settings import Home
 from auditor.store.keys import create, revoke
 
 _MAX = 256 << 10
+_MOST = 100
 
 
 def command_routes(service: Service) -> APIRouter:
@@ -33,7 +38,7 @@ def command_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/commands",
-        summary="Say what only a person can say: pin a baseline, make or revoke a key",
+        summary="What only a person can state: pin a baseline, sign, waive, acknowledge, review, make or revoke a key",
         responses=documents.answers(documents.COMMAND_ANSWER, *documents.WRITE),
         openapi_extra={
             "requestBody": {"required": True, "content": documents.content(documents.COMMAND, JSON, MSGPACK)}
@@ -43,16 +48,27 @@ def command_routes(service: Service) -> APIRouter:
         media = media_type(request, (JSON, MSGPACK))
         with service.held.share() as share:
             data = decode(await read_body(request, share, _MAX), media)
-        command, more = _command(data, request.scope["principal"], service)
-        try:
-            await asyncio.to_thread(append_command, Home(service.settings.root), command)
-        except AuditorError as error:
-            raise RequestError(
-                503, "not_durable", "it could not be made durable", fix="send again", retry_after=5
-            ) from error
-        service.ring.note(command)
-        said = {"id": command.id, "kind": command.kind, "by": command.by, "at": format_time(command.at)}
-        return JSONResponse({"schema": "auditor.command/1", **said, **more})
+        principal = request.scope["principal"]
+        several = (
+            isinstance(data, dict) and set(data) - {"schema"} == {"commands"} and isinstance(data["commands"], list)
+        )
+        items = data["commands"] if several else [data]
+        if not 0 < len(items) <= _MOST:
+            raise _bad(f"1 to {_MOST} commands at a time", "commands")
+        # All are checked before the first is kept: a batch is recorded whole or not at all.
+        checked = [await asyncio.to_thread(_command, item, principal, service) for item in items]
+        answers = []
+        for command, more in checked:
+            try:
+                await asyncio.to_thread(append_command, Home(service.settings.root), command)
+            except AuditorError as error:
+                raise RequestError(
+                    503, "not_durable", "it could not be made durable", fix="send again", retry_after=5
+                ) from error
+            service.ring.note(command)
+            said = {"id": command.id, "kind": command.kind, "by": command.by, "at": format_time(command.at)}
+            answers.append({"schema": "auditor.command/1", **said, **more})
+        return JSONResponse({"schema": "auditor.commands/1", "commands": answers} if several else answers[0])
 
     return router
 
@@ -67,12 +83,29 @@ def _command(data: Any, principal: Principal, service: Service) -> tuple[Command
     by = data.get("by")
     if by is not None and not (isinstance(by, str) and 0 < len(by) <= 200):
         raise _bad("`by` is a name of 1 to 200 characters", "by")
+    person = Person(name=by or f"key {principal.id}", role=principal.role)
     by = f"{by} (key {principal.id})" if by else f"key {principal.id}"
     at = datetime.now(UTC)
     payload = data["payload"]
     kind = data.get("kind")
     if kind == "baseline.pin":
         return _pin(payload, principal, by, at), {}
+    if kind in KINDS:
+        if not principal.sees(str(payload.get("model"))):
+            raise wrong_model(str(payload.get("model")))
+        settings = service.settings
+        try:
+            command = stated(
+                str(kind),
+                payload,
+                by=person,
+                at=at,
+                policies=policies_in_force(settings),
+                known=known_to_people(settings),
+            )
+        except (ConfigurationError, PolicyError) as error:
+            raise RequestError(400, error.code, error.message, where=error.where, fix=error.fix) from error
+        return replace(command, by=by), {}
     if kind in ("key.create", "key.revoke"):
         if principal.role != "admin":
             raise RequestError(403, "wrong_role", "keys are an admin's affair", where="kind", fix="use an admin's key")

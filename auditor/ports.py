@@ -576,6 +576,10 @@ class Queries(Protocol):
         """Newest first."""
         ...
 
+    def commands(self, kind: str | None = None) -> Sequence[Command]:
+        """What persons stated, oldest first."""
+        ...
+
     def losses(self, model: str | None = None) -> Sequence[Loss]:
         """What the archive lost, by model and day; of one model, lost labels of any model included."""
         ...

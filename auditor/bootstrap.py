@@ -159,7 +159,7 @@ def check_behind(app: App) -> None:
 
 
 def check_archive(settings: Settings) -> list[str]:
-    """Differences between the archive's files and what the store knows of them; beside a running writer."""
+    """Differences between the archive's files and the store's record of them; beside a running writer."""
     from auditor.intake.archive import ParquetArchive
     from auditor.intake.inventory import verify
     from auditor.store.sql import SqlStore

@@ -17,6 +17,7 @@ PHRASES = {
     r"in alarm": "open",
     r"undecided": "without a verdict",
     r"(?:it|which|that) (?:tells|knows)": "code returns, counts, writes; a person knows",
+    r"(?:control|verdict|page|report|store|index|setting)s? (?:says?|said|tells?|knows?|speaks? to)": "a control has a result, a page shows, a store contains",
     r"is told": "is returned, is shown",
     r"what (?:came|comes|stands|waits)\b": "a noun",
     r"somebody": "a person, a client, a caller",

@@ -1,6 +1,6 @@
 """The one way to a service: segments, from a folder or from memory, are sent in order by a thread of its own.
 
-Neither the model nor the describing of its calls ever waits for a network. A given outbox keeps what waits, for days if it
+Neither the model nor the describing of its calls ever waits for a network. A given outbox keeps unsent segments, for days if it
 must: delivered means there durable in the folder, and what a dead process left the next sender of the folder sends and
 settles. Without one the segments lie in a private temporary folder, or in memory, which end with the agent: delivered means
 there taken by the service.

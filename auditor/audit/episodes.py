@@ -83,7 +83,7 @@ def settle(kept: Sequence[Alert], episodes: Sequence[Alert], since: datetime, fo
     """What is to be written and told so that the store's alerts follow the newest verdicts.
 
     An episode that overlaps an alert people know of is that alert, even when it turns out to have begun earlier. An alert
-    of which the newest verdicts know nothing is withdrawn: it resolves at its own opening. One that was told as resolved
+    without a newest verdict is withdrawn: it resolves at its own opening. One that was told as resolved
     is not opened again: should its rule prove broken to this day, a new alert is opened.
 
     Parameters

@@ -475,6 +475,6 @@ def _model(args: argparse.Namespace, known: Sequence[str]) -> str:
 
 
 def _newest(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those of the last judged window: what a control said before and says no more is history."""
+    """Those of the last judged window: earlier results are history."""
     last = max((verdict.end for verdict in verdicts), default=None)
     return [verdict for verdict in verdicts if verdict.end == last]

@@ -133,7 +133,7 @@ def period(queries: Queries, model: str, since: datetime | None, until: datetime
 
 
 def chosen_format(given: str | None, output: Path | None, as_json: bool) -> str:
-    """The format asked for, else what the file's name says, else JSON for --json, else HTML."""
+    """The format asked for, else that of the file's ending, else JSON for --json, else HTML."""
     if given:
         return given
     ending = output.suffix.removeprefix(".") if output is not None else ""

@@ -1,7 +1,7 @@
 """The one record that travels: a figure with its n, its interval and its method, or the reason why there is none.
 
 A plugin returns `Reading`s, which know nothing of models, windows or runs; `measure` places each in its context and
-calls it a `Measurement`. Store, sinks, policies, dashboard and reports know only that.
+calls it a `Measurement`. Store, sinks, policies, dashboard and reports read only that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verdicts and alerts. A verdict says whether a rule held, never that a law is met; every alert comes from a verdict."""
+"""Verdicts and alerts. A verdict is the result of a control, never of a law; every alert comes from a verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auditor.core.window import Span, format_time, parse_time
 
 
 class Word(StrEnum):
-    """What a verdict says."""
+    """The result of a control."""
 
     PASS = "pass"  # noqa: S105
     WARN = "warn"
@@ -44,7 +44,7 @@ class Force(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A provision that a control speaks to."""
+    """A provision that a control is about."""
 
     src: str
     at: str
@@ -53,7 +53,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one control says about one slice of one model over one window.
+    """The result of one control for one slice of one model over one window.
 
     Attributes
     ----------

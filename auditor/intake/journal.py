@@ -142,7 +142,7 @@ def _move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # The spool lies on another disk. Cut short, both copies remain; the index knows their records as the same.
+        # The spool lies on another disk. Cut short, both copies remain; their records have the same ids in the index.
         write_file(target, source.read_bytes())
         source.unlink()
 

@@ -1,6 +1,6 @@
 """Damage lasts until it is mended: lost files are on record, their ids may come again, and what is restored counts again.
 
-The index knows the id of every record that was ever taken in. What it has of a day and the day's files do not have is
+The index has the id of every record that was ever taken in. What it has of a day and the day's files do not have is
 lost: those lines leave the index, so that a record that is delivered again is new. What is back in a file, whether the
 file was restored or its records came again, is lost no more, and its hours are summarised again.
 """
@@ -145,7 +145,7 @@ class Losses:
                     self._store.mark_dirty(model, _hours(f"{day:%Y-%m-%d}", f"{day:%Y-%m-%d}"))
 
     def _keep(self, model: str, day: str) -> None:
-        """What the store knows of a day's losses, beside the archive: a store that is made again knows it too."""
+        """A day's losses beside the archive, as the store has them; a rebuilt store has them too."""
         parts = [part for part in self._store.lost_parts() if (part.model, part.day) == (model, day)]
         kept = [
             {

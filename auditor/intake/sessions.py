@@ -1,6 +1,6 @@
 """Sessions whose process is gone: calls that its counter page has and no tally declares are declared here.
 
-The page says how many calls there were. The store says how many of them tallies declared, the archive which records are at
+The page counts the calls. The store has how many of them tallies declared, the archive which records are at
 rest although no tally counts them (the process ended before its next one). The rest left no record: `process_ended`.
 Everything follows from what is at rest; so a settlement that was cut short comes out the same again.
 """

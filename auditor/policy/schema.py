@@ -1,6 +1,6 @@
 """The six kinds of policy document: what each may hold, as msgspec structs, and the frozen objects made of them.
 
-A class called `...Spec` is what stands in a file; its subclass adds name, digest and place. `read.py` decodes, `policies/schema.json`
+A class called `...Spec` is the content of a file; its subclass adds name, digest and place. `read.py` decodes, `policies/schema.json`
 is generated from the same classes.
 """
 
@@ -346,14 +346,14 @@ class Incident(_Part, frozen=True, kw_only=True):
 
 
 class OnFail(_Part, frozen=True, kw_only=True):
-    """Who is told, and what is drafted."""
+    """Recipients, and documents to draft."""
 
     notify: Names = ()
     incident: Incident | None = None
 
 
 class RefSpec(_Part, frozen=True, kw_only=True):
-    """A provision that a control speaks to, and how."""
+    """A provision that a control is about, and how."""
 
     src: Text
     at: Text

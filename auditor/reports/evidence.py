@@ -190,7 +190,7 @@ class Evidence:
         return [self.by_id[item] for item in verdict.evidence if item in self.by_id]
 
     def counts(self) -> dict[Word, int]:
-        """How many of the current verdicts say each word; every word is there, so that a zero is a zero."""
+        """Current verdicts by word; every word is a key, so that a zero is a zero."""
         return {word: sum(verdict.verdict is word for verdict in self.current) for word in WORDS}
 
 

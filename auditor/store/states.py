@@ -166,7 +166,7 @@ class SqlStates:
             return rollups.without_lone_days(connection, model, span, frame, connection.scalars(query).all())
 
     def days(self, model: str) -> set[datetime]:
-        """Beginnings of the days of which the store knows an hour, summarised or waiting."""
+        """Beginnings of the days of which the store has an hour, summarised or waiting."""
         known: set[datetime] = set()
         with self._database.reading() as connection:
             for table in (tables.hours, tables.dirty_hours):

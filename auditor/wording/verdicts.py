@@ -50,7 +50,7 @@ def body(verdict: Verdict) -> str:
 
 
 def statement(verdict: Verdict, *, past: bool = False) -> str:
-    """What a verdict says, without title, doubt and next step: `KS distance of brightness 0.4; limit: at most 0.15`."""
+    """The statement of a verdict, without title, doubt and next step: `KS distance of brightness 0.4; limit: at most 0.15`."""
     facts = verdict.facts
     if "statement" in facts:
         return _attested(verdict)
@@ -61,7 +61,7 @@ def statement(verdict: Verdict, *, past: bool = False) -> str:
 
 
 def held_briefly(verdict: Verdict) -> str:
-    """The figure and its limit for a cell of a table; else what stands in their place."""
+    """The figure and its limit for a cell of a table; else the reason why there is none."""
     facts, found = verdict.facts, measured(verdict.facts, verdict)
     if "text" in facts:
         return str(facts["text"])

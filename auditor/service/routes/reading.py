@@ -87,7 +87,7 @@ def reading_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/verdicts",
-        summary="What each control said about each window",
+        summary="The result of each control for each window",
         responses=_answers("verdicts"),
     )
     async def verdicts(request: Request, question: Annotated[Verdicts, Query()]) -> JSONResponse:

@@ -389,3 +389,15 @@ def test_every_row_of_a_csv_names_its_model_period_baseline_and_run(reports):
             assert row["baseline"] if row["kind"] != "measurement" else "baseline" in row
             assert row["period_start"] < row["period_end"]
             assert row["start"]
+
+
+def test_no_green_pass_stands_over_a_control_that_was_broken(reports, evidence):
+    passing = [v for v in evidence.current if v.verdict is Word.PASS]
+    earlier = [v for v in passing if parts.is_past_failure(evidence, [v])]
+    assert earlier
+    assert len(earlier) < len(passing)
+    text = to_html(reports["compliance"])
+    assert set(reports["compliance"].broken) == {v.id for v in earlier}
+    for item in earlier:
+        assert parts.standing(evidence, [item]) == ("Pass now, broken earlier", Word.WARN)
+        assert reports["compliance"].broken[item.id] in text

@@ -16,7 +16,7 @@ from auditor.core.verdict import Word
 from auditor.core.window import DAY, Span
 from auditor.policy.lattice import ORDER
 from auditor.testing import make_measurement, make_verdict
-from auditor.wording import vocabulary
+from auditor.wording import periods, vocabulary
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,28 @@ def test_where():
     assert (
         wording.where(make_verdict(input="photo", slice="sex=f&site=north")) == "input photo, sex = f and site = north"
     )
+
+
+def test_old_data_are_named_before_all_else():
+    start = make_measurement().start
+    period, last = Span(start, start + 7 * DAY), Span(start + 6 * DAY, start + 7 * DAY)
+
+    def shown(newest, at, empty=0):
+        return periods.freshness(newest, last, period=period, at=at, empty=empty, step=DAY)
+
+    end = period.end
+    assert shown(end - timedelta(hours=1), end + timedelta(hours=3)) == []
+    assert shown(end - 3 * DAY, end + 9 * DAY) == ["Silent since 16 Jan 2026, 00:00 UTC: no record for 12 days."]
+    assert shown(end - 3 * DAY, end - DAY / 2, empty=3) == [
+        "Silent since 16 Jan 2026, 00:00 UTC: no record for 2 days."
+    ]
+    assert shown(end + 5 * DAY, end + 6 * DAY, empty=2) == ["No record in the last 2 audited windows of the period."]
+    assert "are not audited yet" in shown(end + 5 * DAY, end + 6 * DAY)[0]
+    assert shown(None, end) == []
+
+
+def test_calm_words_never_stand_over_empty_windows():
+    assert periods.calm("alert", 3, 0) == "No alert was open at any time in the period."
+    assert periods.calm("alert", 3, 2).endswith("; 2 of 3 windows had no record and could show none.")
+    assert "nothing can be said" in periods.calm("alert", 3, 3)
+    assert "nothing can be said" in periods.calm("alert", 0, 0)

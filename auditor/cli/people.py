@@ -99,7 +99,7 @@ def run_waive(args: argparse.Namespace) -> int:
 
 
 def run_ack(args: argparse.Namespace) -> int:
-    """Record that somebody took note of an alert; 0."""
+    """Record that a person took note of an alert; 0."""
     from auditor.bootstrap import open_queries
 
     settings = settings_for(args)

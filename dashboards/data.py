@@ -128,7 +128,12 @@ def choose() -> Evidence | None:
         url = store_url()
         known = models(url)
     except AuditorError as error:
-        _nothing(error.code, str(error))
+        if error.code in ("no_home", "no_store"):
+            _nothing(error.code, str(error))
+        else:
+            st.title("The store cannot be read")
+            st.error(show.code_as_is(str(error)))
+            st.caption(f"Reason code: {error.code}")
         return None
     if not known:
         _nothing("no_model", "No model has sent a record to this home yet.")

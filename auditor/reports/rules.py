@@ -68,12 +68,10 @@ class Rules:
         if self.policies is None:
             return []
         found = []
-        titles = {
-            (policy.name, control.id): control.title for policy in self.policies.policies for control in policy.controls
-        }
+        titles = {control.id: control.title for policy in self.policies.policies for control in policy.controls}
         for gap in policy_gaps(self.policies, verdicts, (), model):
             if gap.reason == "not_judged":
-                title = titles.get((gap.policy or "", gap.control or ""), gap.control or "")
+                title = titles.get(gap.control or "", gap.control or "")
                 text = f"“{title}” has no verdict yet."
                 found.append(
                     Gap(code="not_judged", text=text, fix="Run `auditor audit`.", control=gap.control, title=title)

@@ -17,7 +17,7 @@ def freshness(
     Parameters
     ----------
     newest : datetime or None
-        Time of the model's newest record, in or after the period.
+        Time of the model's newest record, or the end of its hour.
     last : Span or None
         The last audited window.
     period : Span
@@ -28,14 +28,14 @@ def freshness(
         Audited windows without a record at the end of the period.
     """
     wait = 2 * max(step, DAY)
-    if newest is not None and newest < period.end and at - newest > wait:
+    if newest is not None and newest <= period.end and at - newest > wait:
         return [f"Silent since {moment(newest)}: no record for {plural((at - newest) // DAY, 'day')}."]
     if empty:
         return [f"No record in the last {plural(empty, 'audited window')} of the period."]
     if (
         newest is not None
         and last is not None
-        and newest >= last.end
+        and newest > last.end
         and period.end >= last.end
         and at - last.end > wait
     ):

@@ -39,7 +39,7 @@ def test_the_built_in_demo_finds_its_incidents(demo_home: Path) -> None:
 
 @pytest.mark.skipif(not (DATA / "handwritten-digits").is_dir(), reason=f"no real recordings at {DATA}")
 def test_the_demo_on_real_recordings_finds_its_incidents(tmp_path: Path) -> None:
-    auditor("demo", "--home", tmp_path / "home", "--data", DATA)
+    auditor("demo", "--home", tmp_path / "home", "--data", DATA, "--figures-only")
     document = json.loads((tmp_path / "home" / "demo" / "result.json").read_text())
     assert document["data"] == DATA.name
     assert found_kinds(document) >= PLANTED - {"alignment"}
@@ -84,7 +84,7 @@ def test_every_report_was_written_and_begins_with_its_gaps(demo_home: Path) -> N
 
 
 def test_an_audit_of_the_same_window_again_opens_and_resolves_nothing(demo_home: Path) -> None:
-    done = auditor("audit", "--home", demo_home, "--since", "2026-03-10", "--until", "2026-03-11", "--json", code=1)
+    done = auditor("audit", "--home", demo_home, "--since", "2026-03-24", "--until", "2026-03-25", "--json", code=1)
     document = json.loads(done.stdout)
     assert document["audits"][0]["windows"][0]["revision"] == 2
     assert document["alerts"] == {"opened": [], "renewed": [], "resolved": []}

@@ -18,8 +18,17 @@ def day(number: float) -> str:
     return (DAY0 + timedelta(days=number)).isoformat()
 
 
-@pytest.mark.parametrize("case", ["alone", "beside descriptors", "of the answer"])
-@pytest.mark.parametrize("change", ["mean", "direction", "none"])
+@pytest.mark.parametrize(
+    ("case", "change"),
+    [
+        ("alone", "mean"),
+        ("alone", "direction"),
+        ("alone", "none"),
+        ("beside descriptors", "direction"),
+        ("of the answer", "mean"),
+        ("of the answer", "none"),
+    ],
+)
 def test_the_starter_pack_judges_embeddings(
     case: str, change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

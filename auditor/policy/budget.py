@@ -47,7 +47,7 @@ def allowance(policy: Policy, window: timedelta, series: int, modalities: int = 
     None for a policy without a budget.
 
     >>> from auditor.policy.schema import Budget
-    >>> policy = Policy(name="p", version="1", title="p", controls=(), digest="", budget=Budget(0.09, timedelta(days=90)))
+    >>> policy = Policy(name="p", version="1", title="p", controls=(), digest="", budget=Budget(false_pages=0.09, per=timedelta(days=90)))
     >>> round(allowance(policy, timedelta(days=1), 10).alpha, 6)
     0.0001
     """

@@ -11,7 +11,7 @@ def waiting(backlog: Backlog) -> str:
     """How many deliveries wait, for which sink, since when and why.
 
     >>> from datetime import UTC, datetime
-    >>> waiting(Backlog("mlflow", 2, datetime(2026, 11, 3, tzinfo=UTC), "timed out"))
+    >>> waiting(Backlog(sink="mlflow", deliveries=2, since=datetime(2026, 11, 3, tzinfo=UTC), reason="timed out"))
     '2 deliveries to mlflow wait since 3 Nov 2026, 00:00 UTC (timed out)'
     """
     verb = "waits" if backlog.deliveries == 1 else "wait"
@@ -22,7 +22,7 @@ def refused(backlog: Backlog) -> str:
     """How many deliveries a sink refused for good, since when and why.
 
     >>> from datetime import UTC, datetime
-    >>> refused(Backlog("webhook", 1, datetime(2026, 11, 3, tzinfo=UTC), ""))
+    >>> refused(Backlog(sink="webhook", deliveries=1, since=datetime(2026, 11, 3, tzinfo=UTC), reason=""))
     '1 delivery was refused for good by webhook since 3 Nov 2026, 00:00 UTC'
     """
     verb = "was" if backlog.deliveries == 1 else "were"

@@ -25,16 +25,27 @@ def browser() -> Iterator:
             chromium.close()
 
 
+def _until(page, expression: str, timeout_ms: int) -> None:
+    """Ask from outside again and again: the page's content security policy forbids what `wait_for_function` does in it."""
+    for _ in range(timeout_ms // 100):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"not so after {timeout_ms} ms: {expression}")
+
+
 def settle(page, timeout_ms: int = 60_000) -> None:
     """Wait until Streamlit has run the page and every chart is drawn; `networkidle` never comes on a WebSocket."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=timeout_ms)
-    page.wait_for_function(
+    _until(
+        page,
         "document.querySelectorAll('[data-testid=stSkeleton],[data-testid=stSpinner],[data-stale=true]').length === 0",
-        timeout=timeout_ms,
+        timeout_ms,
     )
-    page.wait_for_function(
+    _until(
+        page,
         "[...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(c => c.querySelector('canvas, svg'))",
-        timeout=timeout_ms,
+        timeout_ms,
     )
     page.wait_for_timeout(700)
 

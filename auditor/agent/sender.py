@@ -33,7 +33,8 @@ from auditor.core.errors import AuditorError
 from auditor.core.identity import canonical_json
 from auditor.core.private import opener
 from auditor.core.record import CaptureTally, ModelRef
-from auditor.core.window import from_us, parse_time, to_us
+from auditor.core.refusals import RefusedCall, refused_tallies
+from auditor.core.window import from_us, parse_time
 from auditor.segments import (
     SEEN,
     SeenCounts,
@@ -253,7 +254,8 @@ class Sender:
             refused += [body[index][1] for index in wrong if body[index][0] == "record"]
             done += len(body)
             self._part = (folder, number, done, refused)
-        return not refused or self._send([("tally", tally) for tally in _refused_tallies(refused)]) is not None
+        tallies = refused_tallies(_refused_calls(refused))
+        return not refused or self._send([("tally", canonical_json(tally.as_json())) for tally in tallies]) is not None
 
     def _send(self, frames: Frames) -> list[int] | None:
         """Send one body; the places of refused frames, None when it has to wait."""
@@ -323,34 +325,21 @@ def _owed(page: SeenCounts, reason: str) -> bytes:
     return canonical_json(tally.as_json())
 
 
-def _refused_tallies(refused: list[bytes]) -> list[bytes]:
-    """Refused records as losses of their sessions, by hour: `dropped` without `seen`, for they are counted as delivered."""
-    lost: dict[tuple[str, str, str, int, str], list[tuple[int, int]]] = {}
+def _refused_calls(refused: list[bytes]) -> Iterator[RefusedCall]:
     for payload in refused:
         try:
             record = json.loads(payload)
-            model, source, moment = record["model"], record["source"], record["time"]
-            key = model["name"], model.get("version", ""), source["session"], source["fork"], moment[:13]
-            lost.setdefault(key, []).append((to_us(parse_time(moment)), source["seq"]))
+            model, source = record["model"], record["source"]
+            yield RefusedCall(
+                str(model["name"]),
+                str(model.get("version") or ""),
+                str(source["session"]),
+                int(source["fork"]),
+                parse_time(record["time"]),
+                int(source["seq"]),
+            )
         except (ValueError, KeyError, TypeError, AuditorError):
             continue  # no record of an agent's: counted as refused, of nobody
-    return [
-        canonical_json(
-            CaptureTally(
-                model=ModelRef(name=name, version=version),
-                session=session,
-                fork=fork,
-                start=from_us(min(found)[0]),
-                end=from_us(max(found)[0] + 1),
-                seen=0,
-                described=0,
-                delivered=0,
-                dropped={"refused": len(found)},
-                last_seq=max(seq for _, seq in found),
-            ).as_json()
-        )
-        for (name, version, session, fork, _), found in lost.items()
-    ]
 
 
 def private_segments(session: str, max_bytes: int, memory_bytes: int) -> SegmentFolder | MemorySegments:

@@ -15,12 +15,13 @@ from typing import Protocol
 
 from auditor.core.errors import StoreError
 from auditor.core.identity import digest
+from auditor.core.refusals import refused_tallies
 from auditor.core.window import DAY, HOUR, Span, floor_to, parse_time
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.contents import Contents, Pile, Refused
 from auditor.intake.journal import Batch, Journal, link_or_copy
 from auditor.intake.places import write_file
-from auditor.intake.sessions import ended_sessions, refused_tallies, settle_session
+from auditor.intake.sessions import ended_sessions, refused_calls, settle_session
 from auditor.ports import IndexEntry, IntakeReport, NumberedLabel, RecordIndex, RecordKey, StateStore
 from auditor.segments import Segment, read_segment, retire
 from auditor.settings import Home, IntakeSettings
@@ -117,7 +118,8 @@ class HomeIntake:
             touched[model].update(floor_to(hour, DAY) for hour in hours)
         report.labels += self._take_labels(batch, contents, report, dirty)
         self._withdraw(batch, contents, dirty)
-        contents.tallies += refused_tallies(contents.refused, self._settings.bounds(batch.at), batch.at)
+        calls = refused_calls(contents.refused, self._settings.bounds(batch.at), batch.at)
+        contents.tallies += refused_tallies(calls)
         if contents.readings or contents.tallies:
             self._archive.ledger.keep_readings(batch.id, batch.at, contents.readings, contents.tallies)
             self._store.put_readings(batch.id, contents.readings, contents.tallies)

@@ -7,7 +7,7 @@ Everything follows from what is at rest; so a settlement that was cut short come
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from auditor.core.errors import AuditorError
 from auditor.core.record import CaptureTally, ModelRef
+from auditor.core.refusals import RefusedCall
 from auditor.core.window import HOUR, Span, floor_to, from_us, parse_time, to_us
 from auditor.intake.archive import ParquetArchive
 from auditor.intake.contents import Refused
@@ -24,42 +25,26 @@ from auditor.segments import SEEN, SeenCounts, adoptable, page_alive, read_seen
 from auditor.settings import IntakeSettings
 
 PROCESS_ENDED = "process_ended"
-REFUSED = "refused"
 _TICK = timedelta(microseconds=1)
 _PATHS = ("model.version", "source.session", "source.fork", "source.seq")
 
 
-def refused_tallies(refused: Iterable[Refused], times: Span, at: datetime) -> list[CaptureTally]:
-    """What refused records cost their sessions, as far as they name their model and time: `dropped` without `seen`.
-
-    A record whose time lies outside `times` counts `at` the moment at which it was refused.
-    """
-    lost: dict[tuple[str, str, str, int, datetime], list[tuple[int, int]]] = defaultdict(list)
+def refused_calls(refused: Iterable[Refused], times: Span, at: datetime) -> Iterator[RefusedCall]:
+    """Refused records that name their model and time; one whose time lies outside `times` counts `at` its refusal."""
     for item in refused:
         try:
             model, source = item.frame["model"], item.frame.get("source") or {}
             moment = parse_time(item.frame["time"]) if isinstance(item.frame["time"], str) else item.frame["time"]
-            moment = moment if moment in times else at
-            session, fork, seq = str(source.get("session", "")), int(source.get("fork", 0)), int(source.get("seq", -1))
-            key = str(model["name"]), str(model.get("version") or ""), session, fork, floor_to(moment, HOUR)
-            lost[key].append((to_us(moment), seq))
+            yield RefusedCall(
+                str(model["name"]),
+                str(model.get("version") or ""),
+                str(source.get("session", "")),
+                int(source.get("fork", 0)),
+                moment if moment in times else at,
+                int(source.get("seq", -1)),
+            )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, AuditorError):
             continue  # counted as refused, of nobody
-    return [
-        CaptureTally(
-            model=ModelRef(name=name, version=version),
-            session=session,
-            fork=fork,
-            start=from_us(min(entries)[0]),
-            end=from_us(max(entries)[0] + 1),
-            seen=0,
-            described=0,
-            delivered=0,
-            dropped={REFUSED: len(entries)},
-            last_seq=max(seq for _, seq in entries),
-        )
-        for (name, version, session, fork, _), entries in sorted(lost.items())
-    ]
 
 
 def ended_sessions(spool: Path) -> Iterator[Path]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, select, tuple_
 
 from auditor.core.errors import AuditorError
 from auditor.core.gate import parse_energy_reading, parse_tally
@@ -16,6 +16,7 @@ from auditor.store import convert, tables
 from auditor.store.tables import metadata
 
 Row = Mapping[str, Any]
+_AT_ONCE = 200
 _UNREADABLE = "a row does not read"
 
 
@@ -41,18 +42,22 @@ def model_differs(connection: Connection, model: str) -> Iterator[str]:
 def _damaged(
     connection: Connection, table: Table, holds: Callable[[Row], str], *of: ColumnElement[bool]
 ) -> Iterator[str]:
-    keys = [column.name for column in table.primary_key.columns]
-    # Keys first, then row by row: a row that cannot be decoded must not hide the others.
+    columns = list(table.primary_key.columns)
+    keys = [column.name for column in columns]
+    # Keys first, then their rows: a row that cannot be decoded must not hide the others.
     try:
-        found = connection.execute(select(*table.primary_key.columns).where(*of)).all()
+        found = connection.execute(select(*columns).where(*of)).all()
     except ValueError as error:
         yield f"damaged: {table.name}: a key does not read: {error}"
         return
-    for key in found:
-        where = [table.c[name] == value for name, value in zip(keys, key, strict=True)]
+    rows: dict[tuple[Any, ...], RowMapping] = {}
+    for number, key in enumerate(map(tuple, found)):
+        if number % _AT_ONCE == 0:
+            rows = _rows(connection, table, found[number : number + _AT_ONCE])
+        where = [column == value for column, value in zip(columns, key, strict=True)]
         named = " ".join(f"{name}={value}"[:80] for name, value in zip(keys, key, strict=True))
         try:
-            row = connection.execute(select(table).where(*where)).mappings().first()
+            row = rows.get(key) or connection.execute(select(table).where(*where)).mappings().first()
             problem = "its key is not what the index of the table says" if row is None else holds(dict(row))
             if row is not None and not problem and row.get("checksum") is not None:
                 same = row["checksum"] == convert.checksum(table.name, dict(row))
@@ -61,6 +66,16 @@ def _damaged(
             problem = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         if problem:
             yield f"damaged: {table.name} {named}: {problem}"
+
+
+def _rows(connection: Connection, table: Table, found: Sequence[Any]) -> dict[tuple[Any, ...], RowMapping]:
+    """Rows by key; empty when one of them does not read, so that each is read alone."""
+    keys = list(table.primary_key.columns)
+    try:
+        rows = connection.execute(select(table).where(tuple_(*keys).in_(list(map(tuple, found))))).mappings().all()
+        return {tuple(row[key.name] for key in keys): row for row in rows}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _altered(connection: Connection, run: str) -> Iterator[str]:

@@ -24,7 +24,6 @@ from auditor.core.state import WindowState, empty_state
 from auditor.core.verdict import Verdict
 from auditor.core.window import Span, format_time
 from auditor.policy.loader import PolicySet
-from auditor.policy.statements import in_force
 from auditor.ports import Measurer, Monitor, Renderer, Store
 from auditor.settings import Settings
 
@@ -41,7 +40,13 @@ class Appraised:
 
 @dataclass(frozen=True, kw_only=True)
 class Appraiser:
-    """Measures and judges windows; writes nothing but states and bets, each of which can be repeated."""
+    """Measures and judges windows; writes nothing but states and bets, each of which can be repeated.
+
+    Attributes
+    ----------
+    policies : PolicySet
+        With what persons stated by command.
+    """
 
     store: Store
     windows: Windows
@@ -135,7 +140,7 @@ class Appraiser:
             for part in (Slice("", window, pinned), *slices_of(window, pinned)):
                 measurements += self._follow(part, span, last, run_id, revision, now, sequence, partial(part.of, late))
         verdicts = judge(
-            in_force(self.policies, self.store.commands(), self.artifacts),
+            self.policies,
             measurements,
             previous,
             model=model,

@@ -27,6 +27,7 @@ from auditor.core.errors import AuditorError, ConfigurationError, StoreError
 from auditor.core.loss import Loss, accept_command, covers
 from auditor.core.run import Audit
 from auditor.core.window import DAY, Baseline, Span, floor_to, parse_duration, parse_time
+from auditor.policy.statements import in_force
 from auditor.ports import (
     Archive,
     Damage,
@@ -333,7 +334,7 @@ class Pipeline:
             span = Span(parse_time(payload["since"]), parse_time(payload["until"]))
             self._pin(model, span, outdated, payload["kind"])
         auditor = ModelAuditor(
-            store=self.store, archive=self.archive, appraiser=self._appraiser, step=self.settings.audit.step
+            store=self.store, archive=self.archive, appraiser=self._appraiser(), step=self.settings.audit.step
         )
         done = auditor.audit(model, now=now, since=since, until=until, commit=commit, progress=progress)
         report.audits += done.audits
@@ -345,13 +346,12 @@ class Pipeline:
                     audit, done.pinned, self.windows, self.measurers, self.settings.energy.embodied_g_per_request
                 )
 
-    @cached_property
     def _appraiser(self) -> Appraiser:
         return Appraiser(
             store=self.store,
             windows=self.windows,
             measurers=self.measurers,
-            policies=self.policies,
+            policies=in_force(self.policies, self.store.commands(), self.artifacts),
             artifacts=self.artifacts,
             settings=self.settings,
             versions=self.versions,

@@ -43,7 +43,7 @@ def tell(evidence: Evidence, *, generated: datetime) -> Report:
         ],
         method=(
             "A control stands in a file with a digest; it names the figure, the limit and the number of records it needs. "
-            " Measuring, judging and showing are separate steps.",
+            "Measuring, judging and showing are separate steps.",
             "A provision shows the gravest word among its controls: fail, error, insufficient evidence, warn, waived, pass, in "
             "that order. A provision without a control is not covered, which is not a pass.",
             "A waiver changes nothing in law. It records who accepted what until when, and the verdict underneath stays.",

@@ -49,7 +49,7 @@ def run_pin(args: argparse.Namespace) -> int:
     """Take in spool and journal, then pin; beside a running service, tell its writer to; 0."""
     from auditor.audit.baselines import pin_command, who
     from auditor.bootstrap import open_app
-    from auditor.intake.commands import append_command
+    from auditor.intake.commands import append_commands
 
     settings = settings_for(args)
     span, by, at = Span(args.since, args.until), args.by or who(), datetime.now(UTC)
@@ -61,7 +61,7 @@ def run_pin(args: argparse.Namespace) -> int:
         if error.code != "writer_busy":
             raise
         command = pin_command(args.model, span, by=by, at=at, kind=args.kind)
-        append_command(Home(settings.root), command)
+        append_commands(Home(settings.root), [command])
         if args.json:
             print_json("command", command.as_json())
         else:
@@ -74,7 +74,8 @@ def run_pin(args: argparse.Namespace) -> int:
         print(
             f"pinned {baseline.span} of {baseline.model}{kind}: {baseline.n} records, by {baseline.by}; id {baseline.id}"
         )
-        print("\n".join(_lines(steady) if steady is not None else ()))
+        for line in _lines(steady) if steady is not None else ():
+            print(line)
     return 0
 
 

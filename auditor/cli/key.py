@@ -93,13 +93,13 @@ def _ring(settings: Settings) -> Any:
 
 def _say(settings: Settings, command: Command) -> None:
     """To the journal first; and at once into the store, unless another process is the home's writer, which then does it."""
-    from auditor.intake.commands import append_command
+    from auditor.intake.commands import append_commands
     from auditor.intake.lock import writer_lock
     from auditor.settings import Home
     from auditor.store.sql import SqlStore
 
     home = Home(settings.root)
-    append_command(home, command)
+    append_commands(home, [command])
     try:
         with writer_lock(home):
             store = SqlStore(settings.store_url)

@@ -101,13 +101,11 @@ def run_waive(args: argparse.Namespace) -> int:
 def run_ack(args: argparse.Namespace) -> int:
     """Record that a person took note of an alert; 0."""
     from auditor.bootstrap import open_queries
+    from auditor.policy.statements import model_of_alert
 
     settings = settings_for(args)
-    model = next((item.model for item in open_queries(settings).alerts(state="open") if item.id == args.alert), "")
-    if not model:
-        raise ConfigurationError(
-            "unknown_alert", f"no open alert {args.alert!r}", where="ALERT", fix="`auditor status` lists them"
-        )
+    found = {item.id: item.model for item in open_queries(settings).alerts(state="open")}
+    model = model_of_alert(args.alert, found)
     return _state(args, settings, "ack", {"model": model, "alert": args.alert, "reason": args.reason})
 
 
@@ -157,7 +155,7 @@ def _second(name: str | None, role: str | None, where: str) -> dict[str, str]:
 
 def _state(args: argparse.Namespace, settings: Settings, kind: str, payload: dict[str, Any]) -> int:
     from auditor.bootstrap import known_to_people, open_app, policies_in_force
-    from auditor.intake.commands import append_command
+    from auditor.intake.commands import append_commands
     from auditor.policy.schema import Person
     from auditor.policy.statements import stated
 
@@ -169,7 +167,7 @@ def _state(args: argparse.Namespace, settings: Settings, kind: str, payload: dic
         policies=policies_in_force(settings),
         known=known_to_people(settings),
     )
-    append_command(Home(settings.root), command)
+    append_commands(Home(settings.root), [command])
     try:
         with open_app(settings, figures_only=True) as app:
             app.pipeline.take_in()

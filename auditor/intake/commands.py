@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditor.core.command import Command
 from auditor.core.identity import canonical_json, uuid7
 from auditor.segments import SegmentWriter
 from auditor.settings import Home
 
 
-def append_command(home: Home, command: Command, *, session: str | None = None) -> None:
-    """Write the command durably to the journal; the next drain hands it to the writer.
+def append_commands(home: Home, commands: Sequence[Command]) -> None:
+    """Write the commands durably to the journal, all or none; the next drain hands them to the writer.
 
     Raises
     ------
     SegmentError
-        The disk refused: the command was not recorded.
+        The disk refused: none was recorded.
     """
-    writer = SegmentWriter(home.journal / (session or f"person-{uuid7()}"))
+    writer = SegmentWriter(home.journal / f"person-{uuid7()}")
     try:
-        writer.append([("command", canonical_json(command.as_json()))])
+        writer.append([("command", canonical_json(command.as_json())) for command in commands])
     finally:
         writer.close()

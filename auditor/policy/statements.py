@@ -104,8 +104,9 @@ def stated(kind: str, payload: Any, *, by: Person, at: datetime, policies: Polic
     try:
         sent = msgspec.convert(payload, _SENT[kind])
     except msgspec.ValidationError as error:
+        keys = ", ".join(field.encode_name for field in msgspec.structs.fields(_SENT[kind]))
         raise ConfigurationError(
-            "bad_command", str(error), where=kind, fix="see `auditor.policy.statements`"
+            "bad_command", str(error), where=kind, fix=f"the keys of its payload are {keys}"
         ) from error
     if not by.name.strip() or not by.role.strip():
         raise ConfigurationError("bad_command", "nobody is named", where="by", fix="give a name and a role")
@@ -117,14 +118,20 @@ def stated(kind: str, payload: Any, *, by: Person, at: datetime, policies: Polic
     elif isinstance(sent, Waive):
         more["document"] = _waiver(sent, identifier, by, at, policies)
     elif isinstance(sent, Ack):
-        if known.alerts.get(sent.alert) != sent.model:
-            fix = hint(sent.alert, list(known.alerts) or ["no alert is open"])
-            raise ConfigurationError("unknown_alert", f"no open alert {sent.alert!r}", where="alert", fix=fix)
+        model_of_alert(sent.alert, {alert: model for alert, model in known.alerts.items() if model == sent.model})
         more = {"alert": sent.alert, "reason": _worded(sent.reason)}
     elif kind == "review.sign":
         more["review"] = _open_review(sent.model, by, known).id
     payload = {"model": sent.model, "person": by.name, "role": by.role, **more}
     return Command(id=identifier, kind=kind, by=by.name, at=at, payload=payload)
+
+
+def model_of_alert(alert: str, alerts: Mapping[str, str]) -> str:
+    """The model of an open alert; ConfigurationError `unknown_alert` when none of `alerts` (id to model) has this id."""
+    if alert not in alerts:
+        fix = hint(alert, list(alerts)) if alerts else "no alert is open"
+        raise ConfigurationError("unknown_alert", f"no open alert {alert!r}", where="alert", fix=fix)
+    return alerts[alert]
 
 
 def in_force(policies: PolicySet, commands: Sequence[Command], artifacts: Path) -> PolicySet:

@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from auditor.core.window import format_time
 from auditor.service.access import ROLES, ROUTES, Permission
 from auditor.service.app import routes
 from auditor.settings import Home
@@ -167,6 +169,22 @@ def test_keys_over_http_are_an_admins_affair(served: Any) -> None:
             {"kind": "key.create", "payload": {"role": "root"}},
         ):
             assert admin.post("/v1/commands", json=bad).status_code == 400
+
+
+def test_of_a_batch_with_one_wrong_command_none_is_kept(served: Any) -> None:
+    began = format_time(datetime.now(UTC))
+    good = {"kind": "key.create", "by": "ada", "payload": {"role": "viewer"}}
+    with served.client() as admin:
+        wrong = admin.post(
+            "/v1/commands", json={"commands": [good, {"kind": "key.create", "payload": {"role": "root"}}]}
+        )
+        assert wrong.status_code == 400
+        made = admin.post("/v1/commands", json={"commands": [good, good]}).json()["commands"]
+    ids = {one["key"]["id"] for one in made}
+    assert len(ids) == 2
+    served.wait(lambda: ids <= {key["id"] for key in served.cli("key", "list")["items"]})
+    recent = [key["id"] for key in served.cli("key", "list")["items"] if key["created"] >= began]
+    assert sorted(recent) == sorted(ids), "nothing of the refused batch"
 
 
 def test_no_key_is_kept_anywhere(served: Any) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,10 +17,11 @@ from auditor.core.command import Command
 from auditor.core.errors import AuditorError, ConfigurationError, PolicyError
 from auditor.core.identity import uuid7
 from auditor.core.window import Span, format_time, parse_time, to_us
-from auditor.intake.commands import append_command
+from auditor.intake.commands import append_commands
 from auditor.intake.records import JSON, MSGPACK, decode
+from auditor.policy.loader import PolicySet
 from auditor.policy.schema import Person
-from auditor.policy.statements import KINDS, stated
+from auditor.policy.statements import KINDS, Known, stated
 from auditor.service import documents
 from auditor.service.access import Principal
 from auditor.service.bodies import media_type, read_body
@@ -55,16 +58,16 @@ def command_routes(service: Service) -> APIRouter:
         items = data["commands"] if several else [data]
         if not 0 < len(items) <= _MOST:
             raise _bad(f"1 to {_MOST} commands at a time", "commands")
-        # All are checked before the first is kept: a batch is recorded whole or not at all.
-        checked = [await asyncio.to_thread(_command, item, principal, service) for item in items]
+        # All are checked before the first is kept, and kept in one piece: a batch is recorded whole or not at all.
+        checked = await asyncio.to_thread(_commands, items, principal, service)
+        try:
+            await asyncio.to_thread(append_commands, Home(service.settings.root), [command for command, _ in checked])
+        except AuditorError as error:
+            raise RequestError(
+                503, "not_durable", "it could not be made durable", fix="send again", retry_after=5
+            ) from error
         answers = []
         for command, more in checked:
-            try:
-                await asyncio.to_thread(append_command, Home(service.settings.root), command)
-            except AuditorError as error:
-                raise RequestError(
-                    503, "not_durable", "it could not be made durable", fix="send again", retry_after=5
-                ) from error
             service.ring.note(command)
             said = {"id": command.id, "kind": command.kind, "by": command.by, "at": format_time(command.at)}
             answers.append({"schema": "auditor.command/1", **said, **more})
@@ -73,8 +76,21 @@ def command_routes(service: Service) -> APIRouter:
     return router
 
 
-def _command(data: Any, principal: Principal, service: Service) -> tuple[Command, dict[str, Any]]:
-    """The command that a body states, with the key's id beside who says so; and what only its sender may see."""
+def _commands(items: Sequence[Any], principal: Principal, service: Service) -> list[tuple[Command, dict[str, Any]]]:
+    against = cache(lambda: (policies_in_force(service.settings), known_to_people(service.settings)))
+    return [_command(item, principal, service, against) for item in items]
+
+
+def _command(
+    data: Any, principal: Principal, service: Service, against: Callable[[], tuple[PolicySet, Known]]
+) -> tuple[Command, dict[str, Any]]:
+    """The command that a body states, with the key's id beside who says so; and what only its sender may see.
+
+    Parameters
+    ----------
+    against : callable
+        Gives what a statement is checked against.
+    """
     if not isinstance(data, dict) or not isinstance(data.get("payload"), dict):
         raise _bad("a command is an object with `kind` and `payload`", "body")
     unknown = sorted(map(str, set(data) - {"schema", "kind", "by", "payload"}))
@@ -93,16 +109,9 @@ def _command(data: Any, principal: Principal, service: Service) -> tuple[Command
     if kind in KINDS:
         if not principal.sees(str(payload.get("model"))):
             raise wrong_model(str(payload.get("model")))
-        settings = service.settings
+        policies, known = against()
         try:
-            command = stated(
-                str(kind),
-                payload,
-                by=person,
-                at=at,
-                policies=policies_in_force(settings),
-                known=known_to_people(settings),
-            )
+            command = stated(str(kind), payload, by=person, at=at, policies=policies, known=known)
         except (ConfigurationError, PolicyError) as error:
             raise RequestError(400, error.code, error.message, where=error.where, fix=error.fix) from error
         return replace(command, by=by), {}

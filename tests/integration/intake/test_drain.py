@@ -16,7 +16,7 @@ from auditor.core.errors import StoreError
 from auditor.core.identity import canonical_json
 from auditor.core.record import CaptureTally, EnergyReading, ModelRef
 from auditor.core.window import DAY, HOUR, Span, floor_to
-from auditor.intake.commands import append_command
+from auditor.intake.commands import append_commands
 from auditor.segments import SegmentWriter
 from auditor.settings import Home
 from auditor.store.sql import SqlStore
@@ -235,8 +235,7 @@ def test_commands_are_handed_over_until_they_are_acknowledged(desk):
     said = [
         Command(id=f"c{i}", kind="baseline.pin", by="ada", at=START, payload={"model": MODEL, "n": i}) for i in range(2)
     ]
-    for command in said:
-        append_command(desk.home, command)
+    append_commands(desk.home, said)
     assert desk.intake.drain().commands == said
     desk.reopen()  # the process died before it applied them
     assert desk.intake.drain().commands == said
@@ -298,7 +297,7 @@ def test_cut_short_at_every_step_and_taken_again(tmp_path, monkeypatch):
         damaged = next(first.folder.glob("00000002*"))
         damaged.write_bytes(damaged.read_bytes()[:-3])
         spool(desk.home, "b", [frame("record", r) for r in records[4:]])
-        append_command(desk.home, Command(id="c", kind="x", by="ada", at=START, payload={}))
+        append_commands(desk.home, [Command(id="c", kind="x", by="ada", at=START, payload={})])
         with monkeypatch.context() as patch:
             interrupted(patch, k)
             try:

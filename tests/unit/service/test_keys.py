@@ -10,7 +10,7 @@ import pytest
 
 from auditor.bootstrap import init_home
 from auditor.core.errors import ConfigurationError
-from auditor.intake.commands import append_command
+from auditor.intake.commands import append_commands
 from auditor.service.access import ROLES
 from auditor.service.keyring import KeyRing
 from auditor.service.refusals import RequestError
@@ -77,13 +77,13 @@ def test_a_command_in_the_journal_counts_before_the_store_has_it(tmp_path: Path)
     ring.refresh()
     command, key = keys.create("viewer", None, by="ada", at=START)
     assert ring.find(key) is None
-    append_command(Home(settings.root), command)
+    append_commands(Home(settings.root), [command])
     ring.refresh()
     found = ring.find(key)
     assert found is not None
     assert (found.role, found.models) == ("viewer", None)
     assert ring.find(key[:-1] + ("a" if key[-1] != "a" else "b")) is None
-    append_command(Home(settings.root), keys.revoke(found.id, by="ada", at=START))
+    append_commands(Home(settings.root), [keys.revoke(found.id, by="ada", at=START)])
     ring.refresh()
     assert ring.find(key) is None
     assert ring.good() == []

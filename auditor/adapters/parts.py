@@ -6,6 +6,7 @@ is ever fetched: a part that is only an address is recorded with the error `remo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -72,7 +73,7 @@ def payload_of(part: Part, spec: InputSpec | None = None) -> tuple[Any, ...]:
     return part.name, value, modality, rate, None, None, None if spec is None else spec.encoder, error
 
 
-class PartsSite(Site):
+class PartsSite(Site, ABC):
     """A site whose inputs are the parts of a request.
 
     Parameters
@@ -90,9 +91,9 @@ class PartsSite(Site):
         """Until the thing is no longer watched."""
         return self.given.live
 
+    @abstractmethod
     def find(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Part], int]:
         """(named parts, number left out) of a call."""
-        raise NotImplementedError
 
     def asked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         """The model that a call asks for, where it may ask for several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from auditor.policy.loader import PolicySet
     from auditor.policy.statements import Known
     from auditor.ports import Descriptor, Engine, Queries, Sink
+
+_log = logging.getLogger("auditor")
 
 TEMPLATE = """\
 # auditor home; every key can also be set as AUDITOR_<SECTION>_<KEY>.
@@ -379,6 +382,11 @@ def _sinks(settings: Settings) -> dict[str, Sink]:
                 f"there is no sink {name!r}",
                 where=f"{FILE} [sinks]",
                 fix=f"one of {', '.join(known)}",
+            )
+    for name in settings.sinks.options:
+        if name not in names and name not in sections:
+            _log.warning(
+                "auditor: sink %s has a table [sinks.%s] and is not in `[sinks] enabled`: it gets nothing", name, name
             )
     found: dict[str, Sink] = {}
     for name in dict.fromkeys(names):

@@ -200,3 +200,10 @@ def test_pages_and_reports_name_the_deliveries_that_wait(
     assert "to webhook wait" in out.read_text()
     for name in ("overview", "compliance"):
         assert "to webhook wait" in page(home, name, monkeypatch)
+
+
+def test_a_sink_with_a_table_that_is_not_enabled_is_named(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (home / "auditor.toml").open("a") as settings:
+        settings.write('\n[sinks.webhook]\nurl = "http://127.0.0.1:9/"\n')
+    main(["audit", "--home", str(home)])
+    assert "sink webhook has a table [sinks.webhook] and is not in `[sinks] enabled`" in caplog.text
